@@ -1,0 +1,57 @@
+# Two commands for a new user: `make run` and `make test`. Both install what is missing, say so, and work a second time.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+APT_RUN  := libudev-dev libcurl4-openssl-dev libsqlite3-dev pkg-config python3 openssl
+APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools systemd
+VENV     := .venv
+PYTHON   := $(VENV)/bin/python
+BIN      := .build/debug
+
+.PHONY: help run test test-long build lint setup-run setup-test clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make run            the main job, with simulated devices where none are plugged in; until Ctrl-C
+## make run ONCE=1     the same, ends by itself; exit status 0 only if each recording has a receipt that matches
+## make run CARD=PATH  with a real card's tree in place of the made one
+run: setup-run
+	swift build --product ess-agent
+	swift build --product ess-server
+	swift build --product ess-sim
+	ONCE="$(ONCE)" CARD="$(CARD)" Tests/Scripts/demo.sh
+
+## make test           everything that continuous integration runs
+test: setup-test lint
+	CI=true swift build --build-tests
+	ESS_REQUIRE_INTEROP=1 CI=true swift test --skip-build --parallel
+	ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q Tests/Interop Tests/EndToEnd
+	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
+	  || { cat .build/systemd-security.txt; exit 1; }
+	@tail -n 1 .build/systemd-security.txt
+
+## make test-long      500 kills, long fuzzing
+test-long: setup-test
+	CI=true swift build --build-tests
+	ESS_LONG=1 CI=true swift test --skip-build
+	ESS_LONG=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q Tests/EndToEnd
+
+## make lint           formatting and the direction of imports
+lint:
+	swift format lint --strict --recursive --parallel Sources Tests Package.swift
+	python3 Tests/Scripts/check_imports.py
+
+build:
+	swift build
+
+setup-run:
+	@Tests/Scripts/setup.sh $(APT_RUN)
+
+setup-test:
+	@Tests/Scripts/setup.sh --venv $(VENV) --requirements Tests/Interop/requirements.txt $(APT_TEST)
+
+## make clean          removes what was built and the tests' Python environment
+clean:
+	rm -rf .build $(VENV)

@@ -1,0 +1,104 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Warnings are errors where it matters (CI and `make test`); a newer compiler's new warning must not
+// stop somebody who only wants to run the agent.
+let strict = ProcessInfo.processInfo.environment["CI"] != nil
+
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .strictMemorySafety(),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableUpcomingFeature("InferIsolatedConformances"),
+        .enableUpcomingFeature("ImmutableWeakCaptures"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+func source(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+
+let package = Package(
+    name: "ess-agent",
+    platforms: [.macOS(.v26)],
+    products: [
+        .executable(name: "ess-agent", targets: ["ess-agent"]),
+        .executable(name: "ess-server", targets: ["ess-server"]),
+        .executable(name: "ess-sim", targets: ["ess-sim"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    ],
+    targets: [
+        // C: headers and inline shims only, exactly one importer each.
+        .systemLibrary(name: "CHost"),
+        .systemLibrary(name: "CUDev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        // Floor: pure values, no I/O, no C, no clock, no logger.
+        source("Wire"),
+        source("Clinical"),
+        // Files as bytes, FHIR as values.
+        source("Formats", ["Wire", "Clinical"]),
+        source("FHIR"),
+        // One outside thing each.
+        source(
+            "Devices", ["Wire", "Clinical", "Formats"],
+            exclude: ["ContecOximeter/CHECKLIST.md", "ContecEcgFiles/CHECKLIST.md"]),
+        source("Ports", ["Wire", "CUDev"]),
+        source("Store", ["Clinical", grdb, crypto]),
+        source("Uplink", ["Clinical", "FHIR", "CCurl"]),
+        // People.
+        source(
+            "Agent",
+            ["Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging, lifecycle]),
+        source("Web", ["Agent", hummingbird, logging]),
+        program(
+            "ess-agent",
+            [
+                "Agent", "Web", "Clinical", "Devices", "Formats", "Wire", "Ports", "Uplink", "Store", arguments,
+                logging, lifecycle, signals,
+            ]),
+        // Beside.
+        program(
+            "ess-server", ["FHIR", grdb, crypto, x509, hummingbird, hummingbirdTLS, arguments, logging, lifecycle]),
+        program("ess-sim", ["Devices", "Wire", "Clinical", "Formats", arguments]),
+        // Tests.
+        tests("WireTests", ["Wire"]),
+        tests("ClinicalTests", ["Clinical"]),
+        tests("FormatsTests", ["Formats", "Clinical", "Wire"]),
+        tests("DevicesTests", ["Devices", "Wire", "Clinical", "Formats"]),
+        tests("PortsTests", ["Ports", "Wire"]),
+        tests("StoreTests", ["Store", "Clinical", grdb]),
+        tests("FHIRTests", ["FHIR"]),
+        tests("UplinkTests", ["Uplink", "FHIR", "Clinical"]),
+        tests("AgentTests", ["Agent", "Store", "Devices", "Wire", "Clinical", "Formats", "Uplink"]),
+    ]
+)

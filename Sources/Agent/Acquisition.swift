@@ -1,0 +1,143 @@
+public import Devices
+public import Wire
+
+/// Where the actions of a session go, other than to the port. The agent writes them into the store; `record` only looks.
+public protocol SessionSink: Sendable {
+    /// Returns when what the action means is durable. Throwing ends the session: the data can't be kept.
+    func perform(_ action: DialogueAction) async throws(Problem)
+}
+
+/// The one pump for all devices: moves bytes between a port and a driver's pure state machine, and hands what the driver
+/// decided to the sink. A driver never sees a clock, a descriptor or the database.
+public struct Acquisition: Sendable {
+    /// Why the pump stopped.
+    public enum Outcome: Sendable, Equatable {
+        case finished(SessionEnd)
+        case portFailed(PortError)
+        case sinkFailed(Problem)
+    }
+
+    private enum Event: Sendable {
+        case bytes(Arrival)
+        case portEnded(PortError)
+        case timer(Int)
+        case stop
+        case abandon
+    }
+
+    private let port: any Port
+    private let clock: HostClock
+    private let sink: any SessionSink
+    private let events: AsyncStream<Event>
+    private let inlet: AsyncStream<Event>.Continuation
+
+    public init(port: any Port, clock: HostClock, sink: any SessionSink) {
+        self.port = port
+        self.clock = clock
+        self.sink = sink
+        (events, inlet) = AsyncStream.makeStream(of: Event.self)
+    }
+
+    /// A person (or the daemon's shutdown) ends the session; the driver says goodbye to the device first. A driver or a
+    /// device that doesn't come to an end within two seconds is abandoned: what was received is sealed all the same.
+    public func stop() {
+        inlet.yield(.stop)
+        let inlet = inlet
+        Task {
+            try? await Task.sleep(for: .seconds(2))
+            inlet.yield(.abandon)
+        }
+    }
+
+    /// Runs until the driver finishes, the cable fails or the sink refuses. Closes the port.
+    @concurrent
+    public func run(_ dialogue: any Dialogue) async -> Outcome {
+        var dialogue = dialogue
+        let reader = Task { [port, inlet] in
+            do {
+                for try await arrival in port.incoming { inlet.yield(.bytes(arrival)) }
+                inlet.yield(.portEnded(.gone))
+            } catch {
+                inlet.yield(.portEnded(error as? PortError ?? .gone))
+            }
+        }
+        let outcome = await pump(&dialogue)
+        reader.cancel()
+        await port.close()
+        return outcome
+    }
+
+    private func pump(_ dialogue: inout any Dialogue) async -> Outcome {
+        var timer: (generation: Int, task: Task<Void, Never>?) = (0, nil)
+        defer { timer.task?.cancel() }
+        var failure: Outcome?
+
+        func execute(_ actions: [DialogueAction]) async -> Outcome? {
+            for action in actions {
+                switch action {
+                case .send(let bytes):
+                    // A cable that is gone is noticed here or by the reader, whichever is first; it ends the same way.
+                    guard failure == nil else { continue }
+                    do throws(PortError) {
+                        try await port.write(bytes)
+                    } catch {
+                        failure = .portFailed(error)
+                    }
+                case .ask(let duration):
+                    timer.task?.cancel()
+                    timer.generation += 1
+                    let (generation, inlet) = (timer.generation, inlet)
+                    timer.task = Task {
+                        if (try? await Task.sleep(for: duration)) != nil { inlet.yield(.timer(generation)) }
+                    }
+                case .finish(let end):
+                    return failure ?? .finished(end)
+                default:
+                    do throws(Problem) {
+                        try await sink.perform(action)
+                    } catch {
+                        // What can't be kept isn't acknowledged. The device is told to stop; nothing more is written.
+                        return .sinkFailed(error)
+                    }
+                }
+            }
+            return nil
+        }
+
+        func conclude() async -> Outcome? {
+            guard let reason = failure else { return nil }
+            return await execute(dialogue.gone(at: clock.monotonic)) ?? reason
+        }
+
+        var outcome = await execute(dialogue.start(at: clock.monotonic))
+        if outcome == nil { outcome = await conclude() }
+        if let outcome { return await farewell(outcome, &dialogue) }
+        for await event in events {
+            let actions: [DialogueAction]
+            switch event {
+            case .bytes(let arrival): actions = dialogue.received(arrival.bytes, at: arrival.at)
+            case .timer(let generation):
+                guard generation == timer.generation else { continue }
+                actions = dialogue.timerFired(at: clock.monotonic)
+            case .stop: actions = dialogue.stop(at: clock.monotonic)
+            case .portEnded(let error):
+                failure = failure ?? .portFailed(error)
+                actions = []
+            case .abandon:
+                failure = failure ?? .portFailed(.system("stop", 110))
+                actions = []
+            }
+            var outcome = await execute(actions)
+            if outcome == nil { outcome = await conclude() }
+            if let outcome { return await farewell(outcome, &dialogue) }
+        }
+        return failure ?? .portFailed(.gone)
+    }
+
+    /// After the store refused, the device is told to stop so that it keeps its own copy; answers are of no interest.
+    private func farewell(_ outcome: Outcome, _ dialogue: inout any Dialogue) async -> Outcome {
+        guard case .sinkFailed = outcome else { return outcome }
+        for case .send(let bytes) in dialogue.stop(at: clock.monotonic) { try? await port.write(bytes) }
+        return outcome
+    }
+}

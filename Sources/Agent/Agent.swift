@@ -1,0 +1,123 @@
+import Clinical
+import Devices
+public import Logging
+import Ports
+public import ServiceLifecycle
+import Store
+import Wire
+
+/// The running agent: its services, built in dependency order and ended in reverse.
+public struct Agent: Sendable {
+    public let verbs: Verbs
+    private let store: Store
+    private let hub: DeviceHub
+    private let watcher: Watcher
+    private let sync: SyncEngine
+    private let freezing: Freezing
+    private let notifier: SystemdNotifier
+    private let logger: Logger
+
+    /// Opens the store, repairs what the last end left behind, and says what it did. Nothing runs yet.
+    /// - Throws: `Problem`.
+    public init(_ configuration: Configuration, notifier: SystemdNotifier, logger: Logger) async throws {
+        let clock = HostClock()
+        let directory = configuration.stateDirectory
+        let store: Store
+        do throws(StoreError) {
+            try StateDirectory.prepare(directory)
+            let key = try MasterKey.load(
+                from: configuration.masterKeyPath, createIfMissing: configuration.masterKey == nil)
+            store = try await Store.open(
+                directory: directory, key: key,
+                environment: Store.Environment(
+                    now: { clock.wall }, freeSpace: { DiskPolicy.freeSpace(at: directory) },
+                    decoder: "ess-agent \(agentVersion)"))
+            let report = try await store.recover()
+            if !report.sealed.isEmpty || !report.problems.isEmpty {
+                logger.notice(
+                    "repaired after the last end",
+                    metadata: [
+                        "sealed": "\(report.sealed.count)", "uploads-in-flight": "\(report.uploadsInFlight)",
+                        "damage": "\(report.problems.count)",
+                    ])
+            }
+        } catch {
+            throw Problem(error)
+        }
+        let frozen = Bell()
+        let outgoing = Bell()
+        let hub = DeviceHub(
+            store: store, clock: clock, logger: logger,
+            openPort: { candidate, profile throws(PortError) in
+                GuardedPort(
+                    try await TTYPort.open(candidate.devnode, line: profile.line), forbidden: profile.forbidden)
+            },
+            changed: { frozen.ring() })
+        let sync = SyncEngine(store: store, clock: clock, configuration: configuration, bell: outgoing, logger: logger)
+        self.store = store
+        self.hub = hub
+        self.sync = sync
+        self.notifier = notifier
+        self.logger = logger
+        freezing = Freezing(store: store, bell: frozen, logger: logger, frozen: { outgoing.ring() })
+        watcher = Watcher(
+            matches: Set(
+                Registry.dialogues.flatMap(\.matches).map {
+                    PortMatch(subsystem: $0.subsystem, vendorID: $0.vendorID, productID: $0.productID)
+                }),
+            extras: configuration.ports.map { ExtraPort(path: $0.path, profile: $0.driver) })
+        verbs = Verbs(
+            store: store, clock: clock, hub: hub, sync: sync,
+            media: MediaImport(store: store, clock: clock, importers: Registry.importers, logger: logger),
+            freezing: frozen,
+            stateDirectory: directory)
+    }
+
+    /// Drivers that the configuration names and nobody knows.
+    public static func unknownDrivers(in configuration: Configuration) -> [String] {
+        configuration.ports.map(\.driver).filter { name in !Registry.dialogues.contains { $0.name == name } }
+    }
+
+    /// Later ones depend on earlier ones; `ServiceGroup` ends them in reverse: doors first, the store last.
+    public var services: [any Service] {
+        [
+            Loop("store") { [store, logger] in
+                await untilCancelled()
+                do { try await store.close() } catch {
+                    logger.error("closing the store", metadata: ["error": "\(error)"])
+                }
+            },
+            Loop("freezing") { [freezing] in await freezing.run() },
+            Loop("sync") { [sync] in await sync.run() },
+            Loop("devices") { [hub, watcher, logger] in
+                let state = await watcher.start()
+                if state != .watching { logger.warning("udev isn't watched", metadata: ["state": "\(state)"]) }
+                await hub.run(watcher.events)
+                await watcher.stop()
+            },
+            Loop("health") { [store, verbs, notifier, logger] in
+                await Health(store: store, verbs: verbs, notifier: notifier, logger: logger).run()
+            },
+        ]
+    }
+}
+
+/// A service that works until the group shuts down.
+private struct Loop: Service {
+    let name: String
+    let work: @Sendable () async -> Void
+
+    init(_ name: String, _ work: @escaping @Sendable () async -> Void) {
+        self.name = name
+        self.work = work
+    }
+
+    func run() async throws { await cancelWhenGracefulShutdown { await work() } }
+}
+
+private func untilCancelled() async {
+    // No clock: a continuation that only cancellation resumes.
+    let (never, inlet) = AsyncStream.makeStream(of: Never.self)
+    for await _ in never {}
+    inlet.finish()
+}

@@ -1,0 +1,84 @@
+import Clinical
+import Formats
+import FoundationEssentials
+import Store
+
+/// A recording as a standard file: ECG as a DICOM waveform object, oximetry as EDF+C. Pure: the same recording and the
+/// same patient always give the same bytes.
+struct Artefact: Sendable {
+    enum Format: String { case dicom, edf }
+
+    var mediaType: String
+    var bytes: [UInt8]
+
+    static func format(of modality: Recording.Modality) -> Format {
+        switch modality {
+        case .ecg: .dicom
+        case .oximetry: .edf
+        }
+    }
+
+    /// Media type of what the device or card delivered.
+    static let originalMediaType = "application/octet-stream"
+
+    /// - Parameters:
+    ///   - patient: whose it is; nil only for an export of what is nobody's yet, which then says so.
+    ///   - recording: with the start time that holds.
+    /// - Throws: `EncodeError` where the format would need rounding or clipping.
+    @concurrent
+    static func render(
+        _ format: Format, _ recording: Recording, waveform: Waveform, notes: [Note], patient: Patient?
+    ) async throws(EncodeError) -> Artefact {
+        let start = recording.localStart
+        let simulated = recording.origin == .simulated
+        let interrupted = recording.state == .interrupted
+        switch format {
+        case .edf:
+            let header = EDFHeader(
+                patientCode: patient?.id, sex: patient?.sex ?? .unknown, birthDate: patient?.birthDate,
+                name: patient.map { ([$0.family] + $0.given.prefix(1)).joined(separator: " ") }, start: start,
+                administrationCode: String(recording.id.description.prefix(13)),
+                equipment: "\(recording.device.vendor) \(recording.device.model)", simulated: simulated)
+            return Artefact(
+                mediaType: "application/edf",
+                bytes: try EDFWriter.write(waveform, header: header, notes: notes, interrupted: interrupted))
+        case .dicom:
+            let id = recording.id.uuid
+            func uid(_ role: String) -> String { DicomUID.make(DocumentHasher.uuid5(namespace: id, name: role)) }
+            guard let fallback = localTime(ofUnixMilliseconds: recording.clock.hostWall).time else {
+                throw .invalid("the laptop's clock names no date")
+            }
+            let header = DicomECGHeader(
+                subject: .init(
+                    family: patient?.family, given: patient?.given ?? [], id: patient?.id ?? "NON-ATTRIBUE",
+                    issuer: nil,
+                    birthDate: patient?.birthDate, sex: patient?.sex ?? .unknown),
+                studyInstance: uid("study"), seriesInstance: uid("series"), sopInstance: uid("instance"), start: start,
+                fallback: fallback, device: recording.device, software: "ess-agent \(agentVersion)",
+                simulated: simulated,
+                interrupted: interrupted)
+            return Artefact(
+                mediaType: "application/dicom", bytes: try DicomECGWriter.write(waveform, header: header, notes: notes))
+        }
+    }
+}
+
+extension Recording {
+    /// The start in local time as far as anybody knows it: the device's or file's own, else the laptop's for a live capture.
+    var localStart: LocalTime? {
+        switch clock.source {
+        case .host: localTime(ofUnixMilliseconds: clock.hostWall).time
+        case .device, .file, .person: clock.deviceStart
+        case .unknown: nil
+        }
+    }
+
+    /// The start with the zone of this laptop, for FHIR.
+    var zonedStart: String? {
+        switch clock.source {
+        case .host: rfc3339(unixMilliseconds: clock.hostWall)
+        case .device, .file, .person: clock.deviceStart.map { rfc3339($0, utcOffsetMinutes: utcOffsetMinutes(at: $0)) }
+        case .unknown: nil
+        }
+    }
+}

@@ -1,0 +1,339 @@
+import Clinical
+public import Devices
+public import Logging
+public import Ports
+public import Store
+public import Wire
+
+/// What is plugged in, and what each device is doing. Arrival makes a candidate, the probe a device; a capture starts only
+/// when a person says so.
+public actor DeviceHub {
+    private struct Plugged {
+        var candidate: PortCandidate
+        var state: State
+        var profile: DialogueProfile?
+        var identity: DeviceIdentity?
+        var session: Session?
+        /// Pauses between probes of something that doesn't answer: the interface cable of an oximeter is there before
+        /// the instrument is switched on (devices.md 3.1).
+        var probes = 0
+    }
+
+    private enum State: Equatable {
+        case probing, ready, notRecognised, busy, denied
+    }
+
+    private struct Session {
+        var id: Int
+        var goal: String
+        var acquisition: Acquisition
+        var recorder: SessionRecorder
+        var task: Task<Void, Never>
+        var outcome: Acquisition.Outcome?
+    }
+
+    private let store: Store
+    private let clock: HostClock
+    private let profiles: [DialogueProfile]
+    private let logger: Logger
+    private let openPort: @Sendable (PortCandidate, DialogueProfile) async throws(PortError) -> any Port
+    private let changed: @Sendable () -> Void
+    private var plugged: [String: Plugged] = [:]
+    private var sessions = 0
+    private var probeTasks: [String: Task<Void, Never>] = [:]
+
+    /// - Parameters:
+    ///   - openPort: opens a candidate's port for a driver; in the product a guarded kernel tty.
+    ///   - changed: called after a recording was sealed, so that freezing looks at once.
+    public init(
+        store: Store, clock: HostClock, profiles: [DialogueProfile] = Registry.dialogues, logger: Logger,
+        openPort: @escaping @Sendable (PortCandidate, DialogueProfile) async throws(PortError) -> any Port,
+        changed: @escaping @Sendable () -> Void
+    ) {
+        self.store = store
+        self.clock = clock
+        self.profiles = profiles
+        self.logger = logger
+        self.openPort = openPort
+        self.changed = changed
+    }
+
+    /// Follows arrivals and departures until cancelled, then ends all sessions.
+    public func run(_ events: AsyncStream<DeviceEvent>) async {
+        for await event in events {
+            switch event {
+            case .arrived(let candidate): arrived(candidate)
+            case .departed(let path): await departed(path)
+            }
+        }
+        await shutdown()
+    }
+
+    /// Ends every session and waits until each is sealed.
+    public func shutdown() async {
+        for task in probeTasks.values { task.cancel() }
+        let running = plugged.values.compactMap(\.session).filter { $0.outcome == nil }
+        for session in running { session.acquisition.stop() }
+        for session in running { await session.task.value }
+    }
+
+    // MARK: Arrival and probing
+
+    private func arrived(_ candidate: PortCandidate) {
+        guard plugged[candidate.id] == nil else { return }
+        plugged[candidate.id] = Plugged(candidate: candidate, state: .probing)
+        logger.info("candidate arrived", metadata: ["port": "\(candidate.devnode)"])
+        probe(candidate.id, after: .zero)
+    }
+
+    private func departed(_ id: String) async {
+        probeTasks.removeValue(forKey: id)?.cancel()
+        guard let gone = plugged.removeValue(forKey: id) else { return }
+        logger.info("port departed", metadata: ["port": "\(gone.candidate.devnode)"])
+        // The session notices by itself (hang-up); waiting here would hold up other arrivals.
+    }
+
+    private func probe(_ id: String, after delay: Duration) {
+        probeTasks[id]?.cancel()
+        probeTasks[id] = Task {
+            if delay > .zero { guard (try? await Task.sleep(for: delay)) != nil else { return } }
+            await probeNow(id)
+        }
+    }
+
+    private func probeNow(_ id: String) async {
+        guard let entry = plugged[id], !isCapturing(entry) else { return }
+        plugged[id]?.state = .probing
+        var verdict = State.notRecognised
+        // In the registry's order: no probe sends a byte that another candidate forbids (checked by a test over the registry).
+        for profile in profiles where entry.candidate.fits(profile) {
+            let (outcome, identity) = await identify(entry.candidate, profile)
+            guard plugged[id] != nil else { return }
+            switch outcome {
+            case .finished(.done):
+                plugged[id]?.profile = profile
+                plugged[id]?.identity = identity
+                plugged[id]?.state = .ready
+                plugged[id]?.probes = 0
+                logger.notice(
+                    "device recognised",
+                    metadata: ["port": "\(entry.candidate.devnode)", "driver": "\(profile.name)"])
+                return
+            case .portFailed(.busy): verdict = .busy
+            case .portFailed(.denied): verdict = .denied
+            default: break
+            }
+        }
+        plugged[id]?.state = verdict
+        guard !Task.isCancelled else { return }
+        let probes = (plugged[id]?.probes ?? 0) + 1
+        plugged[id]?.probes = probes
+        if probes == 1 {
+            logger.info("not recognised yet", metadata: ["port": "\(entry.candidate.devnode)", "state": "\(verdict)"])
+        }
+        // Switched on later, released by another program: look again, ever more rarely.
+        probe(id, after: .seconds(min(5 << min(probes, 4), 60)))
+    }
+
+    private func identify(_ candidate: PortCandidate, _ profile: DialogueProfile) async -> (
+        Acquisition.Outcome, DeviceIdentity?
+    ) {
+        do throws(PortError) {
+            let port = try await openPort(candidate, profile)
+            let sink = IdentitySink()
+            let outcome = await Acquisition(port: port, clock: clock, sink: sink).run(profile.makeDialogue(.identify))
+            return (outcome, await sink.identity)
+        } catch {
+            return (.portFailed(error), nil)
+        }
+    }
+
+    // MARK: Sessions
+
+    /// Starts a live capture or a download. Returns the session as it is right after the start.
+    func start(_ name: String, _ ability: DialogueProfile.Ability, by person: String) async throws(Problem)
+        -> SessionView
+    {
+        let id = try find(name)
+        guard let entry = plugged[id] else { throw .deviceNotFound(name) }
+        guard !isCapturing(entry) else { throw .deviceBusy(name) }
+        switch entry.state {
+        case .ready: break
+        case .probing: throw .deviceNotReady(name, "reconnaissance en cours, réessayez dans quelques secondes")
+        case .busy: throw .portBusy
+        case .denied: throw .portDenied
+        case .notRecognised:
+            probe(id, after: .zero)
+            throw .notThisDevice
+        }
+        guard let profile = entry.profile, let identity = entry.identity else { throw .notThisDevice }
+        guard profile.goals.contains(ability) else { throw .deviceCannot(name, ability.rawValue) }
+
+        let (binding, goal): (Binding?, SessionGoal)
+        let port: any Port
+        do {
+            let visit = try await store.currentVisit()
+            binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
+            goal = ability == .live ? .live : .download(known: try await store.knownSources())
+        } catch {
+            throw Problem(error)
+        }
+        do throws(PortError) {
+            port = try await openPort(entry.candidate, profile)
+        } catch {
+            throw Problem(error)
+        }
+        // The actor was free while the port opened: somebody else may have started in the meantime.
+        guard let now = plugged[id], !isCapturing(now) else {
+            await port.close()
+            throw .deviceBusy(name)
+        }
+        sessions += 1
+        let recorder = SessionRecorder(store: store, clock: clock, device: identity, binding: binding, logger: logger)
+        let acquisition = Acquisition(port: port, clock: clock, sink: recorder)
+        let number = sessions
+        let task = Task {
+            let outcome = await acquisition.run(profile.makeDialogue(goal))
+            await recorder.close(outcome.reason)
+            self.ended(id, number, outcome)
+        }
+        let session = Session(
+            id: number, goal: ability.rawValue, acquisition: acquisition, recorder: recorder, task: task)
+        plugged[id]?.session = session
+        probeTasks[id]?.cancel()
+        return await view(of: session)
+    }
+
+    /// Ends the running session and waits until it is sealed.
+    func stop(_ name: String) async throws(Problem) -> SessionView {
+        let id = try find(name)
+        guard let session = plugged[id]?.session, session.outcome == nil else { throw .deviceIdle(name) }
+        session.acquisition.stop()
+        await session.task.value
+        return await view(of: plugged[id]?.session ?? session)
+    }
+
+    /// True while any device records, live or from its memory.
+    var isAnyCapturing: Bool { plugged.values.contains(where: isCapturing) }
+
+    private func ended(_ id: String, _ number: Int, _ outcome: Acquisition.Outcome) {
+        if plugged[id]?.session?.id == number { plugged[id]?.session?.outcome = outcome }
+        logger.info("session ended", metadata: ["session": "\(number)", "outcome": "\(outcome)"])
+        if case .finished(.notThisDevice) = outcome { probe(id, after: .zero) }
+        changed()
+    }
+
+    private func isCapturing(_ entry: Plugged) -> Bool { entry.session.map { $0.outcome == nil } ?? false }
+
+    /// By the last part of the node's path, the whole path, the serial number, or the driver's name if only one fits.
+    private func find(_ name: String) throws(Problem) -> String {
+        let hits = plugged.filter { _, entry in
+            entry.candidate.name == name || entry.candidate.devnode == name || entry.identity?.serial == name
+        }
+        if let hit = hits.first { return hit.key }
+        let drivers = plugged.filter { $0.value.profile?.name == name }
+        guard drivers.count == 1, let only = drivers.first else { throw .deviceNotFound(name) }
+        return only.key
+    }
+
+    // MARK: Views
+
+    public func views() async -> [DeviceView] {
+        var views: [DeviceView] = []
+        for entry in plugged.values.sorted(by: { $0.candidate.devnode < $1.candidate.devnode }) {
+            let profile = entry.profile ?? profiles.first { entry.candidate.fits($0) }
+            var session: SessionView?
+            if let running = entry.session { session = await view(of: running) }
+            views.append(
+                DeviceView(
+                    name: entry.candidate.name, port: entry.candidate.devnode, driver: profile?.name ?? "",
+                    state: name(of: entry), title: entry.profile?.title ?? "", vendor: entry.identity?.vendor,
+                    model: entry.identity?.model, serial: entry.identity?.serial,
+                    simulated: entry.identity?.isSimulated ?? false,
+                    support: (entry.identity?.support ?? profile?.support ?? .experimental).rawValue,
+                    abilities: (entry.profile?.goals ?? []).map(\.rawValue).sorted(), session: session))
+        }
+        return views
+    }
+
+    private func name(of entry: Plugged) -> String {
+        if isCapturing(entry) { return entry.session?.goal == "live" ? "capturing" : "downloading" }
+        return switch entry.state {
+        case .probing: "probing"
+        case .ready: "ready"
+        case .notRecognised: "not-recognised"
+        case .busy: "busy"
+        case .denied: "denied"
+        }
+    }
+
+    private func view(of session: Session) async -> SessionView {
+        let progress = await session.recorder.progress
+        return SessionView(
+            id: session.id, goal: session.goal, running: session.outcome == nil,
+            recordings: progress.map {
+                SessionView.RecordingProgress(
+                    recording: "\($0.id)", samples: $0.samples, expected: $0.expected, bytes: $0.bytes,
+                    state: $0.state.rawValue)
+            },
+            skipped: await session.recorder.skipped, problem: session.outcome?.problem)
+    }
+}
+
+/// Listens to a probe: only the identity matters.
+private actor IdentitySink: SessionSink {
+    private(set) var identity: DeviceIdentity?
+
+    func perform(_ action: DialogueAction) async throws(Problem) {
+        if case .identify(let identity) = action { self.identity = identity }
+    }
+}
+
+extension PortCandidate {
+    /// Two ports never share a node at one time.
+    var id: String { syspath.isEmpty ? devnode : syspath }
+    /// What people call it: the node's last part.
+    var name: String { String(devnode.split(separator: "/").last ?? "") }
+
+    func fits(_ profile: DialogueProfile) -> Bool {
+        if let named = self.profile { return named == profile.name }
+        return profile.matches.contains {
+            $0.subsystem == subsystem && $0.vendorID == vendorID && $0.productID == productID
+        }
+    }
+}
+
+extension Acquisition.Outcome {
+    /// How what is still open is sealed after this.
+    var reason: Recording.EndReason {
+        switch self {
+        case .finished(.done): .stopped
+        case .finished: .deviceEnded
+        case .portFailed: .deviceGone
+        case .sinkFailed: .storageFailed
+        }
+    }
+
+    /// What a person is told; nil when all went well.
+    public var problem: Problem? {
+        switch self {
+        case .finished(.done): nil
+        case .finished(.notThisDevice): .notThisDevice
+        case .finished(.busyRecording): .deviceRecording
+        case .finished(.deviceEnded): .deviceSilent
+        case .portFailed(let error): Problem(error)
+        case .sinkFailed(let problem): problem
+        }
+    }
+}
+
+extension Problem {
+    public init(_ error: PortError) {
+        switch error {
+        case .gone: self = .deviceGone
+        case .busy: self = .portBusy
+        case .denied: self = .portDenied
+        case .forbidden, .overflow, .system: self = .deviceSilent
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Clinical
+import Formats
+import FoundationEssentials
+public import Logging
+public import Store
+
+/// At seal: decoded samples and the patient's identity become the immutable bytes to send. Restartable: a crash before the
+/// one transaction at the end costs nothing, and the same recording always gives the same bytes.
+public struct Freezing: Sendable {
+    private let store: Store
+    private let bell: Bell
+    private let frozen: @Sendable () -> Void
+    private let logger: Logger
+
+    public init(store: Store, bell: Bell, logger: Logger, frozen: @escaping @Sendable () -> Void) {
+        self.store = store
+        self.bell = bell
+        self.frozen = frozen
+        self.logger = logger
+    }
+
+    /// Freezes what is ready, then waits for the bell; until cancelled.
+    public func run() async {
+        while !Task.isCancelled {
+            await freezeAll()
+            await bell.wait(atMost: .seconds(60))
+        }
+    }
+
+    func freezeAll() async {
+        do {
+            for id in try await store.awaitingFreeze() {
+                guard !Task.isCancelled else { return }
+                do {
+                    try await freeze(id)
+                    frozen()
+                } catch {
+                    // One recording that can't be rendered never blocks the others; it stays, and is looked at again.
+                    logger.error("could not freeze", metadata: ["recording": "\(id)", "error": "\(error)"])
+                }
+            }
+        } catch {
+            logger.error("store can't say what waits for freezing", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func freeze(_ id: RecordingID) async throws {
+        guard let detail = try await store.recording(id), let binding = detail.summary.binding,
+            let visit = try await store.visit(binding.visit)
+        else { return }
+        let recording = detail.recording
+        let artefact = try await Artefact.render(
+            Artefact.format(of: recording.modality), recording, waveform: try await store.waveform(id),
+            notes: detail.notes, patient: visit.patient)
+        let original = try await store.original(id)
+        let documents = [
+            (Document.Role.artefact, artefact.mediaType, artefact.bytes),
+            (.original, Artefact.originalMediaType, original),
+        ].map { role, mediaType, bytes in
+            (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)
+        }
+        // Refused when somebody attributed it anew in the meantime; it is then built again for the right patient.
+        try await store.freeze(id, documents: documents, boundTo: visit.id, revision: detail.summary.revision)
+        logger.info(
+            "recording frozen",
+            metadata: [
+                "recording": "\(id)", "bytes": "\(artefact.bytes.count)", "sha256": "\(documents[0].0.sha256)",
+            ])
+    }
+}

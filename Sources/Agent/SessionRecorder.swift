@@ -1,0 +1,116 @@
+import Clinical
+import Devices
+import FoundationEssentials
+import Logging
+import Store
+
+/// Writes one session into the store: mints identities, commits blocks, seals. Everything it reports as progress is durable.
+actor SessionRecorder: SessionSink {
+    struct Progress: Sendable {
+        var id: RecordingID
+        var samples = 0
+        var expected: Int?
+        var bytes = 0
+        var state = Recording.State.open
+    }
+
+    private let store: Store
+    private let clock: HostClock
+    private let binding: Binding?
+    private let logger: Logger
+    private var device: DeviceIdentity
+    private var current: Int?
+    private(set) var progress: [Progress] = []
+    private(set) var skipped = 0
+    private var surprises: Set<String> = []
+
+    /// - Parameters:
+    ///   - device: as the probe identified it.
+    ///   - binding: whose the recordings are: the visit that was open at the explicit start, or nil.
+    init(store: Store, clock: HostClock, device: DeviceIdentity, binding: Binding?, logger: Logger) {
+        self.store = store
+        self.clock = clock
+        self.device = device
+        self.binding = binding
+        self.logger = logger
+    }
+
+    func perform(_ action: DialogueAction) async throws(Problem) {
+        do {
+            switch action {
+            case .identify(let identity): device = identity
+            case .begin(let start): try await begin(start)
+            case .append(let block): try await append(block)
+            case .note(let note):
+                if let current { try await store.add(note, to: progress[current].id) }
+            case .end(let reason): try await seal(reason)
+            case .skipped: skipped += 1
+            case .surprise(let text): try await surprise(text)
+            case .send, .ask, .finish: break
+            }
+        } catch let error as StoreError {
+            throw Problem(error)
+        } catch {
+            throw .storage("\(type(of: error))")
+        }
+    }
+
+    /// Called when the session is over, whatever the driver managed to say: nothing stays open.
+    func close(_ reason: Recording.EndReason) async {
+        do {
+            try await seal(reason)
+        } catch {
+            // Found open and sealed at the next start; every block that was acknowledged is there.
+            logger.error("recording could not be sealed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func begin(_ start: RecordingStart) async throws {
+        var random = SystemRandomNumberGenerator()
+        let id = RecordingID(milliseconds: UInt64(clock.wall), random: &random)
+        let source: StartSource =
+            switch start.kind {
+            case .live: .host
+            case .stored: start.item?.start == nil ? .unknown : .device
+            case .file: .file
+            }
+        let recording = Recording(
+            id: id, kind: start.kind, modality: start.modality, origin: device.isSimulated ? .simulated : .device,
+            device: device, channels: start.channels,
+            clock: clock.facts(deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source),
+            source: start.item?.source)
+        _ = try await store.begin(recording, binding: binding)
+        progress.append(Progress(id: id, expected: start.item?.samples))
+        current = progress.count - 1
+        logger.info(
+            "recording begins", metadata: ["recording": "\(id)", "kind": "\(start.kind)", "driver": "\(device.driver)"])
+    }
+
+    private func append(_ block: Block) async throws {
+        guard let current else { return }
+        try await store.append(progress[current].id, blocks: [block])
+        // Only now: what is shown as stored is stored.
+        progress[current].samples += block.samples.map(\.count).max() ?? 0
+        progress[current].bytes += block.raw.count
+    }
+
+    private func seal(_ reason: Recording.EndReason) async throws {
+        guard let index = current else { return }
+        try await store.seal(progress[index].id, reason: reason)
+        progress[index].state = reason.state
+        current = nil
+        logger.info(
+            "recording sealed",
+            metadata: [
+                "recording": "\(progress[index].id)", "reason": "\(reason)", "samples": "\(progress[index].samples)",
+            ])
+    }
+
+    /// Logged and kept once per kind: a device that surprises us a thousand times must not fill the disk.
+    private func surprise(_ text: String) async throws {
+        guard surprises.count < 50, surprises.insert(text).inserted else { return }
+        guard try await store.surprise(text, from: device, at: clock.wall) else { return }
+        logger.notice("device said something new", metadata: ["driver": "\(device.driver)", "surprise": "\(text)"])
+        if let current { try await store.add(Note(kind: .surprise, text: text), to: progress[current].id) }
+    }
+}

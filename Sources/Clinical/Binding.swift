@@ -1,0 +1,125 @@
+/// Whose a recording is, and who said so. Never a guess: one entry of a history that only grows; the last one holds.
+public struct Binding: Sendable, Equatable, Codable {
+    public enum Reason: String, Sendable, Codable {
+        /// The visit that was open when the capture, download or import was started.
+        case openVisit
+        /// A person decided it later.
+        case decision
+    }
+
+    /// `Visit.id`
+    public var visit: String
+    public var reason: Reason
+    /// Who: the nurse's identifier at this laptop.
+    public var by: String
+    /// When: Unix time in milliseconds.
+    public var at: Int64
+    /// A person's words; may name people, so it is sealed where it is stored.
+    public var why: String?
+
+    public init(visit: String, reason: Reason, by: String, at: Int64, why: String? = nil) {
+        self.visit = visit
+        self.reason = reason
+        self.by = by
+        self.at = at
+        self.why = why
+    }
+}
+
+/// One point where what a file says of its owner and the patient of its binding can't both be true.
+public struct Contradiction: Sendable, Equatable, Codable {
+    public enum Kind: String, Sendable, Codable {
+        case name, sex, birthDate, age, patientID
+        /// The same recording of the same device was already bound to another patient.
+        case earlierBinding
+    }
+
+    public var kind: Kind
+    /// What the file says: an identity, never logged.
+    public var claimed: String
+    /// What the worklist says: an identity, never logged.
+    public var expected: String
+
+    public init(kind: Kind, claimed: String, expected: String) {
+        self.kind = kind
+        self.claimed = claimed
+        self.expected = expected
+    }
+}
+
+extension IdentityClaim {
+    /// Compares what a file claims with a patient. Empty means "nothing speaks against it", not "it is proven".
+    ///
+    /// - Name: contradicts only when nothing matches. One whole word of the birth name or of a given name is enough,
+    ///   because devices carry names in use (a married name beside a birth name), in any order, cut and without accents.
+    /// - Sex and birth date: contradict when both sides state them and they differ, to the precision that both have.
+    /// - Age: ± 1 year around the age on that day (devices keep the age that was once typed).
+    /// - Patient ID: contradicts only when it has the form of an INS matricule and the patient's INS is another one;
+    ///   other numbers are the device's own.
+    /// - Parameter date: the day of the recording, `2026-11-22`; nil when nobody knows it (the age is not compared).
+    public func contradictions(with patient: Patient, on date: String?) -> [Contradiction] {
+        var found: [Contradiction] = []
+        if let name, !NameMatch(claim: name, limit: nameLimit).matches(patient) {
+            let expected = ([patient.family] + patient.given).joined(separator: " ")
+            found.append(Contradiction(kind: .name, claimed: name, expected: expected))
+        }
+        if let sex, sex != .unknown, patient.sex != .unknown, sex != patient.sex {
+            found.append(Contradiction(kind: .sex, claimed: sex.rawValue, expected: patient.sex.rawValue))
+        }
+        if let birthDate, let expected = patient.birthDate, Self.differ(birthDate, expected) {
+            found.append(Contradiction(kind: .birthDate, claimed: birthDate, expected: expected))
+        }
+        if let age, let date, let expected = Self.ages(born: patient.birthDate, on: date), !expected.contains(age) {
+            found.append(Contradiction(kind: .age, claimed: "\(age)", expected: "\(expected)"))
+        }
+        if let patientID, let ins = patient.ins?.value, Self.isAnotherINS(patientID, than: ins) {
+            found.append(Contradiction(kind: .patientID, claimed: patientID, expected: ins))
+        }
+        return found
+    }
+
+    /// Year, month and day as far as they are stated; an unknown month or day (`00`) ends the date.
+    private static func parts(_ date: String) -> [Int] {
+        var result: [Int] = []
+        for field in date.prefix(10).split(separator: "-", omittingEmptySubsequences: false).prefix(3) {
+            guard let value = Int(field), value > 0 else { break }
+            result.append(value)
+        }
+        return result
+    }
+
+    private static func differ(_ one: String, _ other: String) -> Bool {
+        zip(parts(one), parts(other)).contains { $0 != $1 }
+    }
+
+    private static func ages(born birthDate: String?, on date: String) -> ClosedRange<Int>? {
+        guard let birthDate else { return nil }
+        let born = parts(birthDate)
+        let day = parts(date)
+        guard let birthYear = born.first, day.count == 3 else { return nil }
+        let years = day[0] - birthYear
+        // Without a birthday, either age of that year is right.
+        guard born.count == 3 else { return years - 2...years + 1 }
+        let age = (day[1], day[2]) < (born[1], born[2]) ? years - 1 : years
+        return age - 1...age + 1
+    }
+
+    /// Both are 13 characters without, or 15 with the control key; Corsican ones hold a letter (2A, 2B).
+    private static func isAnotherINS(_ claimed: String, than ins: String) -> Bool {
+        let claimed = matricule(claimed)
+        let ins = matricule(ins)
+        guard let claimed, let ins else { return false }
+        return !claimed.hasPrefix(ins) && !ins.hasPrefix(claimed)
+    }
+
+    private static func matricule(_ text: String) -> String? {
+        let folded = FoldedName(text).joined
+        guard folded.count == 13 || folded.count == 15, let first = folded.first, "123478".contains(first) else {
+            return nil
+        }
+        let digits = folded.enumerated().allSatisfy { index, character in
+            ("0"..."9").contains(character) || (index == 6 && (character == "A" || character == "B"))
+        }
+        return digits ? folded : nil
+    }
+}

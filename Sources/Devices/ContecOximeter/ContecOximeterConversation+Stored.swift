@@ -1,0 +1,96 @@
+import Clinical
+
+extension ContecOximeterConversation {
+    mutating func stored(
+        _ samples: [ContecOximeterStoredSample], perfusion: Bool, raw: [UInt8], at now: UInt64
+    ) -> [DialogueAction] {
+        var actions: [DialogueAction] = []
+        if case .live = stream, isListening, asked == .nothing { actions += endLive(at: now, reason: .stopped) }
+        if isIdle {
+            guard let place = nextPlace else {
+                append(raw: raw, at: now)
+                return []
+            }
+            actions += beginStored(place.facts, perfusion: perfusion, at: now)
+        }
+        guard case .stored(var stored) = stream else {
+            // A live stream is running, so these are not asked for.
+            append(raw: raw, at: now)
+            return actions + surprise("storage frames within a live stream")
+        }
+        lastSampleAt = now
+        stream = .none
+        if !candidate.isEmpty {
+            // They were stragglers; their bytes stay where they came.
+            stored.builder.append(raw: leadIn, at: now)
+            clearLeadIn()
+        }
+        stored.builder.append(raw: raw, at: now)
+        guard stored.hasPerfusion == perfusion else {
+            stored.isDamaged = true
+            stored.builder.interrupt("storage frames of another format were left out")
+            stream = .stored(stored)
+            return actions + surprise("storage frames of two formats in one stream")
+        }
+        stored.append(samples)
+        let isFull = stored.builder.count >= ContecOximeterStoredStream.blockLength
+        let isComplete = stored.isComplete
+        stream = .stored(stored)
+        if isComplete { return actions + endStored(at: now, reason: .finished) }
+        return actions + (isFull ? flush(at: now) : [])
+    }
+
+    /// What a storage frame that comes now belongs to; nil when it is a straggler. `facts` is nil when nothing was said
+    /// about the place.
+    private var nextPlace: (facts: ContecOximeterStoredFacts?, Void)? {
+        if case .stored(let place) = asked {
+            guard !isDrained else { return nil }
+            // A short command names no place: then it is the one that was described last.
+            return (place.map { facts[$0] ?? ContecOximeterStoredFacts(place: $0) } ?? waiting.last.flatMap { facts[$0] }, ())
+        }
+        guard isListening, asked == .nothing || !hasHost else { return nil }
+        let next = waiting.first { facts[$0]?.bytes != 0 }
+        if isDrained && next == nil { return nil }
+        return (next.flatMap { facts[$0] }, ())
+    }
+
+    private mutating func beginStored(
+        _ facts: ContecOximeterStoredFacts?, perfusion: Bool, at now: UInt64
+    ) -> [DialogueAction] {
+        let facts = facts ?? ContecOximeterStoredFacts(place: ContecOximeterPlace(user: 0, segment: 0))
+        waiting.removeAll { $0 == facts.place }
+        recordings += 1
+        var stored = ContecOximeterStoredStream(
+            hasPerfusion: perfusion, announced: facts.samples(perfusion: perfusion))
+        stored.builder.append(raw: leadIn, at: now)
+        if leadInLost > 0 {
+            stored.builder.lose(leadInLost)
+            stored.isDamaged = true
+        }
+        clearLeadIn()
+        stream = .stored(stored)
+        let item = facts.item(device: nameplate.sourceName, perfusion: perfusion)
+        let start = RecordingStart(
+            kind: .stored, modality: .oximetry, channels: ContecOximeterChannels.stored(perfusion: perfusion),
+            item: item)
+        return announceIdentity() + [.begin(start)]
+    }
+
+    /// `.finished` when the count is right, or when nobody knows it and nothing was lost; else `reason`, as far as that
+    /// one says that the recording is incomplete.
+    mutating func endStored(at now: UInt64, reason: Recording.EndReason) -> [DialogueAction] {
+        guard case .stored(let stored) = stream else { return [] }
+        let total = stored.builder.total
+        var actions = flush(at: now)
+        stream = .none
+        isDrained = true
+        let isWhole = stored.isComplete || (stored.announced == nil && !stored.isDamaged && reason != .deviceGone)
+        let end = isWhole ? .finished : reason.state == .interrupted ? reason : .deviceEnded
+        lastStoredEnd = end
+        if !isWhole, let announced = stored.announced {
+            let text = "\(total) of \(announced) samples arrived"
+            actions.append(.note(Note(kind: .gap, at: Double(total), text: text)))
+        }
+        return actions + [.end(end)]
+    }
+}

@@ -1,0 +1,101 @@
+import Clinical
+
+/// What the device has said about itself so far. The user's name (frame 05) is not kept: it may be a patient's.
+struct ContecOximeterNameplate: Equatable, Sendable {
+    private var modelParts: [UInt8: [UInt8]] = [:]
+    private(set) var vendor: String?
+    private(set) var serial: String?
+    private(set) var protocolVersion: String?
+    /// Frame 0E; nil when the device has not said.
+    private(set) var hasPerfusion: Bool?
+
+    /// Both halves of the model's name.
+    var hasWholeModel: Bool { modelParts[0] != nil && modelParts[1] != nil }
+
+    /// The halves in order; the second may begin with FF (devices.md 3.3).
+    var model: String? {
+        let name = Self.text(modelParts.sorted { $0.key < $1.key }.flatMap(\.value))
+        return name.isEmpty ? nil : name
+    }
+
+    /// At least one frame that only this kind of device sends in answer to a question (devices.md 3.8.2).
+    var isIdentified: Bool {
+        !modelParts.isEmpty || vendor != nil || serial != nil || protocolVersion != nil
+    }
+
+    mutating func take(_ frame: ContecOximeterFrame) {
+        switch frame {
+        case .model(let index, let text) where index < 2: modelParts[index] = text
+        case .vendor(let text): vendor = Self.text(text)
+        case .identifier(let text): serial = Self.text(text)
+        // Always seen as 0, 7; OSCAR calls it the protocol's version.
+        case .version(let major, let minor): protocolVersion = major == 0 ? "\(minor)" : "\(major).\(minor)"
+        case .perfusionSupport(let value): hasPerfusion = value == 0
+        default: break
+        }
+    }
+
+    /// Nil as long as nothing is known.
+    var identity: DeviceIdentity? {
+        guard isIdentified else { return nil }
+        return DeviceIdentity(
+            driver: ContecOximeter.name, vendor: vendor.flatMap { $0.isEmpty ? nil : $0 } ?? "Contec",
+            model: model ?? "protocol V7 oximeter", serial: serial.flatMap { $0.isEmpty ? nil : $0 },
+            firmware: protocolVersion.map { "protocol \($0)" }, support: .verified)
+    }
+
+    /// What names the device inside `StoredItem.source`.
+    var sourceName: String {
+        let name = identity.map { $0.serial ?? $0.model } ?? "unknown"
+        return String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
+    }
+
+    /// Trimmed of NUL, space and FF; what can't be shown is left out.
+    static func text(_ bytes: [UInt8]) -> String {
+        let shown = bytes.filter { 0x20..<0x7F ~= $0 }
+        let start = shown.drop { $0 == 0x20 }
+        let end = start.lastIndex { $0 != 0x20 }
+        return end.map { String(decoding: start[...$0], as: UTF8.self) } ?? ""
+    }
+}
+
+/// What is known of one place in the device's memory.
+struct ContecOximeterStoredFacts: Equatable, Sendable {
+    var place: ContecOximeterPlace
+    /// Century, year, month, day.
+    var date: [UInt8]?
+    /// Hour, minute, second.
+    var time: [UInt8]?
+    /// Bytes of values (devices.md 3.6).
+    var bytes: UInt32?
+    /// Frame 15.
+    var hasPerfusion: Bool?
+
+    /// Nil when the device has no clock (year 0) or says an impossible date.
+    var start: LocalTime? {
+        guard let date, let time, date[1] != 0 || date[0] != 0 else { return nil }
+        return LocalTime(
+            year: Int(date[0]) * 100 + Int(date[1]), month: Int(date[2]), day: Int(date[3]), hour: Int(time[0]),
+            minute: Int(time[1]), second: Int(time[2]))
+    }
+
+    /// The bytes as the device sent them, in decimal: `20-14-08-18-02-38-18` (century, year, month, day, time).
+    var rawStart: String? {
+        let bytes = (date ?? []) + (time ?? [])
+        return bytes.isEmpty ? nil : bytes.map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: "-")
+    }
+
+    /// Nil when the device has not said, or said none.
+    func samples(perfusion: Bool) -> Int? {
+        guard let bytes, bytes > 0 else { return nil }
+        return Int(bytes) / (perfusion ? 4 : 2)
+    }
+
+    /// `device`: `ContecOximeterNameplate.sourceName`.
+    func item(device: String, perfusion: Bool) -> StoredItem {
+        let count = samples(perfusion: perfusion) ?? 0
+        return StoredItem(
+            source: "\(ContecOximeter.name)/\(device)/\(place.user)/\(place.segment)/\(rawStart ?? "none")/\(count)",
+            start: start, rawStart: rawStart, samples: count)
+    }
+}

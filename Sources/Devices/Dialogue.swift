@@ -1,0 +1,152 @@
+public import Clinical
+public import Wire
+
+/// What a session with a device is for.
+public enum SessionGoal: Sendable, Equatable {
+    /// Read-only: find out whether this is the device, and which one.
+    case identify
+    /// Stream until told to stop.
+    case live
+    /// Fetch everything in the device's memory, except what `known` names (`StoredItem.source`).
+    case download(known: Set<String>)
+}
+
+/// Something in a device's memory.
+public struct StoredItem: Sendable, Equatable {
+    /// Names this recording wherever it is met again: driver, device serial, memory place, the device's own start time
+    /// and length. Not a hash of patient data, no identity in it.
+    public var source: String
+    /// The device's clock; nil when it has none (the nurse is asked).
+    public var start: LocalTime?
+    /// The date and time bytes as the device sent them, as text.
+    public var rawStart: String?
+    /// Samples per channel that the device announced.
+    public var samples: Int
+
+    public init(source: String, start: LocalTime?, rawStart: String?, samples: Int) {
+        self.source = source
+        self.start = start
+        self.rawStart = rawStart
+        self.samples = samples
+    }
+}
+
+/// What a recording is, said before its first sample.
+public struct RecordingStart: Sendable, Equatable {
+    public var kind: Recording.Kind
+    public var modality: Recording.Modality
+    public var channels: [Channel]
+    /// Nil for a live stream.
+    public var item: StoredItem?
+
+    public init(kind: Recording.Kind, modality: Recording.Modality, channels: [Channel], item: StoredItem? = nil) {
+        self.kind = kind
+        self.modality = modality
+        self.channels = channels
+        self.item = item
+    }
+}
+
+/// How a session ended, from the driver's side.
+public enum SessionEnd: Sendable, Equatable {
+    /// The goal was reached.
+    case done
+    /// It answered, but it isn't what this driver speaks, or it did not answer at all.
+    case notThisDevice
+    /// The device is recording by itself: the nurse must end that first.
+    case busyRecording
+    /// The device said that it is going (switched off, changing user), or fell silent.
+    case deviceEnded(String)
+}
+
+/// What a driver wants done; the pump executes it (one pump for all devices, in `Agent`).
+public enum DialogueAction: Sendable, Equatable {
+    case send([UInt8])
+    case identify(DeviceIdentity)
+    /// A recording begins: the pump mints its identity before any later byte.
+    case begin(RecordingStart)
+    /// Samples of the recording that began last.
+    case append(Block)
+    case note(Note)
+    /// The recording that began last is over.
+    case end(Recording.EndReason)
+    /// An item that `known` named was left alone.
+    case skipped(StoredItem)
+    /// Call `timerFired` after this time unless asked anew; one timer per session, the last one counts.
+    case ask(Duration)
+    /// A value never seen before; collected, not fatal.
+    case surprise(String)
+    /// The last action of a session.
+    case finish(SessionEnd)
+}
+
+/// A driver's state machine: pure, no clock, no I/O. Times are the host's monotonic nanoseconds.
+public protocol Dialogue: Sendable {
+    mutating func start(at now: UInt64) -> [DialogueAction]
+    mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
+    mutating func timerFired(at now: UInt64) -> [DialogueAction]
+    /// A person ends the session: leads to `end` and `finish` within a second.
+    mutating func stop(at now: UInt64) -> [DialogueAction]
+    /// The cable is gone: closes what is open; nothing can be sent any more.
+    mutating func gone(at now: UInt64) -> [DialogueAction]
+}
+
+/// A driver's ears without its mouth: understands a conversation that somebody else leads, for `replay`.
+/// Emits everything but `send` and `ask`.
+public protocol Listener: Sendable {
+    mutating func sent(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
+    mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
+    mutating func ended(at now: UInt64) -> [DialogueAction]
+}
+
+/// How udev recognises a candidate. A candidate is never more than that: the probe decides.
+public struct UdevMatch: Sendable, Hashable {
+    /// `tty`, `usb`, `hidraw`.
+    public var subsystem: String
+    /// Lower-case hexadecimal, four digits, as udev writes them.
+    public var vendorID: String
+    public var productID: String
+
+    public init(subsystem: String, vendorID: String, productID: String) {
+        self.subsystem = subsystem
+        self.vendorID = vendorID
+        self.productID = productID
+    }
+}
+
+/// Everything that the rest of the agent needs to know about a device that is talked to.
+public struct DialogueProfile: Sendable {
+    /// Also the folder's and the fixtures' name: `contec-oximeter`.
+    public var name: String
+    /// For people: `Contec CMS50 pulse oximeter (protocol V7)`.
+    public var title: String
+    public var support: SupportLevel
+    public var matches: [UdevMatch]
+    public var line: SerialLine
+    /// Byte sequences that must never reach the device (erase, firmware), with the reason; `Ports.Guard` enforces them
+    /// below the driver. A sequence matches anywhere in a write; `nil` is any byte.
+    public var forbidden: [ForbiddenBytes]
+    /// What the device can do.
+    public var goals: Set<Ability>
+    public var makeDialogue: @Sendable (SessionGoal) -> any Dialogue
+    public var makeListener: @Sendable () -> any Listener
+
+    public enum Ability: String, Sendable, Codable { case live, download }
+
+    public init(
+        name: String, title: String, support: SupportLevel, matches: [UdevMatch], line: SerialLine,
+        forbidden: [ForbiddenBytes], goals: Set<Ability>,
+        makeDialogue: @escaping @Sendable (SessionGoal) -> any Dialogue,
+        makeListener: @escaping @Sendable () -> any Listener
+    ) {
+        self.name = name
+        self.title = title
+        self.support = support
+        self.matches = matches
+        self.line = line
+        self.forbidden = forbidden
+        self.goals = goals
+        self.makeDialogue = makeDialogue
+        self.makeListener = makeListener
+    }
+}

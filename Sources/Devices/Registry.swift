@@ -1,0 +1,10 @@
+/// Every device and every kind of file that the agent knows. Adding one is one line here, one folder, one fixture folder.
+public enum Registry {
+    public static let dialogues: [DialogueProfile] = [
+        ContecOximeter.profile
+    ]
+
+    public static let importers: [any Importer] = [
+        ContecEcgFiles()
+    ]
+}

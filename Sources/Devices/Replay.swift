@@ -1,0 +1,140 @@
+public import Clinical
+public import Wire
+
+/// What a driver understood of a recorded conversation; printed by `replay`, and the form of the expected results of
+/// fixtures.
+public struct ReplayReport: Sendable, Equatable, Codable {
+    /// The last value of a channel that was present.
+    public struct Reading: Sendable, Equatable, Codable {
+        public var name: String
+        public var unit: String
+        /// In `unit`.
+        public var value: Double
+    }
+
+    public struct Recorded: Sendable, Equatable, Codable {
+        public var kind: Recording.Kind
+        public var modality: Recording.Modality
+        public var source: String?
+        /// The device's clock: `2014-08-18 02:38:18`; nil when it has none.
+        public var start: String?
+        public var rawStart: String?
+        /// Nil when the recording never ended.
+        public var end: Recording.EndReason?
+        /// Samples per channel that the device announced; nil for a live stream.
+        public var announced: Int?
+        /// Samples per channel that came.
+        public var samples: Int
+        /// Bytes kept beside them.
+        public var bytes: Int
+        public var channels: [ChannelSummary]
+        /// Live only.
+        public var readings: [Reading]
+        public var notes: [Note]
+    }
+
+    public struct Surprise: Sendable, Equatable, Codable {
+        public var text: String
+        public var count: Int
+    }
+
+    public var driver: String
+    public var identity: DeviceIdentity?
+    public var recordings: [Recorded]
+    /// In the order of their first appearance.
+    public var surprises: [Surprise]
+}
+
+/// Lets a driver listen to a conversation, and says what it understood. The same transcript always gives the same report.
+public func replay(_ transcript: Transcript, through profile: DialogueProfile) -> ReplayReport {
+    var collector = ReplayCollector(driver: profile.name)
+    var listener = profile.makeListener()
+    var now: UInt64 = 0
+    for event in transcript.events {
+        // A day is more than any pause in a conversation; a larger number in a file must not overflow.
+        now += UInt64((min(max(event.after, 0), 86_400) * 1e9).rounded())
+        switch event.kind {
+        case .toDevice: collector.take(listener.sent(event.bytes, at: now))
+        case .fromDevice: collector.take(listener.received(event.bytes, at: now))
+        case .error, .note: break
+        }
+    }
+    collector.take(listener.ended(at: now))
+    return collector.report
+}
+
+/// Gathers a driver's actions into a report.
+private struct ReplayCollector {
+    private(set) var report: ReplayReport
+    /// Of the recording that is open.
+    private var waveform = Waveform(channels: [], samples: [])
+    private var isOpen = false
+
+    init(driver: String) {
+        report = ReplayReport(driver: driver, identity: nil, recordings: [], surprises: [])
+    }
+
+    mutating func take(_ actions: [DialogueAction]) {
+        for action in actions { take(action) }
+    }
+
+    private mutating func take(_ action: DialogueAction) {
+        switch action {
+        case .identify(let identity): report.identity = identity
+        case .begin(let start): begin(start)
+        case .append(let block): append(block)
+        case .note(let note): change { $0.notes.append(note) }
+        case .end(let reason): end(reason)
+        case .surprise(let text):
+            if let index = report.surprises.firstIndex(where: { $0.text == text }) {
+                report.surprises[index].count += 1
+            } else {
+                report.surprises.append(ReplayReport.Surprise(text: text, count: 1))
+            }
+        case .send, .ask, .skipped, .finish: break
+        }
+    }
+
+    private mutating func begin(_ start: RecordingStart) {
+        waveform = Waveform(channels: start.channels, samples: start.channels.map { _ in [] })
+        isOpen = true
+        report.recordings.append(
+            ReplayReport.Recorded(
+                kind: start.kind, modality: start.modality, source: start.item?.source,
+                start: start.item?.start?.description, rawStart: start.item?.rawStart, end: nil,
+                announced: start.item?.samples, samples: 0, bytes: 0, channels: waveform.summaries, readings: [],
+                notes: []))
+    }
+
+    private mutating func append(_ block: Block) {
+        guard isOpen else { return }
+        if let gap = block.gap {
+            let note = Note(kind: .gap, at: waveform.seconds, text: gap)
+            change { $0.notes.append(note) }
+        }
+        for (index, samples) in block.samples.enumerated() { waveform.samples[index] += samples }
+        change { $0.bytes += block.raw.count }
+    }
+
+    private mutating func end(_ reason: Recording.EndReason) {
+        let waveform = waveform
+        change { recorded in
+            recorded.end = reason
+            recorded.samples = waveform.samples.map(\.count).max() ?? 0
+            recorded.channels = waveform.summaries
+            guard recorded.kind == .live else { return }
+            recorded.readings = zip(waveform.channels, waveform.samples).compactMap { channel, samples in
+                guard channel.signal != .plethysmogram, let last = samples.last(where: { $0 != .absent }),
+                    let value = channel.physical(last)
+                else { return nil }
+                return ReplayReport.Reading(name: channel.name, unit: channel.unit, value: value)
+            }
+        }
+        isOpen = false
+    }
+
+    private mutating func change(_ body: (inout ReplayReport.Recorded) -> Void) {
+        guard isOpen, !report.recordings.isEmpty else { return }
+        body(&report.recordings[report.recordings.count - 1])
+    }
+}

@@ -1,0 +1,150 @@
+import Wire
+
+/// The elements of a data set that a waveform reader asks for; everything else has been stepped over.
+struct DicomDataset {
+    enum Value {
+        case bytes(ArraySlice<UInt8>)
+        case items([DicomDataset])
+    }
+
+    var elements: [UInt32: Value] = [:]
+
+    func bytes(_ tag: UInt32) -> ArraySlice<UInt8>? {
+        guard case .bytes(let bytes)? = elements[tag] else { return nil }
+        return bytes
+    }
+
+    func items(_ tag: UInt32) -> [DicomDataset] {
+        guard case .items(let items)? = elements[tag] else { return [] }
+        return items
+    }
+
+    /// Without padding; nil when missing or empty. UTF-8 where it is that, Latin-1 otherwise.
+    func text(_ tag: UInt32) -> String? {
+        guard var bytes = bytes(tag) else { return nil }
+        while let last = bytes.last, last == 0x20 || last == 0 { bytes.removeLast() }
+        while bytes.first == 0x20 { bytes.removeFirst() }
+        guard !bytes.isEmpty else { return nil }
+        return String(validating: bytes, as: UTF8.self)
+            ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+    }
+
+    func unsigned(_ tag: UInt32) -> Int? {
+        guard let bytes = bytes(tag), bytes.count == 2 || bytes.count == 4 else { return nil }
+        return bytes.reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+}
+
+/// Reads data sets, Implicit or Explicit VR Little Endian, without believing a length.
+struct DicomParser {
+    /// Sequences in sequences; real waveform objects need four.
+    static let depthLimit = 16
+    static let undefined: UInt32 = 0xFFFF_FFFF
+
+    /// What is kept.
+    private static let wanted: Set<UInt32> = [
+        DicomTag.characterSet, DicomTag.sopClass, DicomTag.acquisitionDateTime, DicomTag.studyDate, DicomTag.studyTime,
+        DicomTag.contentDate, DicomTag.contentTime, DicomTag.manufacturer, DicomTag.modelName,
+        DicomTag.seriesDescription, DicomTag.patientName, DicomTag.patientID, DicomTag.birthDate, DicomTag.sex,
+        DicomTag.age, DicomTag.patientComments, DicomTag.serialNumber, DicomTag.codeValue, DicomTag.codingScheme,
+        DicomTag.codeMeaning, DicomTag.channelCount, DicomTag.sampleCount, DicomTag.samplingFrequency,
+        DicomTag.groupLabel, DicomTag.channelLabel, DicomTag.channelDerivation, DicomTag.sensitivity,
+        DicomTag.correctionFactor, DicomTag.baseline, DicomTag.unformattedText, DicomTag.bitsAllocated,
+        DicomTag.interpretation, DicomTag.padding, DicomTag.waveformData,
+    ]
+    /// Sequences that are entered; in Implicit VR nothing else says that they are sequences.
+    private static let sequences: Set<UInt32> = [
+        DicomTag.waveforms, DicomTag.channelDefinitions, DicomTag.channelSource, DicomTag.sensitivityUnits,
+        DicomTag.annotations,
+    ]
+
+    var isImplicit: Bool
+
+    /// - Parameter stopsAtDelimiter: true inside an item of undefined length.
+    func dataset(
+        _ reader: inout ByteReader, stopsAtDelimiter: Bool = false, depth: Int = 0
+    ) throws(WireError) -> DicomDataset {
+        guard depth <= Self.depthLimit else {
+            throw .malformed(offset: reader.offset, "sequences are nested deeper than \(Self.depthLimit)")
+        }
+        var dataset = DicomDataset()
+        while !reader.isAtEnd {
+            let tag = try Self.tag(&reader)
+            if tag == DicomTag.itemEnd {
+                try reader.skip(4)
+                if stopsAtDelimiter { return dataset }
+                continue
+            }
+            let (representation, length) = try header(&reader, tag: tag)
+            let isSequence = representation == "SQ" || (isImplicit && Self.sequences.contains(tag))
+            if isSequence || length == Self.undefined {
+                // An unknown element of undefined length is a sequence in Implicit VR (PS3.5 6.2.2 note 4).
+                let inner = representation == "UN" ? DicomParser(isImplicit: true) : self
+                let keeps = Self.sequences.contains(tag)
+                let items = try inner.items(&reader, length: length, keeps: keeps, depth: depth + 1)
+                if keeps { dataset.elements[tag] = .items(items) }
+                continue
+            }
+            let bytes = try reader.bytes(Int(length))
+            if Self.wanted.contains(tag) { dataset.elements[tag] = .bytes(bytes) }
+        }
+        if stopsAtDelimiter {
+            throw .truncated(offset: reader.offset, needed: 8, available: 0)
+        }
+        return dataset
+    }
+
+    private func header(_ reader: inout ByteReader, tag: UInt32) throws(WireError) -> (String, UInt32) {
+        guard !isImplicit else { return ("", try reader.littleEndian()) }
+        let letters = try reader.bytes(2)
+        guard letters.allSatisfy({ (0x41...0x5A).contains($0) }) else {
+            throw .malformed(offset: reader.offset, "no value representation where one belongs")
+        }
+        let representation = String(decoding: letters, as: UTF8.self)
+        if ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"].contains(representation) {
+            try reader.skip(2)
+            return (representation, try reader.littleEndian())
+        }
+        let length: UInt16 = try reader.littleEndian()
+        return (representation, UInt32(length))
+    }
+
+    /// The items of a sequence, or the fragments of encapsulated data. What nobody asks for is stepped over unread where
+    /// its length allows it.
+    private func items(
+        _ reader: inout ByteReader, length: UInt32, keeps: Bool, depth: Int
+    ) throws(WireError) -> [DicomDataset] {
+        guard length != Self.undefined else { return try items(&reader, isOpen: true, keeps: keeps, depth: depth) }
+        var inner = ByteReader(try reader.bytes(Int(length)))
+        return keeps ? try items(&inner, isOpen: false, keeps: true, depth: depth) : []
+    }
+
+    private func items(
+        _ reader: inout ByteReader, isOpen: Bool, keeps: Bool, depth: Int
+    ) throws(WireError) -> [DicomDataset] {
+        var items: [DicomDataset] = []
+        while isOpen || !reader.isAtEnd {
+            let tag = try Self.tag(&reader)
+            let length: UInt32 = try reader.littleEndian()
+            switch tag {
+            case DicomTag.sequenceEnd:
+                if isOpen { return items }
+            case DicomTag.item where length == Self.undefined:
+                let item = try dataset(&reader, stopsAtDelimiter: true, depth: depth)
+                if keeps { items.append(item) }
+            case DicomTag.item:
+                var inner = ByteReader(try reader.bytes(Int(length)))
+                if keeps { items.append(try dataset(&inner, depth: depth)) }
+            default:
+                throw .malformed(offset: reader.offset, "no item where one belongs")
+            }
+        }
+        return items
+    }
+
+    static func tag(_ reader: inout ByteReader) throws(WireError) -> UInt32 {
+        let group: UInt16 = try reader.littleEndian()
+        let element: UInt16 = try reader.littleEndian()
+        return UInt32(group) << 16 | UInt32(element)
+    }
+}

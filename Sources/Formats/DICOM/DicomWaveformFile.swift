@@ -1,0 +1,163 @@
+public import Clinical
+import Wire
+
+/// A DICOM waveform object as read: tolerant (formats.md 1.3: real vendors' objects are not clean), exact in its values.
+public struct DicomWaveformFile: Sendable, Equatable {
+    /// One multiplex group.
+    public struct Group: Sendable, Equatable {
+        /// `RHYTHM`, `MEDIAN BEAT`; nil when it has none.
+        public var label: String?
+        public var waveform: Waveform
+    }
+
+    public var sopClassUID: String
+    public var groups: [Group]
+    /// Acquisition date and time, without a zone as it is the device's local time.
+    public var start: LocalTime?
+    public var startText: String?
+    public var claim: IdentityClaim
+    public var manufacturer: String?
+    public var model: String?
+    public var serial: String?
+    /// Texts of the waveform annotations. What another program wrote here can name a person: not for logs.
+    public var annotations: [String]
+    /// What was odd in the file.
+    public var notes: [Note]
+    /// It says that it never came from a patient.
+    public var isSimulated: Bool
+
+    public var sopClass: DicomSOPClass? { DicomSOPClass(rawValue: sopClassUID) }
+
+    /// True when the Part 10 mark is there.
+    public static func isPart10(_ bytes: [UInt8]) -> Bool {
+        bytes.count >= 132 && bytes[128..<132].elementsEqual("DICM".utf8)
+    }
+
+    /// - Throws: `.notRecognised` without the Part 10 mark; `.unsupported` for transfer syntaxes, objects and sample kinds
+    ///   that are not read; `.damaged` when the structure or a number without which no sample can be placed is broken.
+    public init(decoding bytes: [UInt8]) throws(DecodeError) {
+        guard Self.isPart10(bytes) else { throw .notRecognised("no DICM mark at byte 128") }
+        let dataset: DicomDataset
+        do {
+            dataset = try Self.parse(bytes)
+        } catch {
+            switch error {
+            case .malformed(let offset, let text):
+                throw .damaged(format: "dicom", "near byte \(offset): \(text); export it again from where it came")
+            case .truncated:
+                throw .damaged(
+                    format: "dicom", "it ends before its elements do; copy the file again from where it came")
+            case .transferSyntax:
+                throw .unsupported(
+                    format: "dicom",
+                    "only little-endian transfer syntaxes are read; export it as Explicit VR Little Endian")
+            }
+        }
+        sopClassUID = dataset.text(DicomTag.sopClass) ?? ""
+        let items = dataset.items(DicomTag.waveforms)
+        guard !items.isEmpty else {
+            throw .unsupported(format: "dicom", "it is no waveform object; only waveforms are decoded")
+        }
+        notes = []
+        groups = []
+        for (index, item) in items.enumerated() {
+            let group = try DicomGroupReader(item, number: index + 1).read()
+            groups.append(group.group)
+            notes += group.notes
+        }
+        startText =
+            dataset.text(DicomTag.acquisitionDateTime)
+            ?? dataset.text(DicomTag.contentDate).map { $0 + (dataset.text(DicomTag.contentTime) ?? "") }
+        start = startText.flatMap(Self.localTime)
+        annotations = dataset.items(DicomTag.annotations).compactMap { $0.text(DicomTag.unformattedText) }
+        manufacturer = dataset.text(DicomTag.manufacturer)
+        model = dataset.text(DicomTag.modelName)
+        serial = dataset.text(DicomTag.serialNumber)
+        isSimulated =
+            [dataset.text(DicomTag.patientComments), dataset.text(DicomTag.seriesDescription)]
+            .contains { $0?.contains(DicomECGHeader.simulatedMark) ?? false }
+        claim = Self.claim(dataset)
+        if annotations.contains(DicomECGHeader.startUnknownText) {
+            start = nil
+            notes.append(Note(kind: .device, text: DicomECGHeader.startUnknownText))
+        }
+        if annotations.contains(DicomECGHeader.interruptedText) {
+            notes.append(Note(kind: .gap, text: DicomECGHeader.interruptedText))
+        }
+    }
+
+    private enum ParseError: Error {
+        case malformed(Int, String)
+        case truncated
+        case transferSyntax
+
+        init(_ error: WireError) {
+            switch error {
+            case .malformed(let offset, let text): self = .malformed(offset, text)
+            case .truncated: self = .truncated
+            }
+        }
+    }
+
+    /// Group 0002 is always Explicit VR; what follows is as its transfer syntax says.
+    private static func parse(_ bytes: [UInt8]) throws(ParseError) -> DicomDataset {
+        do {
+            var reader = ByteReader(bytes[132...])
+            var syntax = DicomName.implicitLittleEndian
+            while !reader.isAtEnd {
+                var ahead = reader
+                let tag = try DicomParser.tag(&ahead)
+                guard tag >> 16 == 0x0002 else { break }
+                let representation = String(decoding: try ahead.bytes(2), as: UTF8.self)
+                var length: Int
+                if representation == "OB" || representation == "UN" {
+                    try ahead.skip(2)
+                    length = Int(try ahead.littleEndian(UInt32.self))
+                } else {
+                    length = Int(try ahead.littleEndian(UInt16.self))
+                }
+                let value = try ahead.bytes(length)
+                if tag == 0x0002_0010 {
+                    syntax = String(decoding: value.prefix { $0 != 0 && $0 != 0x20 }, as: UTF8.self)
+                }
+                reader = ahead
+            }
+            // Big-endian and deflated data sets are the only ones that look different; compressed images don't.
+            guard syntax != "1.2.840.10008.1.2.2", syntax != "1.2.840.10008.1.2.1.99" else {
+                throw ParseError.transferSyntax
+            }
+            return try DicomParser(isImplicit: syntax == DicomName.implicitLittleEndian).dataset(&reader)
+        } catch let error as WireError {
+            throw ParseError(error)
+        } catch {
+            throw .transferSyntax
+        }
+    }
+
+    /// `YYYYMMDDHHMMSS`, with a fraction and an offset that are left alone.
+    private static func localTime(_ text: String) -> LocalTime? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }.compactMap(\.wholeNumberValue)
+        guard digits.count >= 12 else { return nil }
+        func number(_ range: Range<Int>) -> Int { digits[range].reduce(0) { $0 * 10 + $1 } }
+        return LocalTime(
+            year: number(0..<4), month: number(4..<6), day: number(6..<8), hour: number(8..<10),
+            minute: number(10..<12), second: digits.count >= 14 ? number(12..<14) : 0)
+    }
+
+    private static func claim(_ dataset: DicomDataset) -> IdentityClaim {
+        let sex: Sex? =
+            switch dataset.text(DicomTag.sex) {
+            case "F": .female
+            case "M": .male
+            default: nil
+            }
+        var birth: String?
+        if let text = dataset.text(DicomTag.birthDate), text.utf8.count == 8, text.allSatisfy(\.isNumber) {
+            birth = "\(text.prefix(4))-\(text.dropFirst(4).prefix(2))-\(text.suffix(2))"
+        }
+        let age = dataset.text(DicomTag.age).flatMap { $0.hasSuffix("Y") ? Int($0.dropLast()) : nil }
+        return IdentityClaim(
+            name: dataset.text(DicomTag.patientName), sex: sex, birthDate: birth, age: age,
+            patientID: dataset.text(DicomTag.patientID))
+    }
+}

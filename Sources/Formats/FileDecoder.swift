@@ -1,0 +1,91 @@
+public import Clinical
+
+/// One file, decoded: what kind it is and what is in it.
+public struct DecodedFile: Sendable, Equatable {
+    /// Channels that belong together: a multiplex group, or all channels of a file that has no groups.
+    public struct Group: Sendable, Equatable {
+        public var label: String?
+        public var waveform: Waveform
+
+        public init(label: String? = nil, waveform: Waveform) {
+            self.label = label
+            self.waveform = waveform
+        }
+    }
+
+    /// `contec-ecg`, `edf`, `edf+c`, `edf+d`, `bdf`, `dicom-12-lead-ecg`, `dicom-general-ecg`, `contec-spo2`, …
+    public var format: String
+    public var groups: [Group]
+    public var start: LocalTime?
+    /// The start as the file writes it.
+    public var startText: String?
+    /// Whose the file says it is; never for a log or a terminal unless asked for.
+    public var claim: IdentityClaim?
+    /// It says that it never came from a patient.
+    public var isSimulated: Bool
+    /// Annotations and surprises. Annotations of other programs can hold names.
+    public var notes: [Note]
+
+    public init(
+        format: String, groups: [Group], start: LocalTime?, startText: String?, claim: IdentityClaim?,
+        isSimulated: Bool, notes: [Note]
+    ) {
+        self.format = format
+        self.groups = groups
+        self.start = start
+        self.startText = startText
+        self.claim = claim
+        self.isSimulated = isSimulated
+        self.notes = notes
+    }
+
+    /// All channels of all groups, each with its own rate and length.
+    public var waveform: Waveform {
+        Waveform(channels: groups.flatMap(\.waveform.channels), samples: groups.flatMap(\.waveform.samples))
+    }
+}
+
+/// Decodes any file that the agent knows, recognised by its content; names and extensions play no part.
+public enum FileDecoder {
+    public static func decode(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        if DicomWaveformFile.isPart10(bytes) { return try dicom(bytes) }
+        if EDFFile.isHeader(bytes) { return try edf(bytes) }
+        if ContecECG.isHeader(bytes) { return try contec(bytes) }
+        if ContecSpO2.isHeader(bytes) { return try spo2(bytes) }
+        throw .notRecognised(
+            bytes.isEmpty
+                ? "the file is empty"
+                : "neither DICOM, EDF, BDF, a Contec .ECG nor a .SpO2 file; export it in one of these from where it came"
+        )
+    }
+
+    private static func contec(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try ContecECG(decoding: bytes)
+        return DecodedFile(
+            format: "contec-ecg", groups: [.init(waveform: file.waveform12)], start: file.start,
+            startText: file.startText, claim: file.simulatedSerial == nil ? file.claim : file.anonymousClaim,
+            isSimulated: file.simulatedSerial != nil, notes: file.notes)
+    }
+
+    private static func edf(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try EDFFile(decoding: bytes)
+        return DecodedFile(
+            format: file.variant.rawValue, groups: [.init(waveform: file.waveform)], start: file.start,
+            startText: file.startText, claim: file.claim, isSimulated: file.isSimulated, notes: file.notes)
+    }
+
+    private static func dicom(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try DicomWaveformFile(decoding: bytes)
+        return DecodedFile(
+            format: file.sopClass?.formatName ?? "dicom-waveform",
+            groups: file.groups.map { .init(label: $0.label, waveform: $0.waveform) }, start: file.start,
+            startText: file.startText, claim: file.claim, isSimulated: file.isSimulated, notes: file.notes)
+    }
+
+    private static func spo2(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try ContecSpO2(decoding: bytes)
+        return DecodedFile(
+            format: "contec-spo2", groups: [.init(waveform: file.waveform)], start: file.start,
+            startText: file.startText, claim: nil, isSimulated: false, notes: file.notes)
+    }
+}

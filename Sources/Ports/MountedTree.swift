@@ -1,0 +1,186 @@
+import Glibc
+import Synchronization
+public import Wire
+
+/// A `Tree` over a directory: a mounted card or stick. Every component is opened below the one before (`openat`), no
+/// symbolic link is followed, only regular files are read, and everything is bounded, because the medium may be
+/// damaged or made to hurt.
+public final class MountedTree: Tree {
+    /// A longer directory throws `.tooLarge`.
+    public static let mostEntries = 100_000
+    public static let deepest = 64
+
+    private let root: Int32
+    private let skipped = Atomic<Int>(0)
+
+    /// The root itself may be reached through links: it is the operator's choice.
+    public init(_ path: String) throws(TreeError) {
+        root = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK)
+        guard root >= 0 else { throw treeError(errno, path) }
+    }
+
+    deinit { _ = close(root) }
+
+    /// Entries left out of lists so far because their name isn't UTF-8 text.
+    public var skippedNames: Int { skipped.load(ordering: .relaxed) }
+
+    /// Sorted by the bytes of the name. Links, devices and pipes are `.other`.
+    public func list(_ path: [String]) throws(TreeError) -> [TreeEntry] {
+        let name = path.joined(separator: "/")
+        let directory = try openDirectory(path[...])
+        // The stream owns the descriptor from here on, and closes it.
+        guard let stream = unsafe fdopendir(directory.keep()) else { throw treeError(errno, name) }
+        defer { _ = unsafe closedir(stream) }
+        var entries: [TreeEntry] = []
+        while true {
+            errno = 0
+            guard let next = unsafe readdir(stream) else {
+                guard errno == 0 else { throw treeError(errno, name) }
+                break
+            }
+            guard let text = unsafe String(validatingCString: nameBytes(of: next)) else {
+                skipped.wrappingAdd(1, ordering: .relaxed)
+                continue
+            }
+            if text == "." || text == ".." { continue }
+            guard entries.count < Self.mostEntries else {
+                throw .tooLarge(name, size: entries.count + 1, limit: Self.mostEntries)
+            }
+            // What vanished meanwhile isn't there.
+            var status = stat()
+            if unsafe fstatat(dirfd(stream), text, &status, AT_SYMLINK_NOFOLLOW) != 0 {
+                if errno == ENOENT { continue }
+                throw treeError(errno, name)
+            }
+            let kind = kind(status)
+            entries.append(TreeEntry(name: text, kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0))
+        }
+        return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    public func read(_ path: [String], limit: Int) throws(TreeError) -> [UInt8] {
+        let name = path.joined(separator: "/")
+        let file = try openFile(path)
+        var status = stat()
+        guard unsafe fstat(file.number, &status) == 0 else { throw treeError(errno, name) }
+        let size = Int(status.st_size)
+        guard size <= limit else { throw .tooLarge(name, size: size, limit: limit) }
+        let bytes = try read(file, name: name, offset: 0, count: limit)
+        // It grew while we read, or its size was a lie.
+        if bytes.count == limit, try !read(file, name: name, offset: limit, count: 1).isEmpty {
+            throw .tooLarge(name, size: limit + 1, limit: limit)
+        }
+        return bytes
+    }
+
+    public func read(_ path: [String], offset: Int, count: Int) throws(TreeError) -> [UInt8] {
+        let file = try openFile(path)
+        return try read(file, name: path.joined(separator: "/"), offset: offset, count: count)
+    }
+
+    private func read(
+        _ file: borrowing Descriptor, name: String, offset: Int, count: Int
+    ) throws(TreeError) -> [UInt8] {
+        guard offset >= 0, count > 0 else { return [] }
+        var bytes: [UInt8] = []
+        // A piece at a time: neither the file's size nor the caller's limit decides what is allocated.
+        var piece = [UInt8](repeating: 0, count: min(count, 256 << 10))
+        while bytes.count < count {
+            let (position, overflow) = offset.addingReportingOverflow(bytes.count)
+            if overflow { break }
+            let wanted = min(piece.count, count - bytes.count)
+            let got = unsafe piece.withUnsafeMutableBytes {
+                unsafe pread(file.number, $0.baseAddress, wanted, position)
+            }
+            if got < 0 {
+                if errno == EINTR { continue }
+                // Beyond the end of anything.
+                if errno == EINVAL || errno == EOVERFLOW { break }
+                throw treeError(errno, name)
+            }
+            if got == 0 { break }
+            bytes += piece[..<got]
+        }
+        return bytes
+    }
+
+    private func openFile(_ path: [String]) throws(TreeError) -> Descriptor {
+        let name = path.joined(separator: "/")
+        guard let last = path.last else { throw .notAFile("/") }
+        let directory = try openDirectory(path.dropLast())
+        guard isPlain(last) else { throw .notFound(name) }
+        // Looked at before it is opened: opening a device or a pipe can already do something.
+        var status = stat()
+        guard unsafe fstatat(directory.number, last, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+            throw treeError(errno, name)
+        }
+        guard kind(status) == .file else { throw .notAFile(name) }
+        let file = unsafe openat(directory.number, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        guard file >= 0 else { throw errno == ELOOP ? .notAFile(name) : treeError(errno, name) }
+        let descriptor = Descriptor(number: file)
+        // And again, in case it was exchanged between the two.
+        guard unsafe fstat(file, &status) == 0 else { throw treeError(errno, name) }
+        guard kind(status) == .file else { throw .notAFile(name) }
+        return descriptor
+    }
+
+    private func openDirectory(_ path: ArraySlice<String>) throws(TreeError) -> Descriptor {
+        let name = path.joined(separator: "/")
+        guard path.count <= Self.deepest else { throw .notFound(name) }
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+        // A new open, not a duplicate: that one would share the place in the list.
+        var number = unsafe openat(root, ".", flags)
+        guard number >= 0 else { throw treeError(errno, name) }
+        for component in path {
+            let parent = Descriptor(number: number)
+            guard isPlain(component) else { throw .notFound(name) }
+            number = unsafe openat(parent.number, component, flags)
+            guard number >= 0 else { throw errno == ELOOP ? .notADirectory(name) : treeError(errno, name) }
+        }
+        return Descriptor(number: number)
+    }
+
+    private func kind(_ status: stat) -> TreeEntry.Kind {
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: .file
+        case S_IFDIR: .directory
+        default: .other
+        }
+    }
+
+    /// One component, not a way out.
+    private func isPlain(_ component: String) -> Bool {
+        !component.isEmpty && component != "." && component != ".." && component.utf8.count <= 255
+            && component.utf8.allSatisfy { $0 != 0 && $0 != UInt8(ascii: "/") }
+    }
+}
+
+/// An open descriptor with one owner.
+private struct Descriptor: ~Copyable {
+    let number: Int32
+
+    deinit { _ = close(number) }
+
+    /// Somebody else closes it from now on.
+    consuming func keep() -> Int32 {
+        let number = number
+        discard self
+        return number
+    }
+}
+
+private func treeError(_ code: Int32, _ path: String) -> TreeError {
+    switch code {
+    case ENOENT, ENAMETOOLONG: .notFound(path)
+    case ENOTDIR: .notADirectory(path)
+    case EISDIR, ELOOP: .notAFile(path)
+    case EACCES, EPERM: .denied(path)
+    default: .unreadable(path, code)
+    }
+}
+
+/// The name ends with a zero within the structure: the kernel's promise.
+@unsafe private func nameBytes(of entry: UnsafeMutablePointer<dirent>) -> UnsafePointer<CChar> {
+    let offset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 19
+    return unsafe UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: CChar.self)
+}

@@ -1,0 +1,86 @@
+internal import Clinical
+
+/// The canonical bytes of decoded samples: version (1), number of channels (u16), then per channel the number of samples
+/// (u32), the width of one (1, 2 or 4) and the samples, all little-endian two's complement. A width's least value stands
+/// for "absent". The narrowest width that fits is the only one allowed: equal samples are equal bytes.
+enum SampleCoding {
+    private static let version: UInt8 = 1
+
+    static func encode(_ channels: [[Sample]]) -> [UInt8] {
+        precondition(channels.count <= UInt16.max, "more channels than the encoding can count")
+        var bytes: [UInt8] = [version]
+        append(UInt16(channels.count), to: &bytes)
+        for samples in channels {
+            precondition(samples.count <= UInt32.max, "more samples than the encoding can count")
+            let width = width(of: samples)
+            append(UInt32(samples.count), to: &bytes)
+            bytes.append(UInt8(width))
+            bytes.reserveCapacity(bytes.count + samples.count * width)
+            for sample in samples {
+                switch width {
+                case 1: bytes.append(UInt8(bitPattern: sample == .absent ? .min : Int8(sample)))
+                case 2: append(sample == .absent ? Int16.min : Int16(sample), to: &bytes)
+                default: append(sample, to: &bytes)
+                }
+            }
+        }
+        return bytes
+    }
+
+    /// - Throws: `.corrupt` for anything that `encode` can't have written. Allocates no more than the bytes justify.
+    static func decode(_ bytes: [UInt8]) throws(StoreError) -> [[Sample]] {
+        var rest = bytes[...]
+        guard try take(UInt8.self, &rest) == version else { throw .corrupt("samples of an unknown encoding") }
+        let count = Int(try take(UInt16.self, &rest))
+        // A channel needs five bytes at least.
+        guard count * 5 <= rest.count else { throw .corrupt("samples are cut") }
+        var channels: [[Sample]] = []
+        channels.reserveCapacity(count)
+        for _ in 0..<count {
+            let length = Int(try take(UInt32.self, &rest))
+            let width = Int(try take(UInt8.self, &rest))
+            guard width == 1 || width == 2 || width == 4, length <= rest.count / width else {
+                throw .corrupt("samples are cut")
+            }
+            var samples: [Sample] = []
+            samples.reserveCapacity(length)
+            for _ in 0..<length {
+                switch width {
+                case 1:
+                    let value = try take(Int8.self, &rest)
+                    samples.append(value == .min ? .absent : Sample(value))
+                case 2:
+                    let value = try take(Int16.self, &rest)
+                    samples.append(value == .min ? .absent : Sample(value))
+                default: samples.append(try take(Sample.self, &rest))
+                }
+            }
+            guard self.width(of: samples) == width else { throw .corrupt("samples are not in canonical form") }
+            channels.append(samples)
+        }
+        guard rest.isEmpty else { throw .corrupt("bytes after the samples") }
+        return channels
+    }
+
+    private static func width(of samples: [Sample]) -> Int {
+        var width = 1
+        for sample in samples where sample != .absent {
+            if sample <= Sample(Int16.min) || sample > Sample(Int16.max) { return 4 }
+            if sample <= Sample(Int8.min) || sample > Sample(Int8.max) { width = 2 }
+        }
+        return width
+    }
+
+    private static func append<T: FixedWidthInteger>(_ value: T, to bytes: inout [UInt8]) {
+        for shift in stride(from: 0, to: T.bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
+
+    private static func take<T: FixedWidthInteger>(_: T.Type, _ rest: inout ArraySlice<UInt8>) throws(StoreError) -> T {
+        let size = T.bitWidth / 8
+        guard rest.count >= size else { throw .corrupt("samples are cut") }
+        var value: T = 0
+        for (index, byte) in rest.prefix(size).enumerated() { value |= T(truncatingIfNeeded: byte) << (8 * index) }
+        rest.removeFirst(size)
+        return value
+    }
+}

@@ -1,0 +1,65 @@
+public import Clinical
+internal import GRDB
+
+extension Store {
+    /// A person decides whose a recording is, or corrects it. Adds to the history; documents that were frozen for
+    /// another visit are dropped and built anew.
+    /// - Parameter why: in the person's words, or nil.
+    /// - Throws: `.notFound`; `.refused` once any of its documents was tried to be sent, and when a complete recording
+    ///   took its place.
+    public func attribute(
+        _ id: RecordingID, to visit: String, by actor: String, why: String?, at time: Int64
+    ) async throws(StoreError) {
+        try await write { tx in
+            let uuid = id.description
+            let row = try tx.recordingRow(uuid)
+            guard try tx.visit(visit) != nil else { throw StoreError.notFound("visit \(visit)") }
+            if let successor = row["superseded_by"] as String? {
+                throw StoreError.refused("recording \(uuid) was replaced by \(successor), which is complete")
+            }
+            guard try !tx.wasTried(uuid) else {
+                throw StoreError.refused(
+                    "sending of recording \(uuid) has begun: only the centre can attribute it to somebody else now")
+            }
+            let key = try tx.dataKey(row)
+            let history = try tx.bindings(uuid, key)
+            if history.last?.visit != visit { try tx.thaw(uuid) }
+            let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
+            try tx.write(binding, uuid, n: history.count, key)
+            try tx.revise(uuid)
+            try tx.audit(by: actor, "recording.attribute", uuid, "visit \(visit)")
+        }
+    }
+
+    /// A person says when a recording began whose device has no clock. The raw facts are kept beside it.
+    /// - Throws: `.notFound`; `.refused` when a clock said it, or when it is frozen already.
+    public func setStart(_ id: RecordingID, _ start: LocalTime, by actor: String) async throws(StoreError) {
+        try await write { tx in
+            let uuid = id.description
+            let row = try tx.recordingRow(uuid)
+            let raw = try JSON.decode(ClockFacts.self, row["clock"] as String)
+            guard raw.source == .unknown else {
+                throw StoreError.refused("the start of recording \(uuid) is known from a clock")
+            }
+            guard try !tx.isFrozen(uuid) else {
+                throw StoreError.refused("recording \(uuid) is already prepared with its start time")
+            }
+            try tx.db.execute(
+                sql: "UPDATE recording SET said_start = ?, start_known = 1 WHERE uuid = ?",
+                arguments: [start.description, uuid])
+            try tx.revise(uuid)
+            try tx.audit(by: actor, "recording.set-start", uuid, start.description)
+        }
+    }
+}
+
+extension Transaction {
+    func isFrozen(_ uuid: String) throws -> Bool {
+        try Bool.fetchOne(
+            db, sql: "SELECT EXISTS (SELECT 1 FROM document WHERE recording = ?)", arguments: [uuid]) ?? false
+    }
+
+    func revise(_ uuid: String) throws {
+        try db.execute(sql: "UPDATE recording SET revision = revision + 1 WHERE uuid = ?", arguments: [uuid])
+    }
+}

@@ -1,0 +1,249 @@
+public import Clinical
+internal import Crypto
+public import FoundationEssentials
+internal import GRDB
+
+/// A document that has no receipt yet.
+public struct OutboxItem: Sendable, Equatable {
+    public var document: Document
+    public var modality: Recording.Modality
+    public var origin: Recording.Origin
+    public var visit: Visit
+    public var upload: UploadState
+    public var facts: FactsState
+    /// Failures since the last progress.
+    public var attempts: Int
+    /// How often its upload was forgotten by or for the server and begun again.
+    public var restarts: Int
+}
+
+extension Store {
+    /// What may be sent now, most urgent first: ECGs before oximetry, artefacts before originals, then the oldest.
+    /// Quarantined documents and those that must wait are left out.
+    public func outbox(now: Int64) async throws(StoreError) -> [OutboxItem] {
+        try await read { tx in
+            try tx.pending(where: "AND a.not_before <= :now", ["now": now]).map { try tx.outboxItem($0) }
+        }
+    }
+
+    /// When the next document may be tried that must wait now; nil when none has to.
+    public func nextWake(after now: Int64) async throws(StoreError) -> Int64? {
+        try await read { tx in
+            try tx.pending(where: "AND a.not_before > :now", ["now": now]).map { $0["not_before"] as Int64 }.min()
+        }
+    }
+
+    /// To be called before the first byte of a creation leaves: from now on, the document never changes.
+    public func beginUpload(_ id: UUID) async throws(StoreError) {
+        try await change(id) { tx, _ in
+            try tx.db.execute(
+                sql: """
+                    UPDATE outgoing SET state = 'creating', location = NULL, confirmed = 0,
+                        begun_at = COALESCE(begun_at, ?)
+                    WHERE document = ?
+                    """, arguments: [tx.now, id.text])
+        }
+    }
+
+    public func uploadCreated(_ id: UUID, location: String) async throws(StoreError) {
+        try await change(id) { tx, key in
+            try tx.db.execute(
+                sql: """
+                    UPDATE outgoing SET state = 'created', location = ?, confirmed = 0,
+                        begun_at = COALESCE(begun_at, ?)
+                    WHERE document = ?
+                    """,
+                arguments: [try key.seal(text: location, at: "\(id.text)|outgoing.location"), tx.now, id.text])
+        }
+    }
+
+    /// The server has confirmed this many bytes. It may say less than before: it is the server's word that counts.
+    /// - Throws: `.refused` beyond the document's size, or without an upload.
+    public func uploadConfirmed(_ id: UUID, offset: Int) async throws(StoreError) {
+        try await write { tx in
+            let (document, _) = try tx.document(id)
+            guard (0...document.size).contains(offset) else {
+                throw StoreError.refused("the server confirmed \(offset) of \(document.size) bytes")
+            }
+            let before = try Int.fetchOne(
+                tx.db, sql: "SELECT confirmed FROM outgoing WHERE document = ? AND state = 'created'",
+                arguments: [id.text])
+            guard let before else { throw StoreError.refused("document \(id.text) has no upload") }
+            try tx.db.execute(
+                sql: "UPDATE outgoing SET confirmed = ? WHERE document = ?", arguments: [offset, id.text])
+            if offset > before { try tx.progressed(id) }
+        }
+    }
+
+    /// The upload is gone (expired, discarded): it begins again with the same bytes and identity.
+    public func uploadForgotten(_ id: UUID) async throws(StoreError) {
+        try await change(id) { tx, _ in
+            try tx.db.execute(
+                sql: """
+                    UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = restarts + 1
+                    WHERE document = ?
+                    """, arguments: [id.text])
+        }
+    }
+
+    /// An attempt failed, for reasons that pass.
+    /// - Parameter notBefore: Unix time in milliseconds of the next one.
+    public func failed(_ id: UUID, error: String, notBefore: Int64) async throws(StoreError) {
+        try await change(id) { tx, key in
+            try tx.db.execute(
+                sql: "UPDATE attempt SET count = count + 1, last_error = ?, not_before = ? WHERE document = ?",
+                arguments: [try key.seal(text: error, at: "\(id.text)|attempt.last_error"), notBefore, id.text])
+        }
+    }
+
+    /// Takes a document out of the way of the others: kept, not tried again until a person says so.
+    public func quarantine(_ id: UUID, reason: String) async throws(StoreError) {
+        try await change(id) { tx, key in
+            try tx.db.execute(
+                sql: "UPDATE attempt SET quarantined_at = ?, quarantine = ? WHERE document = ?",
+                arguments: [tx.now, try key.seal(text: reason, at: "\(id.text)|attempt.quarantine"), id.text])
+            try tx.audit(by: "agent", "document.quarantine", id.text)
+        }
+    }
+
+    /// Puts a quarantined document back into the queue, at once and from its first byte.
+    public func requeue(_ id: UUID, by actor: String) async throws(StoreError) {
+        try await change(id) { tx, _ in
+            try tx.db.execute(
+                sql: """
+                    UPDATE attempt SET quarantined_at = NULL, quarantine = NULL, count = 0, not_before = 0
+                    WHERE document = ?
+                    """, arguments: [id.text])
+            try tx.db.execute(
+                sql: "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = 0 "
+                    + "WHERE document = ?", arguments: [id.text])
+            try tx.audit(by: actor, "document.requeue", id.text)
+        }
+    }
+
+    /// Keeps the server's acknowledgement. The same one again changes nothing.
+    /// - Throws: `.notFound`; `.refused` unless it repeats the document's identity, size and SHA-256.
+    public func record(_ receipt: Receipt) async throws(StoreError) {
+        try await write { tx in
+            let (document, _) = try tx.document(receipt.rid)
+            guard receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) else {
+                throw StoreError.refused("the receipt is for other bytes than document \(document.id.text)")
+            }
+            guard try tx.receipt(of: document) != receipt else { return }
+            try tx.db.execute(
+                sql: """
+                    INSERT INTO receipt (document, sha256, size, stored_at, durability, store_epoch, received_at)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    """,
+                arguments: [
+                    document.id.text, receipt.sha256, receipt.size, receipt.storedAt, receipt.durability,
+                    receipt.storeEpoch, tx.now,
+                ])
+            // The server has it, however it got there: its bytes are fixed.
+            try tx.db.execute(
+                sql: "UPDATE outgoing SET begun_at = COALESCE(begun_at, ?) WHERE document = ?",
+                arguments: [tx.now, document.id.text])
+            try tx.progressed(document.id)
+            try tx.audit(by: "server", "document.receipt", document.id.text, "epoch \(receipt.storeEpoch)")
+        }
+    }
+
+    /// One change to a document that must exist.
+    private func change(
+        _ id: UUID, _ body: @escaping @Sendable (Transaction, SymmetricKey) throws -> Void
+    ) async throws(StoreError) {
+        try await write { tx in try body(tx, try tx.document(id).1) }
+    }
+}
+
+extension Transaction {
+    /// Documents without a receipt, not quarantined, of recordings that weren't replaced; most urgent first.
+    func pending(where condition: String = "", _ arguments: StatementArguments = StatementArguments()) throws -> [Row] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT d.*, o.*, a.*, r.uuid, r.data_key, r.modality, r.origin, r.begun_at AS recording_begun_at,
+                    b.visit AS visit
+                FROM document d
+                JOIN outgoing o ON o.document = d.id
+                JOIN attempt a ON a.document = d.id
+                JOIN recording r ON r.uuid = d.recording
+                JOIN binding b ON b.recording = r.uuid AND b.n = (SELECT MAX(n) FROM binding WHERE recording = r.uuid)
+                WHERE r.superseded_by IS NULL AND a.quarantined_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.document = d.id) \(condition)
+                ORDER BY r.modality = 'ecg' DESC, d.role = 'artefact' DESC, r.begun_at, d.id
+                """, arguments: arguments)
+    }
+
+    fileprivate func outboxItem(_ row: Row) throws -> OutboxItem {
+        guard let visit = try visit(row["visit"] as String) else { throw StoreError.corrupt("a binding's visit") }
+        return OutboxItem(
+            document: try document(row), modality: try parse(row["modality"]), origin: try parse(row["origin"]),
+            visit: visit, upload: try upload(row, try dataKey(row)), facts: try parse(row["facts"]),
+            attempts: row["count"], restarts: row["restarts"])
+    }
+
+    fileprivate func upload(_ row: Row, _ key: SymmetricKey) throws -> UploadState {
+        let document: String = row["id"]
+        switch row["state"] as String {
+        case "none": return .none
+        case "creating": return .creating
+        default:
+            let location = try key.openText(row["location"], at: "\(document)|outgoing.location")
+            return .created(location: location, confirmed: row["confirmed"])
+        }
+    }
+
+    /// What went wrong before is over.
+    func progressed(_ id: UUID) throws {
+        try db.execute(
+            sql: "UPDATE attempt SET count = 0, not_before = 0, last_error = NULL WHERE document = ?",
+            arguments: [id.text])
+    }
+
+    func receipt(of document: Document) throws -> Receipt? {
+        try Row.fetchOne(
+            db, sql: "SELECT * FROM receipt WHERE document = ? ORDER BY id DESC LIMIT 1",
+            arguments: [document.id.text]
+        ).map {
+            Receipt(
+                rid: document.id, sha256: $0["sha256"], size: $0["size"], storedAt: $0["stored_at"],
+                durability: $0["durability"], storeEpoch: $0["store_epoch"])
+        }
+    }
+
+    func documents(of uuid: String, _ key: SymmetricKey) throws -> [DocumentStatus] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT d.*, o.*, a.* FROM document d
+                JOIN outgoing o ON o.document = d.id JOIN attempt a ON a.document = d.id
+                WHERE d.recording = ? ORDER BY d.role
+                """, arguments: [uuid]
+        ).map { row in
+            let document = try document(row)
+            let id = document.id.text
+            let receipt = try receipt(of: document)
+            let quarantine = try (row["quarantine"] as Data?).map {
+                try key.openText($0, at: "\(id)|attempt.quarantine")
+            }
+            let stage: DocumentStatus.Stage =
+                if receipt != nil {
+                    .received
+                } else if quarantine != nil {
+                    .quarantined
+                } else if (row["begun_at"] as Int64?) != nil {
+                    .sending
+                } else {
+                    .waiting
+                }
+            return DocumentStatus(
+                document: document, stage: stage, upload: try upload(row, key), facts: try parse(row["facts"]),
+                receipt: receipt, attempts: row["count"],
+                lastError: try (row["last_error"] as Data?).map {
+                    try key.openText($0, at: "\(id)|attempt.last_error")
+                },
+                notBefore: row["not_before"], quarantine: quarantine)
+        }
+    }
+}

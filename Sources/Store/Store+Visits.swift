@@ -1,0 +1,161 @@
+public import Clinical
+internal import FoundationEssentials
+internal import GRDB
+
+/// What a worklist brought for one visit.
+public struct VisitChange: Sendable, Equatable, Codable {
+    public enum Kind: String, Sendable, Codable {
+        case added, updated, cancelled
+        /// The server now names another patient for a visit that is open or has recordings: kept as it was, because
+        /// what was recorded belongs to the patient that was there.
+        case refusedPatientChange
+    }
+
+    public var visit: String
+    public var kind: Kind
+
+    public init(visit: String, kind: Kind) {
+        self.visit = visit
+        self.kind = kind
+    }
+}
+
+extension Store {
+    /// Takes a worklist in: by id, a newer version wins, what the nurse did (open, closed) is kept, and a cancellation
+    /// by the server always wins. Visits that aren't named stay as they are.
+    /// - Returns: what changed, in the given order.
+    @discardableResult
+    public func merge(visits: [Visit]) async throws(StoreError) -> [VisitChange] {
+        try await write { tx in try visits.compactMap { try tx.merge($0) } }
+    }
+
+    /// All visits, by planned time.
+    public func visits() async throws(StoreError) -> [Visit] {
+        try await read { tx in
+            try Row.fetchAll(tx.db, sql: "SELECT * FROM visit").map { try tx.visit($0) }
+                .sorted { ($0.plannedAt ?? "9", $0.id) < ($1.plannedAt ?? "9", $1.id) }
+        }
+    }
+
+    public func visit(_ id: String) async throws(StoreError) -> Visit? {
+        try await read { tx in try tx.visit(id) }
+    }
+
+    /// The one visit that is open, if any.
+    public func currentVisit() async throws(StoreError) -> Visit? {
+        try await read { tx in try tx.openVisit() }
+    }
+
+    /// Opens a visit: from now on, what is captured is this patient's. Opening the open one again changes nothing; a
+    /// closed one may be opened again.
+    /// - Throws: `.notFound`; `.refused` when another visit is open or this one is cancelled.
+    @discardableResult
+    public func openVisit(_ id: String, by actor: String, at time: Int64) async throws(StoreError) -> Visit {
+        try await write { tx in
+            guard var visit = try tx.visit(id) else { throw StoreError.notFound("visit \(id)") }
+            guard visit.status != .open else { return visit }
+            guard visit.status != .cancelled else { throw StoreError.refused("visit \(id) was cancelled") }
+            if let other = try tx.openVisit() {
+                throw StoreError.refused("visit \(other.id) is still open: close it first")
+            }
+            try tx.db.execute(
+                sql: "UPDATE visit SET status = 'open', opened_at = ?, closed_at = NULL WHERE id = ?",
+                arguments: [time, id])
+            try tx.audit(by: actor, "visit.open", id)
+            visit.status = .open
+            return visit
+        }
+    }
+
+    /// Closes the open visit. Closing a closed one changes nothing.
+    /// - Throws: `.notFound`; `.refused` when it was never opened or is cancelled.
+    public func closeVisit(_ id: String, by actor: String, at time: Int64) async throws(StoreError) {
+        try await write { tx in
+            guard let visit = try tx.visit(id) else { throw StoreError.notFound("visit \(id)") }
+            guard visit.status != .closed else { return }
+            guard visit.status == .open else { throw StoreError.refused("visit \(id) is not open") }
+            try tx.db.execute(
+                sql: "UPDATE visit SET status = 'closed', closed_at = ? WHERE id = ?", arguments: [time, id])
+            try tx.audit(by: actor, "visit.close", id)
+        }
+    }
+}
+
+extension Transaction {
+    func visit(_ row: Row) throws -> Visit {
+        let id: String = row["id"]
+        var visit = try vault.identity.open(json: Visit.self, row["sealed"], at: "visit|\(id)")
+        visit.status = try parse(row["status"])
+        return visit
+    }
+
+    func visit(_ id: String) throws -> Visit? {
+        try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE id = ?", arguments: [id]).map(visit)
+    }
+
+    func openVisit() throws -> Visit? {
+        try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE status = 'open'").map(visit)
+    }
+
+    fileprivate func merge(_ incoming: Visit) throws -> VisitChange? {
+        guard let known = try visit(incoming.id) else {
+            // A visit is opened here, by a person; never by the server.
+            let status = incoming.status == .open ? Visit.Status.planned : incoming.status
+            try write(incoming, status: status)
+            return VisitChange(visit: incoming.id, kind: .added)
+        }
+        guard Self.isNewer(incoming.version, than: known.version) else { return nil }
+        if incoming.patient.id != known.patient.id {
+            let bound = try Bool.fetchOne(
+                db, sql: "SELECT EXISTS (SELECT 1 FROM binding WHERE visit = ?)", arguments: [known.id])
+            if known.status == .open || bound == true {
+                try audit(by: "server", "visit.refuse-patient-change", known.id)
+                return VisitChange(visit: known.id, kind: .refusedPatientChange)
+            }
+        }
+        if incoming.status == .cancelled {
+            try write(incoming, status: .cancelled)
+            if known.status == .open {
+                try db.execute(sql: "UPDATE visit SET closed_at = ? WHERE id = ?", arguments: [now, known.id])
+            }
+            guard known.status != .cancelled else { return VisitChange(visit: known.id, kind: .updated) }
+            try audit(by: "server", "visit.cancel", known.id)
+            return VisitChange(visit: known.id, kind: .cancelled)
+        }
+        let local = known.status == .open || known.status == .closed
+        let status: Visit.Status = local ? known.status : incoming.status == .open ? .planned : incoming.status
+        try write(incoming, status: status)
+        return VisitChange(visit: known.id, kind: .updated)
+    }
+
+    /// FHIR versions are opaque, but counted by every server that was seen: counted ones are compared, others are
+    /// newer when they differ (a search returns current versions only).
+    private static func isNewer(_ version: String, than known: String) -> Bool {
+        if let version = UInt64(version), let known = UInt64(known) { return version > known }
+        return version != known
+    }
+
+    private func write(_ visit: Visit, status: Visit.Status) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO visit (id, version, status, sealed) VALUES (?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE
+                SET version = excluded.version, status = excluded.status, sealed = excluded.sealed
+                """,
+            arguments: [
+                visit.id, visit.version, status.rawValue,
+                try vault.identity.seal(json: visit, at: "visit|\(visit.id)"),
+            ])
+    }
+
+    /// A stored word as its enum.
+    func parse<T: RawRepresentable>(_ text: String) throws -> T where T.RawValue == String {
+        guard let value = T(rawValue: text) else { throw StoreError.corrupt("an unknown \(T.self)") }
+        return value
+    }
+
+    func recordingID(_ text: String) throws -> RecordingID {
+        guard let id = RecordingID(text) else { throw StoreError.corrupt("a recording's id") }
+        return id
+    }
+}

@@ -1,0 +1,202 @@
+internal import Clinical
+internal import FoundationEssentials
+internal import GRDB
+
+/// The agent's memory: one SQLite file, one writer, everything of a patient sealed. What a call has returned from is on
+/// the disk (WAL, `synchronous=FULL`). Calls never block the cooperative pool, and are carried out even when the calling
+/// task is cancelled: an ending session still seals.
+public final class Store: Sendable {
+    /// What the store gets from outside instead of reading it itself.
+    public struct Environment: Sendable {
+        /// Unix time in milliseconds.
+        public var now: @Sendable () -> Int64
+        /// Bytes that may still be written; nil when nobody knows.
+        public var freeSpace: @Sendable () -> Int64?
+        public var disk: DiskPolicy
+        /// Name and version of what decodes, kept beside each chunk: `ess-agent 0.1.0`.
+        public var decoder: String
+
+        public init(
+            now: @escaping @Sendable () -> Int64, freeSpace: @escaping @Sendable () -> Int64?,
+            disk: DiskPolicy = DiskPolicy(), decoder: String
+        ) {
+            self.now = now
+            self.freeSpace = freeSpace
+            self.disk = disk
+            self.decoder = decoder
+        }
+    }
+
+    public static let fileName = "ess-agent.sqlite"
+
+    let environment: Environment
+    private let vault: Vault
+    private let pool: DatabasePool
+    private let lock: DirectoryLock
+
+    private init(environment: Environment, vault: Vault, pool: DatabasePool, lock: DirectoryLock) {
+        self.environment = environment
+        self.vault = vault
+        self.pool = pool
+        self.lock = lock
+    }
+
+    /// Opens, creates or migrates the store in a directory of its own.
+    /// - Throws: `.inUse` when another process has it, `.wrongKey`, `.corrupt`, `.readOnly`, `.refused` when a newer
+    ///   version wrote it.
+    public static func open(
+        directory: String, key: MasterKey, environment: Environment
+    ) async throws(StoreError) -> Store {
+        let result: Result<Store, StoreError> = await withCheckedContinuation { continuation in
+            // A thread of its own, once: opening migrates and replays the WAL, which may take long.
+            DispatchGate.run {
+                continuation.resume(
+                    returning: Result { () throws(StoreError) in
+                        try openBlocking(directory: directory, key: key, environment: environment)
+                    })
+            }
+        }
+        return try result.get()
+    }
+
+    private static func openBlocking(
+        directory: String, key: MasterKey, environment: Environment
+    ) throws(StoreError) -> Store {
+        let lock = try DirectoryLock(directory: directory)
+        let path = "\(directory)/\(fileName)"
+        try DirectoryLock.prepareFile(path)
+        let vault = Vault(key)
+        var configuration = Configuration()
+        configuration.foreignKeysEnabled = true
+        configuration.prepareDatabase { db in
+            // Only takes effect on an empty file, and must come before WAL.
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            try db.execute(sql: "PRAGMA secure_delete = ON")
+            try db.execute(sql: "PRAGMA temp_store = MEMORY")
+            try db.execute(sql: "PRAGMA trusted_schema = OFF")
+        }
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            let migrator = Migrations.migrator
+            guard try !pool.read(migrator.hasBeenSuperseded) else {
+                throw StoreError.refused("this store was written by a newer version")
+            }
+            // GRDB sets NORMAL for WAL, which may lose the last commits at a power cut.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            // Before migrating: a wrong key must not change anything.
+            if try pool.read({ try $0.tableExists("meta") }) { _ = try pool.read { try check(vault, $0) } }
+            try migrator.migrate(pool)
+            try pool.write { if try !check(vault, $0) { try writeCheck(vault, $0) } }
+            return Store(environment: environment, vault: vault, pool: pool, lock: lock)
+        } catch {
+            lock.release()
+            throw StoreError(error)
+        }
+    }
+
+    private static let checkText = "ess-agent store"
+
+    private static func writeCheck(_ vault: Vault, _ db: Database) throws {
+        let check = try vault.identity.seal(text: checkText, at: "meta|check")
+        try db.execute(sql: "INSERT INTO meta (key, value) VALUES ('check', ?)", arguments: [check])
+    }
+
+    /// False when there is nothing to check the key against yet.
+    @discardableResult
+    private static func check(_ vault: Vault, _ db: Database) throws -> Bool {
+        guard let check = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'check'") else {
+            // Killed between the schema and the check of the very first start: nothing is sealed yet.
+            guard try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM recording") == 0,
+                try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM visit") == 0
+            else { throw StoreError.corrupt("the key check is gone") }
+            return false
+        }
+        do { _ = try vault.identity.open(check, at: "meta|check") } catch { throw StoreError.wrongKey }
+        return true
+    }
+
+    /// Writes the WAL back into the file, closes it and lets the next process in. Nothing works afterwards.
+    public func close() async throws(StoreError) {
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            DispatchGate.run { [self] in
+                let result = Result {
+                    _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+                    try pool.close()
+                }
+                continuation.resume(returning: result.mapError { StoreError($0) })
+            }
+        }
+        try result.get()
+        lock.release()
+    }
+
+    /// A trivial write that has to reach the disk.
+    public func healthCheck() async throws(StoreError) {
+        try await write { tx in
+            try tx.db.execute(
+                sql: "INSERT INTO meta (key, value) VALUES ('heartbeat', ?) "
+                    + "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                arguments: [Data("\(tx.now)".utf8)])
+        }
+    }
+
+    /// What the disk allows at this moment.
+    public func diskVerdict() -> DiskPolicy.Verdict { environment.disk.verdict(free: environment.freeSpace()) }
+
+    /// A small value that was kept under a name, or nil.
+    public func value(forKey key: String) async throws(StoreError) -> String? {
+        try await read { tx in
+            try Data.fetchOne(tx.db, sql: "SELECT sealed FROM setting WHERE key = ?", arguments: [key])
+                .map { try tx.vault.identity.openText($0, at: "setting|\(key)") }
+        }
+    }
+
+    /// Keeps a small value under a name (a cursor, the server's last discovery); nil removes it. The name holds no
+    /// identity.
+    public func setValue(_ value: String?, forKey key: String) async throws(StoreError) {
+        try await write { tx in
+            guard let value else {
+                try tx.db.execute(sql: "DELETE FROM setting WHERE key = ?", arguments: [key])
+                return
+            }
+            try tx.db.execute(
+                sql: "INSERT INTO setting (key, sealed) VALUES (?, ?) "
+                    + "ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed",
+                arguments: [key, try tx.vault.identity.seal(text: value, at: "setting|\(key)")])
+        }
+    }
+
+    // MARK: - Access
+
+    /// One transaction on the writer's queue; all or nothing. Not cancellable, on purpose.
+    func write<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
+        let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+            pool.asyncWrite(
+                { [vault, environment] db in try body(Transaction(db: db, vault: vault, environment: environment)) },
+                completion: { _, result in continuation.resume(returning: result.mapError { StoreError($0) }) })
+        }
+        return try result.get()
+    }
+
+    /// A consistent snapshot on a reader's queue.
+    func read<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
+        let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+            pool.asyncRead { [vault, environment] access in
+                let result = Result {
+                    try body(Transaction(db: try access.get(), vault: vault, environment: environment))
+                }
+                continuation.resume(returning: result.mapError { StoreError($0) })
+            }
+        }
+        return try result.get()
+    }
+}
+
+/// What the bodies of `Store.write` and `Store.read` work with.
+struct Transaction {
+    let db: Database
+    let vault: Vault
+    let environment: Store.Environment
+
+    var now: Int64 { environment.now() }
+}

@@ -1,0 +1,68 @@
+import FHIR
+public import FoundationEssentials
+
+/// U5: the facts of one visit in one transaction (sync.md 4.2).
+public struct FactsLane: Sendable {
+    /// What the server made of one entry.
+    public struct Stored: Sendable, Equatable {
+        /// `Encounter/…`
+        public var resource: String
+        /// 200 or 201.
+        public var status: Int
+        /// `W/"3"`, when the server said.
+        public var etag: String?
+
+        public init(resource: String, status: Int, etag: String?) {
+            self.resource = resource
+            self.status = status
+            self.etag = etag
+        }
+    }
+
+    private let link: ServerLink
+    private let offer: Offer
+
+    public init(_ link: ServerLink, offer: Offer) {
+        self.link = link
+        self.offer = offer
+    }
+
+    /// Sends, and believes the answer only when it accounts for every entry.
+    /// - Parameter key: `Idempotency-Key`; the same for every attempt with the same content.
+    public func send(_ facts: VisitFacts, key: UUID) async throws(UplinkError) -> [Stored] {
+        let base = try link.fhirURL(offer, "")
+        let bundle = try facts.bundle(base: base)
+        let body: [UInt8]
+        do {
+            body = try FHIRCodec.encode(bundle)
+        } catch {
+            throw .local("\(error)")
+        }
+        let answer = try await link.fhir(
+            Bundle.self, .post, base + "/", headers: ["Idempotency-Key": key.uuidString.lowercased()], body: body)
+        return try Self.check(answer, against: bundle)
+    }
+
+    /// Entries answer in the request's order (R4 3.1.0.11.2); a success that is not one throughout is none.
+    static func check(_ answer: Bundle, against sent: Bundle) throws(UplinkError) -> [Stored] {
+        guard answer.type == "transaction-response" else { throw .malformed("not a transaction-response") }
+        guard answer.entry.count == sent.entry.count else {
+            throw .malformed("\(answer.entry.count) answers to \(sent.entry.count) entries")
+        }
+        var stored: [Stored] = []
+        for (request, entry) in zip(sent.entry, answer.entry) {
+            let name = request.request?.url ?? ""
+            guard let response = entry.response, let code = response.code else {
+                throw .malformed("no status for \(name)")
+            }
+            guard code == 200 || code == 201 else {
+                if case .operationOutcome(let outcome) = response.outcome {
+                    throw .permanent(status: code, "\(name): \(outcome.summary.prefix(2000))")
+                }
+                throw .permanent(status: code, name)
+            }
+            stored.append(Stored(resource: name, status: code, etag: response.etag))
+        }
+        return stored
+    }
+}

@@ -1,0 +1,351 @@
+import CCurl
+import Glibc
+import Synchronization
+
+/// One request under way.
+///
+/// @unchecked Sendable: `whole` and `pieces` are set before the transfer is handed to the curl thread (through its Mutex); from
+/// then on everything but `isCancelled` is touched by that thread alone.
+///
+/// @safe: what it points to belongs to it from `prepare` to `release`.
+@safe final class Transfer: @unchecked Sendable {
+    /// Pieces of a stream that wait for their reader; at 16 KiB each that is 16 MiB, and then the reader is not reading.
+    static let unreadPieces = 1024
+    private static let headerLimit = 64 << 10
+    private static let errorSize = 256  // CURL_ERROR_SIZE
+
+    let request: HTTPRequest
+    let isCancelled = Atomic(false)
+    /// Called once: with the whole answer, or for a stream with its head.
+    var whole: (@Sendable (Result<HTTPResponse, UplinkError>) -> Void)?
+    var pieces: AsyncThrowingStream<[UInt8], any Error>.Continuation?
+
+    private(set) var easy: UnsafeMutableRawPointer?
+    private let progress: (@Sendable (Int) -> Void)?
+    private var list: UnsafeMutablePointer<curl_slist>?
+    private var errorText: UnsafeMutablePointer<CChar>?
+    private var file: Int32 = -1
+    private var sent = 0
+    private var reported = 0
+    private var headerBytes = 0
+    private var head = HTTPResponse(status: 0)
+    /// Why one of the callbacks ended the transfer.
+    private var refusal: UplinkError?
+
+    init(_ request: HTTPRequest, progress: (@Sendable (Int) -> Void)?) {
+        self.request = request
+        self.progress = progress
+    }
+
+    func finish(_ result: Result<HTTPResponse, UplinkError>) {
+        if let whole {
+            self.whole = nil
+            whole(result)
+        }
+        guard let pieces else { return }
+        self.pieces = nil
+        switch result {
+        case .success: pieces.finish()
+        case .failure(let error): pieces.finish(throwing: error)
+        }
+    }
+
+    /// Frees what belongs to libcurl. Only when no multi handle holds the easy handle any more.
+    func release() {
+        if let easy = unsafe easy { unsafe curl_easy_cleanup(easy) }
+        if let list = unsafe list { unsafe curl_slist_free_all(list) }
+        unsafe errorText?.deallocate()
+        if file >= 0 { Glibc.close(file) }
+        unsafe easy = nil
+        unsafe list = nil
+        unsafe errorText = nil
+        file = -1
+    }
+
+    // MARK: Setting up
+
+    private var uploadSize: Int? {
+        switch request.body {
+        case .bytes(let bytes): bytes.count
+        case .file(_, _, let count): count
+        // A POST, PUT or PATCH without a body still says that it is empty.
+        case .none: [.post, .put, .patch].contains(request.method) ? 0 : nil
+        }
+    }
+
+    /// - Parameter fresh: use no connection of the pool.
+    func prepare(_ transport: Transport, fresh: Bool) throws(UplinkError) -> UnsafeMutableRawPointer {
+        guard let easy = unsafe curl_easy_init() else { throw .local("no curl handle") }
+        unsafe self.easy = easy
+        let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Self.errorSize)
+        unsafe errorText.initialize(repeating: 0, count: Self.errorSize)
+        unsafe self.errorText = errorText
+        let this = unsafe Unmanaged.passUnretained(self).toOpaque()  // `CurlThread.transfers` retains it
+        unsafe try check(ess_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText))
+        try set(CURLOPT_NOSIGNAL, 1)
+        try set(CURLOPT_FOLLOWLOCATION, 0)
+        try set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        try set(CURLOPT_TCP_KEEPALIVE, 1)
+        try set(CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
+        unsafe try check(ess_curl_set_socket_options(easy))
+        try address(transport)
+        try method()
+        try limits()
+        try headerList()
+        unsafe try check(ess_curl_set_writer(easy, CURLOPT_WRITEFUNCTION, bodyArrived))
+        unsafe try check(ess_curl_set_pointer(easy, CURLOPT_WRITEDATA, this))
+        unsafe try check(ess_curl_set_writer(easy, CURLOPT_HEADERFUNCTION, headerArrived))
+        unsafe try check(ess_curl_set_pointer(easy, CURLOPT_HEADERDATA, this))
+        unsafe try check(ess_curl_set_reader(easy, bodyWanted))
+        unsafe try check(ess_curl_set_pointer(easy, CURLOPT_READDATA, this))
+        unsafe try check(ess_curl_set_seeker(easy, bodyRewound))
+        unsafe try check(ess_curl_set_pointer(easy, CURLOPT_SEEKDATA, this))
+        if progress != nil {
+            try set(CURLOPT_NOPROGRESS, 0)
+            unsafe try check(ess_curl_set_progress(easy, progressed))
+            unsafe try check(ess_curl_set_pointer(easy, CURLOPT_XFERINFODATA, this))
+        }
+        return unsafe easy
+    }
+
+    private func address(_ transport: Transport) throws(UplinkError) {
+        try set(CURLOPT_URL, request.url)
+        switch transport {
+        case .unixSocket(let path):
+            try set(CURLOPT_PROTOCOLS_STR, "http")
+            try set(CURLOPT_UNIX_SOCKET_PATH, path)
+            try set(CURLOPT_PROXY, "")
+        case .tls(let files, let proxy):
+            try set(CURLOPT_PROTOCOLS_STR, "https")
+            // Empty: a proxy in the environment is not asked for.
+            try set(CURLOPT_PROXY, proxy ?? "")
+            try set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+            try set(CURLOPT_SSL_VERIFYPEER, 1)
+            try set(CURLOPT_SSL_VERIFYHOST, 2)
+            if let authorities = files.authorities {
+                try set(CURLOPT_CAINFO, authorities)
+                // Or the system's authorities would be believed beside ours.
+                unsafe try check(ess_curl_set_text(easy, CURLOPT_CAPATH, nil))
+            }
+            if let certificate = files.certificate, let key = files.key {
+                try set(CURLOPT_SSLCERT, certificate)
+                try set(CURLOPT_SSLKEY, key)
+            }
+        }
+    }
+
+    private func method() throws(UplinkError) {
+        if let size = uploadSize {
+            if case .file(let path, _, _) = request.body {
+                file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+                guard file >= 0 else { throw .local("cannot open the file to send (errno \(errno))") }
+            }
+            try set(CURLOPT_UPLOAD, 1)
+            unsafe try check(ess_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(size)))
+            try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
+        } else if request.method == .head {
+            try set(CURLOPT_NOBODY, 1)
+        } else {
+            try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
+        }
+    }
+
+    private func limits() throws(UplinkError) {
+        try set(CURLOPT_CONNECTTIMEOUT_MS, request.limits.connect.wholeMilliseconds)
+        if let idle = request.limits.idle {
+            try set(CURLOPT_LOW_SPEED_LIMIT, 1)
+            try set(CURLOPT_LOW_SPEED_TIME, max(1, Int(idle.components.seconds)))
+        }
+        if let total = request.limits.total { try set(CURLOPT_TIMEOUT_MS, total.wholeMilliseconds) }
+    }
+
+    private func headerList() throws(UplinkError) {
+        // No `Expect: 100-continue` of libcurl's own: it costs a round trip, or a second of waiting.
+        var lines = ["Expect:"]
+        for field in request.headers.fields {
+            guard !(field.name + field.value).utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }),
+                !field.name.isEmpty, !field.name.contains(":")
+            else { throw .configuration("a header that cannot be sent") }
+            // libcurl drops a header with nothing after the colon; a semicolon says that it is meant.
+            lines.append(field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)")
+        }
+        for line in lines {
+            guard let longer = unsafe curl_slist_append(list, line) else { throw .local("out of memory") }
+            unsafe list = longer
+        }
+        unsafe try check(ess_curl_set_list(easy, CURLOPT_HTTPHEADER, list))
+    }
+
+    private func set(_ option: CURLoption, _ value: Int) throws(UplinkError) {
+        unsafe try check(ess_curl_set_long(easy, option, value))
+    }
+
+    private func set(_ option: CURLoption, _ value: String) throws(UplinkError) {
+        guard !value.utf8.contains(0) else { throw .configuration("a NUL in a text for libcurl") }
+        unsafe try check(ess_curl_set_text(easy, option, value))
+    }
+
+    private func check(_ code: CURLcode) throws(UplinkError) {
+        guard code == CURLE_OK else { throw .configuration(unsafe String(cString: curl_easy_strerror(code))) }
+    }
+
+    // MARK: Callbacks, on the curl thread
+
+    fileprivate func body(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let pieces {
+            if case .enqueued = unsafe pieces.yield([UInt8](bytes)) { return bytes.count }
+            refusal = .malformed("more of a stream arrived than anybody read")
+            return 0
+        }
+        guard head.body.count + bytes.count <= request.limits.body else {
+            refusal = .malformed("the answer is larger than \(request.limits.body) bytes")
+            return 0
+        }
+        unsafe head.body.append(contentsOf: bytes)
+        return bytes.count
+    }
+
+    fileprivate func header(_ bytes: UnsafeRawBufferPointer) -> Int {
+        headerBytes += bytes.count
+        guard headerBytes <= Self.headerLimit else {
+            refusal = .malformed("the answer's head is larger than \(Self.headerLimit) bytes")
+            return 0
+        }
+        let line = unsafe String(decoding: bytes, as: UTF8.self).trimmed
+        if line.hasPrefix("HTTP/") {
+            let words = line.split(separator: " ")
+            head.headers = Headers()
+            head.status = words.count > 1 ? Int(words[1]) ?? 0 : 0
+        } else if line.isEmpty {
+            // An interim answer (1xx) has a head of its own before the real one.
+            if pieces != nil, head.status >= 200, let whole {
+                self.whole = nil
+                whole(.success(head))
+            }
+        } else if let colon = line.firstIndex(of: ":") {
+            head.headers.append(String(line[..<colon]).trimmed, String(line[line.index(after: colon)...]).trimmed)
+        }
+        return bytes.count
+    }
+
+    /// - Returns: how many bytes were put into the buffer, nil to give up.
+    fileprivate func read(into buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        switch request.body {
+        case .none: return 0
+        case .bytes(let bytes):
+            let count = min(buffer.count, bytes.count - sent)
+            if count > 0 { unsafe buffer.copyBytes(from: bytes[sent..<sent + count]) }
+            sent += count
+            return count
+        case .file(_, let offset, let total):
+            let count = min(buffer.count, total - sent)
+            guard count > 0 else { return 0 }
+            let done = unsafe pread(file, buffer.baseAddress, count, off_t(offset + sent))
+            guard done > 0 else {
+                refusal = .local("the file to send is shorter than it was")
+                return nil
+            }
+            sent += done
+            return done
+        }
+    }
+
+    fileprivate func rewind(to position: Int) -> Bool {
+        guard position >= 0, position <= uploadSize ?? 0 else { return false }
+        sent = position
+        return true
+    }
+
+    fileprivate func progress(_ bytes: Int) {
+        guard bytes != reported, let progress else { return }
+        reported = bytes
+        progress(bytes)
+    }
+
+    // MARK: The end
+
+    func outcome(_ code: CURLcode) -> Result<HTTPResponse, UplinkError> {
+        if let refusal { return .failure(refusal) }
+        guard code == CURLE_OK else { return .failure(failure(code)) }
+        var microseconds: curl_off_t = 0
+        _ = unsafe ess_curl_get_offset(easy, CURLINFO_TOTAL_TIME_T, &microseconds)
+        head.elapsed = .microseconds(Int64(microseconds))
+        return .success(head)
+    }
+
+    private func failure(_ code: CURLcode) -> UplinkError {
+        var text = unsafe errorText.map { unsafe String(cString: $0) } ?? ""
+        if text.isEmpty { text = unsafe String(cString: curl_easy_strerror(code)) }
+        let lower = text.lowercased()
+        switch code {
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: return .tls(text)
+        case CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CRL_BADFILE, CURLE_URL_MALFORMAT,
+            CURLE_UNSUPPORTED_PROTOCOL where !lower.contains("http/0.9"), CURLE_SSL_CIPHER:
+            return .configuration(text)
+        case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
+            // With TLS 1.3 a server refuses our certificate after the handshake: it comes as a read error (RFC 8446 4.4.2.4).
+            if lower.contains("alert"), lower.contains("certificate") || lower.contains("unknown ca") {
+                return .certificateRefused(text)
+            }
+            // Plain HTTP answered where TLS was spoken.
+            if lower.contains("wrong version number") || lower.contains("packet length too long") {
+                return .captivePortal(text)
+            }
+            return .link(text)
+        case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_OUT_OF_MEMORY, CURLE_UNSUPPORTED_PROTOCOL:
+            return .malformed(text)
+        case CURLE_READ_ERROR, CURLE_WRITE_ERROR, CURLE_ABORTED_BY_CALLBACK, CURLE_FAILED_INIT: return .local(text)
+        default: return .link(text)
+        }
+    }
+}
+
+// The four bridges from C: `client` is the transfer that `prepare` passed, alive as long as its handle is in the multi handle.
+
+private func transfer(_ client: UnsafeMutableRawPointer?) -> Transfer? {
+    unsafe client.map { unsafe Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private let bodyArrived: curl_write_callback = { buffer, size, count, client in
+    guard let transfer = unsafe transfer(client), let buffer = unsafe buffer else { return 0 }
+    return unsafe transfer.body(UnsafeRawBufferPointer(start: buffer, count: size * count))
+}
+
+private let headerArrived: curl_write_callback = { buffer, size, count, client in
+    guard let transfer = unsafe transfer(client), let buffer = unsafe buffer else { return 0 }
+    return unsafe transfer.header(UnsafeRawBufferPointer(start: buffer, count: size * count))
+}
+
+private let bodyWanted: curl_read_callback = { buffer, size, count, client in
+    let abort = 0x1000_0000  // CURL_READFUNC_ABORT
+    guard let transfer = unsafe transfer(client), let buffer = unsafe buffer else { return abort }
+    return unsafe transfer.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count)) ?? abort
+}
+
+private let bodyRewound: curl_seek_callback = { client, offset, origin in
+    guard let transfer = unsafe transfer(client), origin == SEEK_SET else { return CURL_SEEKFUNC_FAIL }
+    return transfer.rewind(to: Int(offset)) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
+}
+
+private let progressed: curl_xferinfo_callback = { client, _, _, _, uploaded in
+    unsafe transfer(client)?.progress(Int(uploaded))
+    return 0
+}
+
+extension Duration {
+    /// At least 1.
+    var wholeMilliseconds: Int {
+        let (seconds, attoseconds) = components
+        return max(1, Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000))
+    }
+}
+
+extension String {
+    var trimmed: String {
+        var slice = self[...]
+        while let first = slice.unicodeScalars.first, first.properties.isWhitespace { slice = slice.dropFirst() }
+        while let last = slice.unicodeScalars.last, last.properties.isWhitespace { slice = slice.dropLast() }
+        return String(slice)
+    }
+}

@@ -1,0 +1,216 @@
+import Clinical
+public import FHIR
+import FoundationEssentials
+
+// Facts as FHIR. Every entry is a PUT under a client's id, so a retry is the same write again, and resources without an
+// `identifier` (Provenance) don't multiply (sync.md 1.1).
+
+extension VisitFacts {
+    /// - Parameter base: the absolute FHIR base, for `fullUrl`, against which the relative references resolve.
+    /// - Throws: `local` when the entries contradict themselves: two under one identity, or a sensor that is not listed.
+    public func bundle(base: String) throws(UplinkError) -> Bundle {
+        let ids = [encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)
+        guard Set(ids).count == ids.count else { throw .local("two resources under one identity") }
+        guard entries.allSatisfy({ entry in sensors.contains { $0.id == entry.sensor } }) else {
+            throw .local("a recording's device is not among the sensors")
+        }
+        // What is referred to comes first; some servers resolve in order.
+        var resources: [AnyResource] = [.device(gateway)]
+        resources += sensors.map { .device(device($0)) }
+        resources.append(.encounter(visitEncounter))
+        // An artefact refers to its original.
+        resources += entries.filter { $0.document.role == .original }.map { .documentReference(reference($0)) }
+        resources += entries.filter { $0.document.role == .artefact }.map { .documentReference(reference($0)) }
+        resources.append(.provenance(provenanceResource))
+        var bundle = Bundle(
+            type: "transaction",
+            entry: resources.map { resource in
+                let local = "\(resource.type)/\(resource.id ?? "")"
+                return Bundle.Entry(
+                    fullUrl: "\(base)/\(local)", resource: resource,
+                    request: Bundle.Request(method: "PUT", url: local))
+            })
+        bundle.identifier = FHIR.Identifier(system: "\(namespace)/batch", value: batch.text)
+        bundle.timestamp = recorded
+        return bundle
+    }
+
+    // MARK: Parts
+
+    private var subject: Reference {
+        var reference = Reference("Patient/\(visit.patient.id)", type: "Patient")
+        // Only a qualified identity may be used to reference data by INS; the code alone says nothing (sync.md 2.1, trap 1).
+        if visit.patient.identityStatus == Clinical.Identifier(system: Systems.identityStatus, value: "QUAL"),
+            let ins = visit.patient.ins
+        {
+            reference.identifier = FHIR.Identifier(system: ins.system, value: ins.value)
+        }
+        return reference
+    }
+
+    private var who: Reference? {
+        nurse.map {
+            Reference(
+                type: "Practitioner",
+                identifier: FHIR.Identifier(system: $0.identifier.system, value: $0.identifier.value),
+                display: $0.name)
+        }
+    }
+
+    private var order: [Reference] { visit.order.map { [Reference($0, type: "ServiceRequest")] } ?? [] }
+    private var gatewayReference: Reference { Reference("Device/\(laptop.id.text)", type: "Device") }
+    private var encounterReference: Reference { Reference("Encounter/\(encounter.text)", type: "Encounter") }
+
+    /// Simulated data can never pass for real: as a security label (what R4 asks for) and as a tag (what servers search by).
+    private func meta(simulated: Bool) -> Meta? {
+        simulated ? Meta(security: [.testData], tag: [.testData]) : nil
+    }
+
+    private func isSimulated(_ recording: Recording) -> Bool {
+        recording.origin == .simulated || recording.device.isSimulated
+    }
+
+    private var gateway: Device {
+        var device = Device(id: laptop.id.text)
+        device.identifier = [FHIR.Identifier(system: "\(namespace)/laptop", value: laptop.identifier)]
+        device.status = "active"
+        device.deviceName = [Device.Name(name: "ess-agent", type: "model-name")]
+        device.version = [Device.Version(type: CodeableConcept(text: "software"), value: laptop.version)]
+        return device
+    }
+
+    private func device(_ sensor: Sensor) -> Device {
+        let identity = sensor.identity
+        var device = Device(id: sensor.id.text)
+        device.meta = meta(simulated: identity.isSimulated)
+        if let serial = identity.serial {
+            device.identifier = [
+                FHIR.Identifier(system: "\(namespace)/device/\(identity.driver)", value: serial)
+            ]
+            device.serialNumber = serial
+        }
+        device.status = "active"
+        device.manufacturer = identity.vendor
+        device.deviceName = [Device.Name(name: identity.model, type: "model-name")]
+        device.modelNumber = identity.model
+        if let firmware = identity.firmware {
+            device.version = [Device.Version(type: CodeableConcept(text: "firmware"), value: firmware)]
+        }
+        device.extension = [Extension(url: "\(namespace)/support", code: identity.support.rawValue)]
+        return device
+    }
+
+    private var visitEncounter: Encounter {
+        var encounter = Encounter(
+            id: self.encounter.text, status: closed == nil ? "in-progress" : "finished", class: .homeHealth)
+        encounter.meta = meta(simulated: entries.contains { isSimulated($0.recording) })
+        encounter.identifier = [FHIR.Identifier(system: "\(namespace)/visit", value: visit.id)]
+        encounter.subject = subject
+        encounter.basedOn = order
+        encounter.participant = who.map { [Encounter.Participant(individual: $0)] } ?? []
+        if opened != nil || closed != nil { encounter.period = Period(start: opened, end: closed) }
+        return encounter
+    }
+
+    private func reference(_ entry: Entry) -> DocumentReference {
+        let document = entry.document
+        let recording = entry.recording
+        let id = document.id.text
+        var reference = DocumentReference(id: id)
+        reference.meta = meta(simulated: isSimulated(recording))
+        reference.masterIdentifier = FHIR.Identifier(system: Systems.uri, value: "urn:uuid:\(id)")
+        reference.identifier = [
+            FHIR.Identifier(system: "\(namespace)/recording", value: recording.id.description),
+            FHIR.Identifier(system: "\(namespace)/sha256", value: document.sha256),
+        ]
+        reference.status = "current"
+        reference.docStatus = state.rawValue
+        reference.type = Self.type(recording.modality)
+        reference.subject = subject
+        reference.date = recorded
+        reference.author = [gatewayReference] + (who.map { [$0] } ?? [])
+        if document.role == .artefact,
+            let original = entries.first(where: {
+                $0.document.role == .original && $0.document.recording == recording.id
+            })
+        {
+            reference.relatesTo = [
+                DocumentReference.Relation(
+                    code: "transforms", target: Reference("DocumentReference/\(original.document.id.text)"))
+            ]
+        }
+        reference.content = [
+            DocumentReference.Content(
+                attachment: Attachment(
+                    contentType: document.mediaType, url: "urn:uuid:\(id)", size: document.size, hash: document.sha1,
+                    title: Self.title(recording.modality, document.role)))
+        ]
+        var period: Period?
+        if entry.start != nil || entry.end != nil { period = Period(start: entry.start, end: entry.end) }
+        reference.context = DocumentReference.Context(
+            encounter: [encounterReference], period: period,
+            related: order + [Reference("Device/\(entry.sensor.text)", type: "Device")])
+        reference.extension = [
+            Extension(url: "\(namespace)/role", code: document.role.rawValue),
+            Extension(url: "\(namespace)/state", code: recording.state.rawValue),
+            clock(recording.clock),
+        ]
+        return reference
+    }
+
+    /// The clocks' raw words, beside whatever time was derived from them (PRODUCT.md, rule 7).
+    private func clock(_ facts: ClockFacts) -> Extension {
+        var parts = [
+            Extension(url: "source", code: facts.source.rawValue),
+            Extension(url: "hostWall", instant: Instant(milliseconds: facts.hostWall)),
+        ]
+        if let known = facts.hostSynchronised { parts.append(Extension(url: "hostSynchronised", boolean: known)) }
+        if let start = facts.deviceStart { parts.append(Extension(url: "deviceStart", string: start.description)) }
+        if let raw = facts.deviceRaw, !raw.isEmpty { parts.append(Extension(url: "deviceRaw", string: raw)) }
+        return Extension(url: "\(namespace)/clock", extension: parts)
+    }
+
+    private var provenanceResource: Provenance {
+        var provenance = Provenance(id: self.provenance.text)
+        provenance.target =
+            [encounterReference] + entries.map { Reference("DocumentReference/\($0.document.id.text)") }
+        provenance.recorded = recorded
+        provenance.agent = [
+            Provenance.Agent(
+                type: CodeableConcept(
+                    Coding(system: Systems.provenanceAgentType, code: "assembler", display: "Assembler")),
+                who: gatewayReference)
+        ]
+        if let who {
+            provenance.agent.append(
+                Provenance.Agent(
+                    type: CodeableConcept(
+                        Coding(system: Systems.provenanceAgentType, code: "performer", display: "Performer")),
+                    who: who))
+        }
+        return provenance
+    }
+
+    /// The shared references name a LOINC code for an ECG and none for oximetry, so that stays words (pathways.md).
+    private static func type(_ modality: Recording.Modality) -> CodeableConcept {
+        switch modality {
+        case .ecg: CodeableConcept(.ecgStudy)
+        case .oximetry: CodeableConcept(text: "Pulse oximetry recording")
+        }
+    }
+
+    /// For a list on a screen; without an identity.
+    private static func title(_ modality: Recording.Modality, _ role: Document.Role) -> String {
+        switch (modality, role) {
+        case (.ecg, .artefact): "ECG"
+        case (.ecg, .original): "ECG, original"
+        case (.oximetry, .artefact): "Oximetry"
+        case (.oximetry, .original): "Oximetry, original"
+        }
+    }
+}
+
+extension UUID {
+    /// Lower case: FHIR ids compare by their letters' case.
+    var text: String { uuidString.lowercased() }
+}

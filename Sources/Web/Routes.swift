@@ -1,0 +1,129 @@
+import Agent
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// The local API: one line per verb, no decisions (ARCHITECTURE.md, "Local API"). Errors are `Problem`s as JSON.
+func makeRouter(_ verbs: Verbs) -> Router<BasicRequestContext> {
+    let router = Router()
+    router.add(middleware: ProblemMiddleware())
+    let api = router.group("api")
+    api.get("status") { _, _ in JSON(try await verbs.status()) }
+    api.get("devices") { _, _ in JSON(await verbs.devices()) }
+    api.get("visits") { _, _ in JSON(try await verbs.visits()) }
+    api.post("visits/:id/open") { request, context in
+        let body = try await request.decoded(OpenVisitRequest.self)
+        return JSON(try await verbs.openVisit(try context.parameters.require("id"), by: body.by))
+    }
+    api.post("visits/close") { request, _ in
+        let body = try await request.decoded(OpenVisitRequest.self)
+        return JSON(try await verbs.closeVisit(by: body.by))
+    }
+    api.get("recordings") { _, _ in JSON(try await verbs.recordings()) }
+    api.get("recordings/:id") { _, context in
+        JSON(try await verbs.recording(try context.parameters.require("id")))
+    }
+    api.get("recordings/:id/export") { request, context in
+        let format = request.uri.queryParameters["format"].map(String.init) ?? "original"
+        let export = try await verbs.export(try context.parameters.require("id"), format: format)
+        return Response(
+            status: .ok, headers: [.contentType: export.mediaType, .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: export.bytes)))
+    }
+    api.post("recordings/:id/attribute") { request, context in
+        let body = try await request.decoded(AttributeRequest.self)
+        return JSON(try await verbs.attribute(try context.parameters.require("id"), body))
+    }
+    api.post("recordings/:id/start-time") { request, context in
+        let body = try await request.decoded(StartTimeRequest.self)
+        return JSON(try await verbs.setStart(try context.parameters.require("id"), body))
+    }
+    api.post("documents/:id/requeue") { _, context in
+        JSON(try await verbs.requeue(try context.parameters.require("id")))
+    }
+    api.post("devices/:name/start") { request, context in
+        let body = try await request.decoded(StartRequest.self)
+        return JSON(try await verbs.start(try context.parameters.require("name"), by: body.by))
+    }
+    api.post("devices/:name/download") { request, context in
+        let body = try await request.decoded(StartRequest.self)
+        return JSON(try await verbs.download(try context.parameters.require("name"), by: body.by))
+    }
+    api.post("devices/:name/stop") { _, context in
+        JSON(try await verbs.stop(try context.parameters.require("name")))
+    }
+    api.post("import") { request, _ in
+        JSON(try await verbs.importTree(try await request.decoded(ImportRequest.self)))
+    }
+    api.get("sync") { _, _ in JSON(await verbs.syncView()) }
+    api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
+    return router
+}
+
+/// A value as JSON, never cached: it may name a patient.
+struct JSON<Value: Encodable & Sendable>: ResponseGenerator {
+    var value: Value
+
+    init(_ value: Value) { self.value = value }
+
+    func response(from request: Request, context: some RequestContext) throws -> Response {
+        try Response.json(value, status: .ok)
+    }
+}
+
+extension Response {
+    static func json(_ value: some Encodable, status: HTTPResponse.Status) throws -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let body = ByteBuffer(bytes: try encoder.encode(value))
+        return Response(
+            status: status, headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: body))
+    }
+}
+
+extension Request {
+    /// The body as JSON, at most 64 KiB; an empty body reads as `{}`.
+    func decoded<Value: Decodable>(_: Value.Type) async throws -> Value {
+        let buffer = try await body.collect(upTo: 65_536)
+        let bytes = buffer.readableBytes == 0 ? Array("{}".utf8) : Array(buffer.readableBytesView)
+        do {
+            return try JSONDecoder().decode(Value.self, from: Data(bytes))
+        } catch {
+            throw Problem.badRequest("Le corps de la requête n'est pas le JSON attendu.")
+        }
+    }
+}
+
+/// Turns every error into a `Problem` and a status; never echoes what was asked.
+struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
+    func handle(
+        _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let problem as Problem {
+            return try .json(problem, status: problem.status)
+        } catch let error as HTTPError where error.status == .notFound {
+            return try .json(Problem.badRequest("Cette adresse n'existe pas dans l'API locale."), status: .notFound)
+        } catch let error as HTTPError {
+            return try .json(Problem.badRequest("La requête n'est pas valable."), status: error.status)
+        } catch {
+            context.logger.error("request failed", metadata: ["error.type": "\(type(of: error))"])
+            return try .json(Problem.internalFailure, status: .internalServerError)
+        }
+    }
+}
+
+extension Problem {
+    fileprivate var status: HTTPResponse.Status {
+        switch key {
+        case "device-not-found", "visit-not-found", "recording-not-found": .notFound
+        case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import": .badRequest
+        case "internal", "storage": .internalServerError
+        default: .conflict
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/// Why a port can't go on.
+public enum PortError: Error, Equatable, Sendable {
+    /// The cable was pulled, the device node is gone, or the other end hung up.
+    case gone
+    /// Somebody else holds the port (ModemManager, brltty, another program).
+    case busy
+    /// The file permissions don't let us in.
+    case denied
+    /// A byte sequence on the device's forbidden list was about to be written; nothing was sent.
+    case forbidden(String)
+    /// More came in than anybody took away. Nothing is dropped silently: the port fails instead.
+    case overflow
+    /// Any other system error: the call's name and `errno`.
+    case system(String, Int32)
+}
+
+/// Bytes that came in together.
+public struct Arrival: Sendable, Equatable {
+    public var bytes: [UInt8]
+    /// Host's monotonic clock (CLOCK_MONOTONIC) when `read` returned, in nanoseconds.
+    public var at: UInt64
+
+    public init(bytes: [UInt8], at: UInt64) {
+        self.bytes = bytes
+        self.at = at
+    }
+}
+
+/// A byte pipe to one device, opened exclusively. Real cables, simulators and replays all conform; a driver never knows which.
+public protocol Port: Sendable {
+    /// What the device sends, in order. One consumer. Ends when we close; throws a `PortError` when the cable fails.
+    var incoming: AsyncThrowingStream<Arrival, any Error> { get }
+    /// Returns when the bytes have been handed to the kernel.
+    func write(_ bytes: [UInt8]) async throws(PortError)
+    /// Idempotent; `incoming` ends.
+    func close() async
+}
+
+/// How a serial line is set up (devices.md 2.3: raw, no flow control, DTR and RTS asserted).
+public struct SerialLine: Sendable, Equatable, Hashable {
+    public enum Parity: String, Sendable { case none, odd, even }
+
+    /// Bits per second; one of the kernel's standard speeds.
+    public var speed: Int
+    public var parity: Parity
+
+    public init(speed: Int, parity: Parity = .none) {
+        self.speed = speed
+        self.parity = parity
+    }
+}

@@ -1,0 +1,159 @@
+import Agent
+import ArgumentParser
+import Clinical
+import Devices
+import Formats
+import Glibc
+import Ports
+import Synchronization
+import Wire
+
+struct Decode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is in a recording file: .ECG, EDF/BDF, DICOM waveform, .SpO2.",
+        discussion: "Recognised by content, not by name. Patient identity is left out unless --identity is given.")
+    @Argument(help: "The file.", completion: .file()) var file: String
+    @Flag(help: "Also show whose the file says it is.") var identity = false
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let bytes = try readFile(file)
+        let decoded: DecodedFile
+        do throws(DecodeError) { decoded = try FileDecoder.decode(bytes) } catch {
+            throw failInput("\(file): \(error).")
+        }
+        let view = DecodedView(decoded, bytes: bytes.count, identity: identity)
+        if output.json { return try printJSON(view) }
+        print("\(view.format)\(view.simulated ? " (\(Texts.simulated))" : "")  \(view.start ?? "-")")
+        printTable(Texts.channelHeader, view.channels.map(channelRow))
+        for note in view.notes {
+            print("  \(note.kind.rawValue) \(note.at.map { "@\(tenth($0)) s " } ?? "")\(note.text)")
+        }
+    }
+}
+
+/// `decode --json`.
+private struct DecodedView: Encodable {
+    var format: String
+    var bytes: Int
+    var start: String?
+    var startText: String?
+    var simulated: Bool
+    var channels: [ChannelSummary]
+    var notes: [Note]
+    var identity: IdentityClaim?
+
+    init(_ file: DecodedFile, bytes: Int, identity wanted: Bool) {
+        format = file.format
+        self.bytes = bytes
+        start = file.start?.description
+        startText = file.startText
+        simulated = file.isSimulated
+        channels = file.waveform.summaries
+        notes = file.notes
+        identity = wanted ? file.claim : nil
+    }
+}
+
+/// A registered driver by its name, or a clear sentence.
+private func profile(named name: String) throws -> DialogueProfile {
+    guard let profile = Registry.dialogues.first(where: { $0.name == name }) else {
+        let known = Registry.dialogues.map(\.name).joined(separator: ", ")
+        throw ValidationError("no driver is called `\(name)`; known: \(known).")
+    }
+    return profile
+}
+
+struct Replay: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a transcript of a conversation with a device through its driver, and show what it understood.")
+    @Argument(help: "The driver's name, for example contec-oximeter.") var device: String
+    @Argument(help: "The transcript, as `ess-agent record` writes it.", completion: .file()) var transcript: String
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let profile = try profile(named: device)
+        let parsed: Transcript
+        do throws(TranscriptError) {
+            parsed = try Transcript(parsing: try Self.read(transcript))
+        } catch {
+            throw failInput("\(transcript): \(error).")
+        }
+        let report = replay(parsed, through: profile)
+        if output.json { return try printJSON(report) }
+        let identity = report.identity
+        print("\(report.driver): \(identity?.vendor ?? "-") \(identity?.model ?? "-") \(identity?.serial ?? "-")")
+        for recording in report.recordings {
+            print("\(Texts.kind(recording.kind.rawValue, recording.modality.rawValue))  \(recording.start ?? "-")")
+            printTable(Texts.channelHeader, recording.channels.map(channelRow))
+            for note in recording.notes { print("  \(note.kind.rawValue) \(note.text)") }
+        }
+        for surprise in report.surprises { print("  ? \(surprise.text) (\(surprise.count))") }
+    }
+
+    private static func read(_ path: String) throws(TranscriptError) -> [UInt8] {
+        do { return try readFile(path) } catch {
+            throw TranscriptError(line: 0, what: "the file can't be read", remedy: "check the path")
+        }
+    }
+}
+
+struct Record: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write down a conversation with a device, for support; nothing is kept as a recording.",
+        discussion: """
+            The daemon must not hold the port. What a device says may contain a user's name: read the transcript before \
+            you give it away.
+            """)
+    @Argument(help: "The port: /dev/ttyUSB0.", completion: .file()) var port: String
+    @Option(help: "The driver's name.") var driver = "contec-oximeter"
+    @Option(help: "live: stream for --seconds; download: fetch what is stored; identify: only ask who it is.")
+    var goal = "live"
+    @Option(help: "How long to stream.") var seconds = 10.0
+    @Option(help: "The file to write; an existing one is never overwritten.") var output: String
+
+    func run() async throws {
+        let profile = try profile(named: driver)
+        let goals: [String: SessionGoal] = ["live": .live, "download": .download(known: []), "identify": .identify]
+        guard let goal = goals[goal] else { throw ValidationError("--goal is one of live, download, identify.") }
+        guard seconds > 0, seconds <= 86_400 else { throw ValidationError("--seconds is between 0 and 86400.") }
+        let events = Mutex<[TranscriptEvent]>([])
+        let tty: TTYPort
+        do throws(PortError) {
+            tty = try await TTYPort.open(absolutePath(port), line: profile.line)
+        } catch {
+            throw fail(Problem(error))
+        }
+        let tapped = TappedPort(tty) { event in events.withLock { $0.append(event) } }
+        let acquisition = Acquisition(
+            port: GuardedPort(tapped, forbidden: profile.forbidden), clock: HostClock(), sink: Onlooker())
+        let limit = seconds
+        let timer = Task {
+            if goal == .live, (try? await Task.sleep(for: .seconds(limit))) != nil { acquisition.stop() }
+        }
+        let outcome = await acquisition.run(profile.makeDialogue(goal))
+        timer.cancel()
+        let clock = HostClock()
+        let match = profile.matches.first
+        let transcript = Transcript(
+            header: TranscriptHeader(
+                vendorID: match?.vendorID, productID: match?.productID, model: profile.name,
+                date: localTime(ofUnixMilliseconds: clock.wall).time?.date, isPresent: true),
+            events: events.withLock { $0 })
+        try writeNew(Array(transcript.rendered().utf8), to: output)
+        print(Texts.exported(transcript.rendered().utf8.count, output))
+        if let problem = outcome.problem { throw fail(problem) }
+    }
+}
+
+/// Keeps nothing: `record` only wants the conversation.
+private struct Onlooker: SessionSink {
+    func perform(_ action: DialogueAction) async throws(Problem) {}
+}
+
+struct UdevRulesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "udev-rules", abstract: "Print the udev rules for all known devices.")
+
+    func run() async throws { print(UdevRules.rendered(), terminator: "") }
+}

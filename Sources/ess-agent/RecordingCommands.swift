@@ -1,0 +1,155 @@
+import Agent
+import ArgumentParser
+import Clinical
+
+struct Recordings: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Every recording, what it waits for, and its receipt.")
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let recordings: [RecordingView] = try await options.client().get("/api/recordings")
+        if output.json { return try printJSON(recordings) }
+        guard !recordings.isEmpty else { return print(Texts.noRecording) }
+        printTable(Texts.recordingHeader, recordings.map(row))
+    }
+
+    private func row(_ recording: RecordingView) -> [String] {
+        [
+            recording.id, Texts.kind(recording.kind, recording.modality), recording.start ?? "-",
+            "\(tenth(recording.seconds)) s", Texts.recordingState(recording.state), recording.visit ?? "-",
+            recording.attention ?? sending(recording),
+        ]
+    }
+
+    private func sending(_ recording: RecordingView) -> String {
+        let states = Set(recording.documents.map(\.state))
+        for state in ["quarantined", "sending", "waiting", "received"] where states.contains(state) {
+            return Texts.documentState(state)
+        }
+        return "-"
+    }
+}
+
+struct ShowRecording: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recording", abstract: "One recording, with everything known.")
+    @Argument(help: "The recording's id.") var id: String
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let detail: RecordingDetailView = try await options.client().get("/api/recordings/\(component(id))")
+        if output.json { return try printJSON(detail) }
+        let recording = detail.recording
+        print(
+            "\(recording.id)  \(Texts.kind(recording.kind, recording.modality)), \(Texts.recordingState(recording.state))"
+        )
+        print("\(recording.device) \(recording.serial ?? "") (\(recording.support))")
+        print("\(recording.start ?? "-") (\(recording.startSource)), \(tenth(recording.seconds)) s")
+        if let attention = recording.attention { print(attention) }
+        printTable(Texts.channelHeader, detail.channels.map(channelRow))
+        for note in detail.notes { print("  \(note.kind) \(note.at.map { "@\(tenth($0)) s " } ?? "")\(note.text)") }
+        guard !recording.documents.isEmpty else { return }
+        printTable(
+            Texts.documentHeader,
+            recording.documents.map {
+                [$0.id, $0.mediaType, size($0.size), $0.sha256, Texts.documentState($0.state)]
+            })
+    }
+}
+
+func channelRow(_ channel: ChannelSummary) -> [String] {
+    func number(_ value: Double?) -> String { value.map { $0 == $0.rounded() ? "\(Int($0))" : "\($0)" } ?? "-" }
+    return [
+        channel.name, channel.unit, number(channel.rate), "\(channel.samples)", number(channel.first),
+        number(channel.minimum), number(channel.maximum), "\(channel.absent)",
+    ]
+}
+
+struct Attribute: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Decide whose a recording is; the decision is kept with who, when and why.")
+    @Argument(help: "The recording's id.") var recording: String
+    @Argument(help: "The visit's id.") var visit: String
+    @Option(help: "Why, for the record (no names).") var why: String?
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let view: RecordingView = try await options.client().post(
+            "/api/recordings/\(component(recording))/attribute",
+            AttributeRequest(visit: visit, by: account(), why: why))
+        output.json ? try printJSON(view) : print(Texts.attributed(view.id, view.visit ?? visit))
+    }
+}
+
+struct StartTime: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say when a recording began, for a device that has no clock.",
+        discussion: "The device's raw facts are kept beside; the recording says that a person gave the time.")
+    @Argument(help: "The recording's id.") var recording: String
+    @Argument(help: "Local time: \"2026-11-22 23:05:00\".") var start: String
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let view: RecordingView = try await options.client().post(
+            "/api/recordings/\(component(recording))/start-time", StartTimeRequest(start: start, by: account()))
+        output.json ? try printJSON(view) : print(view.start ?? "-")
+    }
+}
+
+struct Requeue: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Try to send a document again that the server had refused.")
+    @Argument(help: "The document's id.") var document: String
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let view: SyncView = try await options.client().post("/api/documents/\(component(document))/requeue")
+        output.json ? try printJSON(view) : print(view.sentence)
+    }
+}
+
+struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Write a recording into a file.")
+    @Argument(help: "The recording's id.") var recording: String
+    @Option(help: "original, edf, dicom or json.") var format: String
+    @Option(help: "The file to write; an existing one is never overwritten.") var output: String
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        guard ["original", "edf", "dicom", "json"].contains(format) else {
+            throw ValidationError("--format is one of original, edf, dicom, json.")
+        }
+        let bytes = try await options.client().getBytes(
+            "/api/recordings/\(component(recording))/export?format=\(format)")
+        try writeNew(bytes, to: output)
+        print(Texts.exported(bytes.count, output))
+    }
+}
+
+struct Import: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Import the recordings of a card, stick or folder; they belong to the open visit.",
+        discussion: "The daemon reads the path itself, and never writes there.")
+    @Argument(help: "The card's mount point, or a folder, or a file.", completion: .directory) var path: String
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let view: ImportView = try await options.client().post(
+            "/api/import", ImportRequest(path: absolutePath(path), by: account()))
+        if output.json {
+            try printJSON(view)
+        } else {
+            print(Texts.imported(view.imported.count, view.known.count, view.failed.count))
+            for id in view.imported { print("  \(id)") }
+            for failure in view.failed { print("  n° \(failure.item) : \(failure.text)") }
+            print(Texts.mayRemove)
+        }
+        if !view.failed.isEmpty { throw ExitCode(Problem.ExitStatus.partial.rawValue) }
+    }
+}

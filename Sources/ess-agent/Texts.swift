@@ -1,0 +1,86 @@
+/// What the command line shows to people, in French, at one place.
+enum Texts {
+    static let noDevice = "Aucun appareil branché."
+    static let noVisit = "Aucune visite dans la liste. Elle arrive avec la prochaine synchronisation."
+    static let noRecording = "Aucun enregistrement."
+    static let simulated = "SIMULÉ"
+
+    static let deviceHeader = ["APPAREIL", "MODÈLE", "N° DE SÉRIE", "ÉTAT", "NIVEAU"]
+    static let visitHeader = ["VISITE", "ÉTAT", "PRÉVUE", "PATIENT", "NÉ·E LE", "MOTIF", "ENREG."]
+    static let recordingHeader = ["ENREGISTREMENT", "TYPE", "DÉBUT", "DURÉE", "ÉTAT", "VISITE", "ENVOI"]
+    static let documentHeader = ["DOCUMENT", "CONTENU", "TAILLE", "SHA-256", "ENVOI"]
+    static let channelHeader = ["SIGNAL", "UNITÉ", "HZ", "ÉCHANT.", "PREMIER", "MIN", "MAX", "ABSENTS"]
+
+    static func deviceState(_ state: String) -> String {
+        switch state {
+        case "probing": "reconnaissance…"
+        case "ready": "prêt"
+        case "capturing": "enregistre"
+        case "downloading": "téléchargement"
+        case "not-recognised": "ne répond pas"
+        case "busy": "port occupé"
+        case "denied": "accès refusé"
+        default: state
+        }
+    }
+
+    static func visitStatus(_ status: String) -> String {
+        switch status {
+        case "planned": "prévue"
+        case "open": "OUVERTE"
+        case "closed": "terminée"
+        case "cancelled": "annulée"
+        default: status
+        }
+    }
+
+    static func recordingState(_ state: String) -> String {
+        switch state {
+        case "open": "en cours"
+        case "complete": "complet"
+        case "interrupted": "interrompu"
+        default: state
+        }
+    }
+
+    static func documentState(_ state: String) -> String {
+        switch state {
+        case "waiting": "en attente d'envoi"
+        case "sending": "envoi en cours"
+        case "received": "reçu par le centre"
+        case "quarantined": "à signaler au centre"
+        default: state
+        }
+    }
+
+    static func kind(_ kind: String, _ modality: String) -> String {
+        let what = modality == "ecg" ? "ECG" : "oxymétrie"
+        return switch kind {
+        case "live": "\(what), en direct"
+        case "stored": "\(what), mémoire"
+        default: "\(what), fichier"
+        }
+    }
+
+    static func started(_ recording: String) -> String { "Enregistrement en cours : \(recording)" }
+    static func sealed(_ recording: String, _ state: String, _ samples: Int) -> String {
+        "Enregistré : \(recording) (\(recordingState(state)), \(samples) échantillons)"
+    }
+    static func progress(_ samples: Int, _ expected: Int?) -> String {
+        guard let expected, expected > 0 else { return "  \(samples) échantillons enregistrés" }
+        return "  \(samples) / \(expected) échantillons enregistrés (\(samples * 100 / expected) %)"
+    }
+    static func skipped(_ count: Int) -> String { "Déjà enregistrés ici, laissés de côté : \(count)" }
+    static let nothingStored = "L'appareil n'a rien en mémoire."
+    static func imported(_ new: Int, _ known: Int, _ failed: Int) -> String {
+        "Importés : \(new). Déjà là : \(known). Illisibles : \(failed)."
+    }
+    static let mayRemove = "Vous pouvez retirer la carte."
+    static func exported(_ bytes: Int, _ path: String) -> String { "\(size(bytes)) écrits dans \(path)" }
+    static func visitOpened(_ id: String) -> String { "Visite ouverte : \(id)" }
+    static func visitClosed(_ id: String) -> String { "Visite fermée : \(id)" }
+    static func attributed(_ id: String, _ visit: String) -> String {
+        "Enregistrement \(id) attribué à la visite \(visit)."
+    }
+    static let recordingFinished = "Fin de la capture."
+}

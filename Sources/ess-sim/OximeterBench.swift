@@ -1,0 +1,70 @@
+import Devices
+import Glibc
+import Synchronization
+
+/// Set by a signal: the play is over.
+private let isOver = Atomic(false)
+
+/// Lets a simulated device live at the end of a pseudo terminal, until a signal ends it.
+struct OximeterBench {
+    let terminal: PseudoTerminal
+    var device: ContecOximeterSimulator
+
+    /// Bytes that wait for a host that reads slowly; beyond that they are lost, as on a real line.
+    private static let patience = 1 << 20
+
+    func play() {
+        for signalNumber in [SIGTERM, SIGINT, SIGHUP] {
+            // The handler only stores into an atomic: safe at any moment.
+            _ = signal(signalNumber) { _ in isOver.store(true, ordering: .relaxed) }
+        }
+        var device = device
+        var waiting: [UInt8] = []
+        while !isOver.load(ordering: .relaxed) {
+            let now = Self.now
+            let next = device.nextTick(after: now) ?? now + 50_000_000
+            let pause = min(50, Int32(clamping: (next - min(next, now)) / 1_000_000) + 1)
+            var entry = pollfd(
+                fd: terminal.descriptor, events: Int16(POLLIN) | (waiting.isEmpty ? 0 : Int16(POLLOUT)), revents: 0)
+            // `entry` outlives the call, and its number is one.
+            _ = unsafe poll(&entry, 1, pause)
+            let isConnected = Int32(entry.revents) & POLLHUP == 0
+            if Int32(entry.revents) & POLLIN != 0 {
+                waiting += device.received(read(), at: Self.now).flatMap { $0 }
+            }
+            waiting += device.tick(at: Self.now).flatMap { $0 }
+            guard isConnected else {
+                // Nobody listens: what a device says is lost, and the next host finds a raw line again.
+                waiting = []
+                try? terminal.makeRaw()
+                usleep(20_000)
+                continue
+            }
+            waiting.removeFirst(write(waiting))
+            if waiting.count > Self.patience { waiting.removeFirst(waiting.count - Self.patience) }
+        }
+    }
+
+    /// What the host has sent; nothing when it has gone meanwhile.
+    private func read() -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        // `buffer` outlives the call, and its size is passed along.
+        let count = unsafe Glibc.read(terminal.descriptor, &buffer, buffer.count)
+        return count > 0 ? Array(buffer[..<count]) : []
+    }
+
+    /// The number of bytes that went out.
+    private func write(_ bytes: [UInt8]) -> Int {
+        guard !bytes.isEmpty else { return 0 }
+        // `bytes` outlives the call, and its size is passed along.
+        return max(0, unsafe Glibc.write(terminal.descriptor, bytes, bytes.count))
+    }
+
+    /// CLOCK_MONOTONIC in nanoseconds.
+    private static var now: UInt64 {
+        var time = timespec()
+        // `time` is a local value that outlives the call; this clock can't fail.
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}

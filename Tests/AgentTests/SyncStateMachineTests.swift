@@ -1,0 +1,126 @@
+import Agent
+import FoundationEssentials
+import Testing
+import Uplink
+
+@Suite("What the sync engine does next")
+struct SyncStateMachineTests {
+    typealias Machine = SyncStateMachine
+
+    let document = UUID()
+    let other = UUID()
+
+    func machine() -> Machine { Machine(shortestPause: 5, longestPause: 300, worklistInterval: 300) }
+
+    func online() -> Machine {
+        var machine = machine()
+        machine.succeeded(.greet, now: 0)
+        machine.succeeded(.worklist, now: 0)
+        return machine
+    }
+
+    var work: Machine.Work {
+        Machine.Work(unannounced: ["v1"], documents: [(document, "v1"), (other, "v2")], unfinished: ["v3"])
+    }
+
+    @Test func nothingBeforeTheServerIsKnown() {
+        #expect(machine().next(work, now: 0) == .greet)
+    }
+
+    @Test func worklistThenFactsThenBytesThenFinal() {
+        var machine = machine()
+        machine.succeeded(.greet, now: 0)
+        #expect(machine.next(work, now: 0) == .worklist)
+        machine.succeeded(.worklist, now: 0)
+        #expect(machine.next(work, now: 1) == .announce(visit: "v1"))
+        machine.succeeded(.announce(visit: "v1"), now: 1)
+        var left = work
+        left.unannounced = []
+        #expect(machine.next(left, now: 1) == .bytes(document))
+        left.documents = []
+        #expect(machine.next(left, now: 1) == .finish(visit: "v3"))
+        left.unfinished = []
+        #expect(machine.next(left, now: 1) == .rest(until: 300))
+        #expect(machine.next(left, now: 300) == .worklist)
+    }
+
+    @Test func bytesWaitForTheFactsOfTheirVisitOnly() {
+        var machine = online()
+        _ = machine.failed(.announce(visit: "v1"), .transient(status: 503, retryAfter: nil), now: 1, jitter: 0)
+        // v1's facts failed and pause; its bytes and v2's go on.
+        #expect(machine.next(work, now: 1) == .bytes(document))
+    }
+
+    @Test(arguments: [
+        (UplinkError.link("x"), "offline"), (.tls("x"), "certificate"), (.captivePortal("x"), "portal"),
+        (.unauthorised, "unauthorised"), (.version("x"), "version"),
+    ])
+    func theLinkPausesAsAWholeAndNoItemIsBlamed(error: UplinkError, reason: String) {
+        var machine = online()
+        #expect(machine.failed(.bytes(document), error, now: 10, jitter: 0.5) == .none)
+        guard case .paused(let until, let why) = machine.link else {
+            Issue.record("not paused")
+            return
+        }
+        #expect(why == reason)
+        #expect(machine.next(work, now: 10) == .rest(until: until))
+        #expect(machine.next(work, now: until) == .greet)
+    }
+
+    @Test func pausesGrowUpToTheLongestAndANudgeEndsThem() {
+        var machine = machine()
+        var now = 0.0
+        var last = 0.0
+        for _ in 0..<20 {
+            _ = machine.failed(.greet, .link("down"), now: now, jitter: 0.99)
+            guard case .paused(let until, _) = machine.link else { return }
+            #expect(until - now <= 300)
+            #expect(until - now >= min(last, 290))
+            last = until - now
+            now = until
+        }
+        #expect(last > 250)
+        machine.nudge()
+        #expect(machine.next(work, now: now) == .greet)
+    }
+
+    @Test func refusalCountsOnlyWhenRepeatedAfterTenMinutes() {
+        var machine = online()
+        let error = UplinkError.permanent(status: 422, "no")
+        guard case .retry = machine.failed(.bytes(document), error, now: 0, jitter: 0) else {
+            Issue.record("first refusal must be tried again")
+            return
+        }
+        guard case .retry = machine.failed(.bytes(document), error, now: 599, jitter: 0) else {
+            Issue.record("too early to believe it")
+            return
+        }
+        #expect(machine.failed(.bytes(document), error, now: 601, jitter: 0) == .quarantine)
+    }
+
+    @Test func anotherAnswerStartsTheCountAnew() {
+        var machine = online()
+        _ = machine.failed(.bytes(document), .permanent(status: 404, ""), now: 0, jitter: 0)
+        _ = machine.failed(.bytes(document), .permanent(status: 422, ""), now: 300, jitter: 0)
+        guard case .retry = machine.failed(.bytes(document), .permanent(status: 422, ""), now: 700, jitter: 0) else {
+            Issue.record("422 was first heard 400 s ago")
+            return
+        }
+    }
+
+    @Test func lockedUploadWaitsThirtySeconds() {
+        var machine = online()
+        let consequence = machine.failed(.bytes(document), .transient(status: 423, retryAfter: nil), now: 0, jitter: 0)
+        guard case .retry(let at) = consequence else {
+            Issue.record("must be tried again")
+            return
+        }
+        #expect(at >= 30)
+    }
+
+    @Test func retryAfterIsHonoured() {
+        var machine = online()
+        let error = UplinkError.transient(status: 503, retryAfter: .seconds(120))
+        #expect(machine.failed(.bytes(document), error, now: 0, jitter: 0) == .retry(at: 120))
+    }
+}

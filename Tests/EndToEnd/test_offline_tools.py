@@ -1,0 +1,89 @@
+"""decode, replay and udev-rules: the commands that need no daemon."""
+
+import json
+import os
+import random
+
+import pytest
+from bench import BIN, ROOT, SHARED, Bench, CommandFailed
+
+
+@pytest.fixture
+def tools(tmp_path):
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+def test_decode_a_real_ecg(tools):
+    sample = SHARED / "data/ecg/contec/0000037.ECG"
+    if not sample.exists():
+        pytest.skip("../shared/data/ecg/contec/0000037.ECG isn't there")
+    decoded = tools.tool("decode", sample, "--json")
+    assert decoded["format"] == "contec-ecg"
+    channels = {c["name"]: c for c in decoded["channels"]}
+    assert list(channels) == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+    # devices.md 6.1, worked by hand from the file's first samples.
+    assert [channels[n]["first"] for n in ("I", "II", "III", "aVR", "aVL", "aVF")] == [-105, -90, 15, 97.5, -60, -37.5]
+    assert channels["V1"]["absent"] == channels["V1"]["samples"] == (134080 - 80) // 16
+    # The whole file again, by arithmetic of our own.
+    import struct
+
+    raw = sample.read_bytes()
+    words = struct.unpack(f"<{(len(raw) - 80) // 2}H", raw[43:-37])
+    ii = [(w - 2048) * 5 for w in words[0::8] if w != 0x6800]
+    assert channels["II"]["sum"] == sum(ii) and channels["II"]["minimum"] == min(ii) and channels["II"]["maximum"] == max(ii)
+
+
+@pytest.mark.parametrize("name", ["empty", "noise", "text", "directory", "missing"])
+def test_decode_says_what_is_wrong(tools, tmp_path, name):
+    path = tmp_path / name
+    if name == "empty":
+        path.write_bytes(b"")
+    elif name == "noise":
+        path.write_bytes(random.Random(1).randbytes(5000))
+    elif name == "text":
+        path.write_text("hello\n")
+    elif name == "directory":
+        path.mkdir()
+    with pytest.raises(CommandFailed) as refused:
+        tools.tool("decode", path, "--json")
+    assert refused.value.status == 65 and len(refused.value.error) > 20
+
+
+def test_replay_of_the_fixtures(tools):
+    transcripts = sorted((ROOT / "fixtures/contec-oximeter").glob("*.transcript"))
+    assert transcripts
+    for transcript in transcripts:
+        report = tools.tool("replay", "contec-oximeter", transcript, "--json")
+        assert report["driver"] == "contec-oximeter" and report["recordings"], transcript
+    with pytest.raises(CommandFailed) as refused:
+        tools.tool("replay", "no-such-device", transcripts[0], "--json")
+    assert refused.value.status in (64, 65)
+
+
+def test_record_then_replay(tools, tmp_path):
+    tools.plug_oximeter("--night-seconds", "120")
+    transcript = tmp_path / "session.transcript"
+    tools.tool("record", tools.directory / "ttySIM0", "--seconds", "3", "--output", transcript)
+    report = tools.tool("replay", "contec-oximeter", transcript, "--json")
+    assert report["identity"]["serial"].startswith("SIM")
+    assert report["recordings"][0]["channels"][0]["samples"] > 60
+
+
+def test_udev_rules_are_the_committed_ones(tools):
+    assert tools.tool("udev-rules") == (ROOT / "udev/70-ess-agent.rules").read_text()
+
+
+def test_daemon_commands_without_a_daemon(tools):
+    with pytest.raises(CommandFailed) as refused:
+        tools.tool("status", "--socket", tools.directory / "none.sock")
+    assert refused.value.status == 10 and "agent" in refused.value.error
+
+
+def test_wrong_configuration(tools):
+    for text in ("servre = https://x\n", "server = http://x\n", "nonsense\n", "retry-min = soon\n"):
+        tools.config.write_text(text)
+        with pytest.raises(CommandFailed) as refused:
+            tools.tool("serve", "--config", tools.config)
+        assert refused.value.status == 78 and "agent.conf:1" in refused.value.error

@@ -1,0 +1,207 @@
+import Clinical
+import Foundation
+import Store
+import Testing
+
+@Suite struct Attributing {
+    @Test func onlyAVisitThatWasOpenBinds() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        func begin(_ visit: String, at time: Int64) async throws -> Attribution {
+            try await store.begin(
+                .sample(), binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: time))
+        }
+        #expect(try await begin("v1", at: 10) == .unattributed, "planned")
+        #expect(try await begin("v9", at: 10) == .unattributed, "unknown")
+        try await store.openVisit("v1", by: "nurse", at: 100)
+        #expect(try await begin("v1", at: 100) == .attributed(visit: "v1"))
+        #expect(try await begin("v1", at: 50) == .attributed(visit: "v1"), "the clock was set back")
+        #expect(try await begin("v2", at: 100) == .unattributed)
+        try await store.closeVisit("v1", by: "nurse", at: 200)
+        #expect(try await begin("v1", at: 150) == .attributed(visit: "v1"), "the capture was started before")
+        #expect(try await begin("v1", at: 201) == .unattributed)
+        #expect(try await store.begin(.sample(), binding: nil) == .unattributed)
+    }
+
+    @Test func aContradictionHolds() async throws {
+        let bench = try await Bench()
+        let binding = try await bench.openVisit()
+        let claim = IdentityClaim(name: "DURANDAL", nameLimit: 8, sex: .male, age: 85)
+        let recording = Recording.sample(kind: .file, source: "f", claim: claim, start: .device)
+        let outcome = try await bench.store.importRecording(
+            recording, waveform: Waveform(channels: recording.channels, samples: [[1], [2]]), original: [1],
+            binding: binding)
+        guard case .stored(.held(let contradictions)) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(contradictions.map(\.kind) == [.name, .sex, .age])
+        let detail = try #require(try await bench.store.recording(recording.id))
+        #expect(detail.summary.binding == nil)
+        #expect(detail.summary.isHeld)
+        #expect(detail.hold == Hold(visit: "v1", contradictions: contradictions, at: bench.world.time))
+        #expect(detail.recording.claim == claim)
+        #expect(try await bench.store.awaitingFreeze() == [])
+        #expect(try await bench.store.statusCounts().held == 1)
+        // A person decides; both identities stay.
+        try await bench.store.attribute(recording.id, to: "v1", by: "nurse", why: "appareil non réglé", at: 7)
+        let decided = try #require(try await bench.store.recording(recording.id))
+        #expect(
+            decided.bindings
+                == [Binding(visit: "v1", reason: .decision, by: "nurse", at: 7, why: "appareil non réglé")])
+        #expect(!decided.summary.isHeld)
+        #expect(decided.hold?.contradictions == contradictions)
+        #expect(try await bench.store.awaitingFreeze() == [recording.id])
+    }
+
+    @Test func historyGrows() async throws {
+        let bench = try await Bench()
+        let id = try await bench.sealed(.sample(), try await bench.openVisit())
+        try await bench.store.merge(visits: [.sample("v2", patient: .paul)])
+        try await bench.freeze(id)
+        try await bench.store.attribute(id, to: "v2", by: "nurse", why: nil, at: 5)
+        let detail = try #require(try await bench.store.recording(id))
+        #expect(detail.bindings.map(\.visit) == ["v1", "v2"])
+        #expect(detail.summary.documents.isEmpty, "built for another patient")
+        #expect(try await bench.store.awaitingFreeze() == [id])
+        #expect(
+            await failure { try await bench.store.attribute(id, to: "v9", by: "nurse", why: nil, at: 6) }
+                == .notFound("visit v9"))
+        let unknown = Recording.sample().id
+        #expect(
+            await failure { try await bench.store.attribute(unknown, to: "v1", by: "nurse", why: nil, at: 6) }
+                == .notFound("recording \(unknown)"))
+    }
+
+    @Test(arguments: [true, false])
+    func nothingMovesOnceSendingHasBegun(_ byBytes: Bool) async throws {
+        let bench = try await Bench()
+        let id = try await bench.sealed(.sample(), try await bench.openVisit())
+        try await bench.store.merge(visits: [.sample("v2", patient: .paul)])
+        let documents = try await bench.freeze(id)
+        if byBytes {
+            try await bench.store.beginUpload(documents.original.id)
+        } else {
+            try await bench.store.beginFacts([documents.artefact.id], state: .preliminary, key: UUID())
+        }
+        let error = await failure { try await bench.store.attribute(id, to: "v2", by: "nurse", why: nil, at: 5) }
+        #expect("\(try #require(error))".contains("sending"))
+        #expect(await isRefused { try await bench.store.thaw(id) })
+        #expect(try await bench.store.documents(of: id).count == 2)
+    }
+
+    @Test func aPersonSaysTheStart() async throws {
+        let bench = try await Bench()
+        let recording = Recording.sample(kind: .stored, start: .unknown)
+        let id = try await bench.sealed(recording, try await bench.openVisit())
+        #expect(try await bench.store.awaitingFreeze() == [])
+        #expect(try await bench.store.statusCounts().needingStart == 1)
+        let start = try #require(LocalTime("2026-11-21 22:10:00"))
+        try await bench.store.setStart(id, start, by: "nurse")
+        let detail = try #require(try await bench.store.recording(id))
+        #expect(detail.recording.clock.deviceStart == start)
+        #expect(detail.recording.clock.source == .person)
+        #expect(detail.rawClock == recording.clock)
+        #expect(try await bench.store.awaitingFreeze() == [id])
+        #expect(try await bench.store.auditEntries().first?.details == "2026-11-21 22:10:00")
+        try await bench.freeze(id)
+        #expect(await isRefused { try await bench.store.setStart(id, start, by: "nurse") })
+        let timed = try await bench.sealed(.sample(start: .device), nil)
+        #expect(await isRefused { try await bench.store.setStart(timed, start, by: "nurse") })
+    }
+}
+
+@Suite struct Freezing {
+    @Test func whoIsReady() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        let unbound = try await bench.sealed(.sample(), nil)
+        _ = try await bench.sealed(.sample(), binding, chunks: 0)
+        try await store.begin(.sample(), binding: binding)
+        let oximetry = try await bench.sealed(.sample(), binding)
+        let cutLive = try await bench.sealed(.sample(), binding, reason: .deviceGone)
+        let cutDownload = try await bench.sealed(
+            .sample(kind: .stored, source: "n", start: .device), binding, reason: .deviceGone)
+        let ecg = try await bench.sealed(.sample(modality: .ecg), binding)
+        #expect(try await store.awaitingFreeze() == [ecg, oximetry, cutLive])
+        try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
+        #expect(try await store.awaitingFreeze() == [ecg, oximetry, cutLive, cutDownload])
+        // Being fetched again.
+        let again = Recording.sample(kind: .stored, source: "n", start: .device)
+        try await store.begin(again, binding: nil)
+        #expect(try await store.awaitingFreeze() == [ecg, oximetry, cutLive])
+        let counts = try await store.statusCounts()
+        #expect(counts.open == 2)
+        #expect(counts.toFreeze == 3)
+        #expect(counts.unattributed == 2, "\(unbound) and \(again.id)")
+    }
+
+    @Test func bytesComeBackFromAnyOffset() async throws {
+        let bench = try await Bench()
+        let recording = Recording.sample(kind: .file, start: .device)
+        let original = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 131 >> 3) }
+        _ = try await bench.store.importRecording(
+            recording, waveform: Waveform(channels: recording.channels, samples: [[1], [2]]), original: original,
+            binding: try await bench.openVisit())
+        let document = try await bench.freeze(recording.id).original
+        #expect(document.id == DocumentHasher.uuid5(namespace: recording.id.uuid, name: "original"))
+        #expect(document.size == original.count)
+        for (offset, count) in [
+            (0, 2_500_000), (0, 1), (1_048_575, 2), (1_048_576, 1_048_576), (2_499_999, 5), (2_500_000, 5),
+            (9_999_999, 5), (5, .max), (-3, 4), (7, 0),
+        ] {
+            let lower = min(max(offset, 0), original.count)
+            let expected = original[lower..<lower + min(count, original.count - lower)]
+            #expect(
+                try await bench.store.documentBytes(document.id, offset: offset, count: count) == Array(expected))
+        }
+        let unknown = UUID()
+        #expect(await failure { try await bench.store.documentBytes(unknown, offset: 0, count: 1) } != nil)
+    }
+
+    @Test func onlyOnceAndOnlyWhatItSaysItIs() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let id = try await bench.sealed(.sample(), try await bench.openVisit())
+        let revision = try #require(try await store.recording(id)).summary.revision
+        let bytes: [UInt8] = [1, 2, 3]
+        let good = DocumentHasher.document(of: id, role: .artefact, mediaType: "application/dicom", bytes: bytes)
+        var wrong: [Document] = []
+        for change in 0..<4 {
+            var document = good
+            switch change {
+            case 0: document.size = 4
+            case 1: document.sha256 = DocumentHasher.sha256([1])
+            case 2: document.sha1 = DocumentHasher.sha1([1])
+            default: document.id = UUID()
+            }
+            wrong.append(document)
+        }
+        for document in wrong {
+            #expect(
+                await isRefused {
+                    try await store.freeze(id, documents: [(document, bytes)], boundTo: "v1", revision: revision)
+                })
+        }
+        #expect(await isRefused { try await store.freeze(id, documents: [], boundTo: "v1", revision: revision) })
+        #expect(
+            await isRefused {
+                try await store.freeze(id, documents: [(good, bytes)], boundTo: "v2", revision: revision)
+            })
+        #expect(
+            await isRefused {
+                try await store.freeze(id, documents: [(good, bytes)], boundTo: "v1", revision: revision - 1)
+            })
+        #expect(try await store.documents(of: id).isEmpty)
+        try await store.freeze(id, documents: [(good, bytes)], boundTo: "v1", revision: revision)
+        #expect(
+            await isRefused {
+                try await store.freeze(id, documents: [(good, bytes)], boundTo: "v1", revision: revision)
+            })
+        try await store.thaw(id)
+        try await store.freeze(id, documents: [(good, bytes)], boundTo: "v1", revision: revision)
+        #expect(try await store.documents(of: id).map(\.document) == [good])
+    }
+}

@@ -1,0 +1,98 @@
+import Clinical
+import Store
+import Testing
+
+@Suite struct Worklist {
+    @Test func mergesByIDAndVersion() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        #expect(
+            try await store.merge(visits: [.sample("v1", version: "9"), .sample("v2", version: "1", patient: .paul)])
+                == [VisitChange(visit: "v1", kind: .added), VisitChange(visit: "v2", kind: .added)])
+        #expect(try await store.merge(visits: [.sample("v1", version: "9")]) == [])
+        #expect(try await store.merge(visits: [.sample("v1", version: "8", status: .cancelled)]) == [], "older")
+        var changed = Visit.sample("v1", version: "10")
+        changed.place = "Au domicile"
+        #expect(try await store.merge(visits: [changed]) == [VisitChange(visit: "v1", kind: .updated)])
+        #expect(try await store.visit("v1") == changed)
+        #expect(try await store.visits().map(\.id) == ["v1", "v2"])
+        #expect(try await store.visit("v3") == nil)
+    }
+
+    @Test func opaqueVersionsAreNewerWhenTheyDiffer() async throws {
+        let store = try await Bench().store
+        try await store.merge(visits: [.sample("v1", version: "b")])
+        #expect(try await store.merge(visits: [.sample("v1", version: "b")]) == [])
+        #expect(try await store.merge(visits: [.sample("v1", version: "a")]).map(\.kind) == [.updated])
+    }
+
+    @Test func theServerOpensNothing() async throws {
+        let store = try await Bench().store
+        try await store.merge(visits: [.sample("v1", status: .open)])
+        #expect(try await store.visit("v1")?.status == .planned)
+        try await store.merge(visits: [.sample("v1", version: "2", status: .open)])
+        #expect(try await store.currentVisit() == nil)
+    }
+
+    @Test func onlyOneIsOpen() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        #expect(try await store.currentVisit() == nil)
+        #expect(try await store.openVisit("v1", by: "nurse", at: 1).status == .open)
+        #expect(try await store.openVisit("v1", by: "nurse", at: 2).status == .open)
+        #expect(
+            await failure { try await store.openVisit("v2", by: "nurse", at: 3) }
+                == .refused("visit v1 is still open: close it first"))
+        try await store.closeVisit("v1", by: "nurse", at: 4)
+        try await store.closeVisit("v1", by: "nurse", at: 4)
+        try await store.openVisit("v2", by: "nurse", at: 5)
+        #expect(try await store.currentVisit()?.patient == .paul)
+        let again = try await bench.reopened()
+        #expect(try await again.currentVisit()?.id == "v2")
+        #expect(try await again.visit("v1")?.status == .closed)
+        #expect(
+            try await again.auditEntries().map(\.action) == ["visit.open", "visit.close", "visit.open"])
+    }
+
+    @Test func whatCannotBeOpenedOrClosed() async throws {
+        let store = try await Bench().store
+        try await store.merge(visits: [.sample("v1", status: .cancelled), .sample("v2")])
+        #expect(await isRefused { try await store.openVisit("v1", by: "nurse", at: 1) })
+        #expect(await isRefused { try await store.closeVisit("v2", by: "nurse", at: 1) })
+        #expect(await failure { try await store.openVisit("v9", by: "nurse", at: 1) } == .notFound("visit v9"))
+        #expect(await failure { try await store.closeVisit("v9", by: "nurse", at: 1) } == .notFound("visit v9"))
+    }
+
+    @Test func localStatusIsKeptButACancellationWins() async throws {
+        let store = try await Bench().store
+        try await store.merge(visits: [.sample("v1")])
+        try await store.openVisit("v1", by: "nurse", at: 1)
+        try await store.merge(visits: [.sample("v1", version: "2")])
+        #expect(try await store.visit("v1")?.status == .open)
+        #expect(
+            try await store.merge(visits: [.sample("v1", version: "3", status: .cancelled)])
+                == [VisitChange(visit: "v1", kind: .cancelled)])
+        #expect(try await store.currentVisit() == nil)
+        #expect(try await store.merge(visits: [.sample("v1", version: "4")]).map(\.kind) == [.updated])
+        #expect(try await store.visit("v1")?.status == .planned)
+    }
+
+    /// What was recorded belongs to the patient that was there.
+    @Test func aVisitInUseKeepsItsPatient() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [.sample("v1")])
+        #expect(try await store.merge(visits: [.sample("v1", version: "2", patient: .paul)]).map(\.kind) == [.updated])
+        try await store.openVisit("v1", by: "nurse", at: 1)
+        #expect(
+            try await store.merge(visits: [.sample("v1", version: "3", patient: .jeanne)]).map(\.kind)
+                == [.refusedPatientChange])
+        _ = try await bench.sealed(.sample(), Binding(visit: "v1", reason: .openVisit, by: "nurse", at: 1))
+        try await store.closeVisit("v1", by: "nurse", at: 2)
+        #expect(
+            try await store.merge(visits: [.sample("v1", version: "3", patient: .jeanne)]).map(\.kind)
+                == [.refusedPatientChange])
+        #expect(try await store.visit("v1")?.patient == .paul)
+    }
+}
