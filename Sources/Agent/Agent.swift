@@ -115,8 +115,9 @@ private struct Loop: Service {
     func run() async throws { await cancelWhenGracefulShutdown { await work() } }
 }
 
-private func untilCancelled() async {
-    // No clock: a continuation that only cancellation resumes.
+/// Returns when the task is cancelled.
+func untilCancelled() async {
+    // No clock: a stream that nothing ever comes through ends with its task.
     let (never, inlet) = AsyncStream.makeStream(of: Never.self)
     for await _ in never {}
     inlet.finish()

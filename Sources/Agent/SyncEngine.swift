@@ -58,7 +58,7 @@ public actor SyncEngine {
     public func run() async {
         guard let link else {
             logger.warning("nothing will be sent", metadata: ["reason": "\(linkProblem ?? "no server is configured")"])
-            return
+            return await untilCancelled()
         }
         while !Task.isCancelled {
             do {

@@ -53,7 +53,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
     public var device: DeviceIdentity
     public var channels: [Channel]
     public var clock: ClockFacts
-    /// Says what was read, so that the same night or file is recognised when it comes again; see `SourceKey`.
+    /// Says what was read, so that the same night or file is recognised when it comes again; see `StoredItem.source` in Devices.
     public var source: String?
     /// What a file claims about whose it is.
     public var claim: IdentityClaim?

@@ -21,7 +21,7 @@ public struct ReplayReport: Sendable, Equatable, Codable {
         public var rawStart: String?
         /// Nil when the recording never ended.
         public var end: Recording.EndReason?
-        /// Samples per channel that the device announced; nil for a live stream.
+        /// Samples per channel that the device announced; nil when it did not, and for a live stream.
         public var announced: Int?
         /// Samples per channel that came.
         public var samples: Int
@@ -102,7 +102,8 @@ private struct ReplayCollector {
             ReplayReport.Recorded(
                 kind: start.kind, modality: start.modality, source: start.item?.source,
                 start: start.item?.start?.description, rawStart: start.item?.rawStart, end: nil,
-                announced: start.item?.samples, samples: 0, bytes: 0, channels: waveform.summaries, readings: [],
+                announced: start.item.flatMap { $0.samples > 0 ? $0.samples : nil }, samples: 0, bytes: 0,
+                channels: waveform.summaries, readings: [],
                 notes: []))
     }
 

@@ -148,9 +148,10 @@ extension Transaction {
     ) throws -> Attribution {
         guard let binding, let visit = try visit(binding.visit), try wasOpen(binding) else { return .unattributed }
         let uuid = recording.id.description
-        var contradictions = recording.claim.map {
-            $0.contradictions(with: visit.patient, on: recording.clock.deviceStart?.date)
-        } ?? []
+        var contradictions =
+            recording.claim.map {
+                $0.contradictions(with: visit.patient, on: recording.clock.deviceStart?.date)
+            } ?? []
         if let source = recording.source, let earlier = try otherPatient(than: visit, for: source, except: uuid) {
             contradictions.append(
                 Contradiction(kind: .earlierBinding, claimed: earlier, expected: visit.patient.id))
@@ -271,7 +272,9 @@ extension Transaction {
                 WHERE uuid = ?
                 """, arguments: [reason.state.rawValue, reason.rawValue, time, successor, uuid])
         if let successor { try audit(by: "agent", "recording.supersede", uuid, "by \(successor)") }
-        if let source, successor == nil { try supersede(others: source, uuid, row, isComplete: reason.state == .complete) }
+        if let source, successor == nil {
+            try supersede(others: source, uuid, row, isComplete: reason.state == .complete)
+        }
     }
 
     /// - Parameter uuid: just sealed, and no complete recording of its source was there.

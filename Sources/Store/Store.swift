@@ -68,9 +68,11 @@ public final class Store: Sendable {
         let vault = Vault(key)
         var configuration = Configuration()
         configuration.foreignKeysEnabled = true
+        // Only somebody with a shell can be in the way, and not for long.
+        configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { db in
             // Only takes effect on an empty file, and must come before WAL.
-            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            if !db.configuration.readonly { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
             try db.execute(sql: "PRAGMA secure_delete = ON")
             try db.execute(sql: "PRAGMA temp_store = MEMORY")
             try db.execute(sql: "PRAGMA trusted_schema = OFF")

@@ -77,13 +77,10 @@ struct Tus {
         let metadata = try UploadMetadata(header)
         let withBody = request.headers[.contentType] != nil || request.announced ?? 0 > 0
         if withBody { try requireOctets(request) }
-        if let known = try await known(metadata, length: length) { return created(known, status: .ok) }
-        if let free = Disk.free(at: home.uploads), free < length { throw Self.full }
-        guard
-            var upload = try uploads.create(
-                rid: metadata.rid, sha256: metadata.sha256, length: length, metadata: header)
-        else { throw Refusal(423, "lock-error", "the same recording is being announced by another request") }
-        try Disk.write(Data(), to: home.upload(upload.id), mode: 0o600)
+        guard var upload = try await announce(metadata, header, length, context) else {
+            guard let known = try uploads.with(rid: metadata.rid) else { throw Self.contended }
+            return created(known, status: .ok)
+        }
         if length == 0 {
             try uploads.commit(upload, position: 0)
             recordings.finish(upload.id)
@@ -93,18 +90,39 @@ struct Tus {
         return created(upload, status: .created)
     }
 
-    /// The upload that a repeated announcement finds again; nil when a new one is to be made.
-    private func known(_ metadata: UploadMetadata, length: Int) async throws -> Upload? {
-        guard let upload = try uploads.with(rid: metadata.rid) else { return nil }
+    /// One announcement of a recording at a time: a second attempt clears away what the first one left.
+    /// - Returns: a new upload; nil when this recording is known already.
+    private func announce(
+        _ metadata: UploadMetadata, _ header: String, _ length: Int, _ context: Context
+    ) async throws -> Upload? {
+        let place = "announcement of \(metadata.rid)"
+        guard let token = desk.take(place, context.channel) else { throw Self.contended }
+        defer { desk.leave(place, token) }
+        if try await isKnown(metadata, length: length) { return nil }
+        if let free = Disk.free(at: home.uploads), free < length { throw Self.full }
+        let made = try uploads.create(rid: metadata.rid, sha256: metadata.sha256, length: length, metadata: header)
+        guard let made else { throw Self.contended }
+        try Disk.write(Data(), to: home.upload(made.id), mode: 0o600)
+        return made
+    }
+
+    private static var contended: Refusal {
+        Refusal(
+            423, "lock-error", "the same recording is being announced by another request", headers: [.retryAfter: "1"])
+    }
+
+    /// Whether a repeated announcement finds its upload again.
+    private func isKnown(_ metadata: UploadMetadata, length: Int) async throws -> Bool {
+        guard let upload = try uploads.with(rid: metadata.rid) else { return false }
         guard upload.sha256 == metadata.sha256, upload.length == length else {
             throw Refusal.conflict("this recording was announced with another hash or length")
         }
         switch try await recordings.standing(metadata.rid) {
-        case .underway, .stored: return upload
+        case .underway, .stored: return true
         case .unknown, .wrong:
             // What is here is useless: this is the second attempt.
             try recordings.discard(upload)
-            return nil
+            return false
         }
     }
 
@@ -169,7 +187,10 @@ struct Tus {
         if let announced = request.announced, announced > upload.length - offset { throw Self.tooLong }
         guard upload.state == .receiving else { return upload.position }
 
-        let handle = try FileHandle(forUpdating: home.upload(upload.id))
+        let file = home.upload(upload.id)
+        // The disk was full when this upload was announced.
+        if offset == 0, !Disk.exists(file) { try Disk.write(Data(), to: file, mode: 0o600) }
+        let handle = try FileHandle(forUpdating: file)
         defer { try? handle.close() }
         try handle.truncate(atOffset: UInt64(offset))
         var committed = offset

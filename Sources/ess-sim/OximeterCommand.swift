@@ -60,7 +60,9 @@ struct OximeterCommand: ParsableCommand {
     @Option(help: "What it delivers depends on this number only.")
     var seed: UInt64 = 1
 
-    @Option(parsing: .upToNextOption, help: "What goes wrong: \(OximeterFault.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Option(
+        parsing: .upToNextOption,
+        help: "What goes wrong: \(OximeterFault.allCases.map(\.rawValue).joined(separator: ", ")).")
     var faults: [OximeterFault] = []
 
     func validate() throws {

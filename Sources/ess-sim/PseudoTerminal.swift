@@ -49,7 +49,8 @@ struct PseudoTerminal {
     }
 
     func close() {
-        if let link, Self.target(of: link) == path { _ = unsafe unlink(link) }  // A Swift string, valid for the call; so are those below.
+        // A Swift string, valid for the call; so are those below.
+        if let link, Self.target(of: link) == path { _ = unsafe unlink(link) }
         _ = Glibc.close(descriptor)
     }
 

@@ -82,6 +82,9 @@ struct Bench {
     mutating func stop() { take(dialogue.stop(at: now)) }
     mutating func unplug() { take(dialogue.gone(at: now)) }
 
+    /// From now on something else is at the other end.
+    mutating func replaceDevice(_ device: any DeviceSimulator) { self.device = device }
+
     /// Bytes from nowhere.
     mutating func inject(_ bytes: [UInt8]) { deliver([bytes]) }
 
@@ -141,7 +144,9 @@ struct Bench {
             case .surprise(let text): surprises.append(text)
             case .finish(let end):
                 finish = end
-                if recordings.last.map({ $0.end == nil }) ?? false { violations.append("finished with a recording open") }
+                if recordings.last.map({ $0.end == nil }) ?? false {
+                    violations.append("finished with a recording open")
+                }
             }
         }
         let answers = pending

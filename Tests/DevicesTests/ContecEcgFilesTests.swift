@@ -63,7 +63,8 @@ private struct EndlessTree: Tree {
         card.files = [
             ["ECG", "0000002.ECG"]: simulated(2), ["ECG", "0000001.ECG"]: simulated(1), ["photo.jpg"]: simulated(3),
             ["fake.ECG"]: Array("not an ECG, only called so, and long enough to look".utf8), ["empty.ECG"]: [],
-            ["ECG", "broken.ECG"]: simulated(4) { $0.damage = .oddSize }, ["big.ECG"]: simulated(5), ["locked.ECG"]: simulated(6),
+            ["ECG", "broken.ECG"]: simulated(4) { $0.damage = .oddSize }, ["big.ECG"]: simulated(5),
+            ["locked.ECG"]: simulated(6),
         ]
         card.claimed = [["big.ECG"]: (64 << 20) + 1]
         card.unreadable = [["locked.ECG"]]
@@ -179,7 +180,8 @@ private struct EndlessTree: Tree {
         }
         let size = 80 + 16 * 1600 - 5
         #expect(
-            throws: ImportError.damaged("size is not 80 + 16 n bytes (it is \(size)); copy the file from the card again")
+            throws: ImportError.damaged(
+                "size is not 80 + 16 n bytes (it is \(size)); copy the file from the card again")
         ) {
             try ContecEcgFiles().decode(simulated(1) { $0.damage = .oddSize })
         }

@@ -208,7 +208,7 @@ class Bench:
         return eventually(f"{name} is {state}", there)
 
     def make_card(self, *options):
-        card = self.directory / "card"
+        card = pathlib.Path(tempfile.mkdtemp(prefix="card-", dir=self.directory))
         self._run([BIN / "ess-sim", "card", card, *options])
         return card
 
@@ -221,7 +221,7 @@ class Bench:
         for recording in self.recordings():
             for document in recording["documents"]:
                 assert document["state"] == "received", document
-                assert document["receipt"]["matches"] is True, document
+                assert document.get("receipt")["matches"] is True, document
                 assert files[document["id"]] == (document["size"], document["sha256"]), document
-                assert document["receipt"]["sha256"] == document["sha256"]
+                assert document.get("receipt")["sha256"] == document["sha256"]
         return files

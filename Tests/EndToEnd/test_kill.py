@@ -21,7 +21,7 @@ class Nurse:
     def see(self):
         """Everything that the agent claims to have stored is noted down; a later look must find at least that."""
         for device in self.field.cli("devices", "--json"):
-            for recording in (device["session"] or {"recordings": []})["recordings"]:
+            for recording in (device.get("session") or {"recordings": []})["recordings"]:
                 self.note(recording["recording"], recording["samples"])
 
     def note(self, recording, samples):
@@ -46,7 +46,7 @@ class Nurse:
                 self.note(recording["recording"], recording["samples"])
         elif choice == "import":
             self.cards += 1
-            card = field.make_card("--seed", str(self.cards))
+            card = field.make_card("--number", str(self.cards))
             for recording in field.cli("import", card, "--json")["imported"]:
                 self.note(recording, 1)
         else:
@@ -91,7 +91,7 @@ def test_kill_at_random_moments(field):
     if any(v["status"] == "open" for v in field.visits()):
         field.cli("visit", "close")
     eventually("everything is frozen", lambda: all(
-        r["documents"] or r["supersededBy"] or r["visit"] is None for r in field.recordings()))
+        r["documents"] or r.get("supersededBy") or r.get("visit") is None for r in field.recordings()))
     files = field.synced()
     recordings = field.recordings()
     documents = [d["id"] for r in recordings for d in r["documents"]]

@@ -839,6 +839,21 @@ def test_announcing_again_after_wrong_bytes_starts_anew(server):
     assert server.request("HEAD", first, headers=TUS).status_code == 404
 
 
+def test_announcing_in_parallel_makes_one_upload(server):
+    data, rid = os.urandom(500), str(uuid.uuid4())
+
+    def announce(_):
+        other = Server(server.directory, server.laptop, server.log)
+        other.port, other.base, other.session = server.port, server.base, server.new_session()
+        return other.announce(data, rid)[1]
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(announce, range(6)))
+    assert sorted({a.status_code for a in answers}) in ([200, 201], [201, 423], [200, 201, 423])
+    assert [a.status_code for a in answers].count(201) == 1
+    assert len({a.headers["Location"] for a in answers if a.status_code != 423}) == 1
+
+
 def test_termination(server):
     data = os.urandom(2000)
     rid, answer = server.announce(data)

@@ -20,7 +20,8 @@ import Wire
         pty.hangUp()
         #expect(await next(watcher) == .departed(pty.path))
         await watcher.stop()
-        #expect(await next(watcher) == nil)
+        // Ends; another test's pty may have taken the number meanwhile.
+        while await next(watcher) != nil {}
     }
 
     @Test func aLinkArrivesAndDeparts() async throws {

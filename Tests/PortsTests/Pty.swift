@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Glibc
 import Ports
@@ -32,16 +33,20 @@ final class Pty: Sendable {
 
     func send(_ bytes: [UInt8]) { _ = unsafe write(master, bytes, bytes.count) }
 
-    /// Exactly so many bytes; blocks, so only call it when they are on their way.
-    func receive(_ count: Int) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while bytes.count < count {
-            let got = unsafe read(master, &buffer, min(buffer.count, count - bytes.count))
-            guard got > 0 else { break }
-            bytes += buffer[..<got]
+    /// Exactly so many bytes, or fewer when the line hangs up. Waits on a thread that may block.
+    func receive(_ count: Int) async -> [UInt8] {
+        await withCheckedContinuation { continuation in
+            DispatchQueue(label: "pty").async { [master] in
+                var bytes: [UInt8] = []
+                var buffer = [UInt8](repeating: 0, count: 4096)
+                while bytes.count < count {
+                    let got = unsafe read(master, &buffer, min(buffer.count, count - bytes.count))
+                    guard got > 0 else { break }
+                    bytes += buffer[..<got]
+                }
+                continuation.resume(returning: bytes)
+            }
         }
-        return bytes
     }
 
     func settings() -> termios {

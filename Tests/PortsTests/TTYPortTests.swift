@@ -14,7 +14,7 @@ import Wire
         pty.send(all)
         #expect(try await port.receive(256) == all)
         try await port.write(all)
-        #expect(pty.receive(256) == all)
+        #expect(await pty.receive(256) == all)
         await port.close()
         pty.hangUp()
     }
@@ -114,9 +114,9 @@ import Wire
         let pty = try Pty()
         let port = try await TTYPort.open(pty.path, line: Self.line)
         let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-        let reader = Task.detached { pty.receive(bytes.count) }
+        async let received = pty.receive(bytes.count)
         try await port.write(bytes)
-        #expect(await reader.value == bytes)
+        #expect(await received == bytes)
         await port.close()
         pty.hangUp()
     }
@@ -125,7 +125,7 @@ import Wire
         let pty = try Pty()
         let port = try await TTYPort.open(pty.path, line: Self.line)
         for value in UInt8(0)..<100 { try await port.write([value]) }
-        #expect(pty.receive(100) == (0..<100).map { UInt8($0) })
+        #expect(await pty.receive(100) == (0..<100).map { UInt8($0) })
         await port.close()
         pty.hangUp()
     }
@@ -167,7 +167,7 @@ import Wire
             }
         }
         // The write is under way as soon as its first bytes are out.
-        #expect(pty.receive(1) == [0x55])
+        #expect(await pty.receive(1) == [0x55])
         await port.close()
         #expect(await write.value == .gone)
         pty.hangUp()
@@ -181,7 +181,7 @@ import Wire
         #expect(await reader.value == nil)
         // The port itself goes on.
         try await port.write([7])
-        #expect(pty.receive(1) == [7])
+        #expect(await pty.receive(1) == [7])
         await port.close()
         pty.hangUp()
     }

@@ -23,7 +23,7 @@ import Wire
             await bench.event()
                 == "arrived \(one) /dev/ttyUSB7 tty 10c4 ea60 SIM0001 CP2102_Bridge platform-bench-usb-0:1:1.0")
         // The program opened what it was told, and that is our pty.
-        #expect(first.receive(1) == [0x55])
+        #expect(await first.receive(1) == [0x55])
         first.send([0x11, 0x13])
         #expect(await bench.event() == "received [17, 19]")
         // Now by the monitor, which shows in the watcher's state.
@@ -32,7 +32,7 @@ import Wire
             await bench.event()
                 == "arrived \(two) /dev/ttyUSB8 tty 10c4 ea60 SIM0002 USB_Serial platform-bench-usb-0:3:1.0"
         )
-        #expect(second.receive(1) == [0x55])
+        #expect(await second.receive(1) == [0x55])
         second.send([1])
         #expect(await bench.event() == "received [1]")
         #expect(await bench.event() == "state watching")
@@ -84,7 +84,8 @@ import Wire
 
 /// `udev_testbed.py` at work.
 private final class Bench: Sendable {
-    static let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let script = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+        .deletingLastPathComponent()
         .appending(path: "Bench/udev_testbed.py").path
 
     static var isInstalled: Bool {

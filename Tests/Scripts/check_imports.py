@@ -33,7 +33,7 @@ OUTSIDE = {
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
         "GRDB", "Crypto", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
-        "NIOPosix", "NIOSSL", "NIOFoundationCompat", "ArgumentParser", "Logging", "ServiceLifecycle",
+        "NIOSSL", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals",
     },
     "ess-sim": {"ArgumentParser"},
 }

@@ -96,6 +96,7 @@ agent stop "$device"
 
 if [[ -z $card ]]; then
     say "A card with an ECG is imported (a made one)"
+    mkdir "$work/card"
     "$bin/ess-sim" card "$work/card"
     source_card=$work/card
 else
@@ -105,7 +106,7 @@ fi
 agent import "$source_card" || [[ $? == 3 ]]
 # A real file may name somebody who isn't the fictional patient: the agent then waits for a person's decision.
 # Here, that person is this script.
-agent recordings --json | json '"\n".join(r["id"] for r in data if r["visit"] is None)' | while read -r recording; do
+agent recordings --json | json '"\n".join(r["id"] for r in data if not r.get("visit"))' | while read -r recording; do
     [[ $recording ]] || continue
     echo "The identity in $recording isn't this patient's; the demo decides that it belongs here, and that is recorded:"
     agent attribute "$recording" "$visit" --why "demonstration"

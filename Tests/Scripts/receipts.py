@@ -11,19 +11,19 @@ recordings = json.loads(pathlib.Path(sys.argv[1]).read_text())
 disk = pathlib.Path(sys.argv[2])
 rows, failures = [("RECORDING", "DEVICE", "VISIT", "CONTENT", "SIZE", "SHA-256", "RECEIPT")], 0
 for recording in recordings:
-    if recording["supersededBy"]:
+    if recording.get("supersededBy") or not recording["originalBytes"]:
         continue
     device = recording["device"] + (" (SIMULATED)" if recording["origin"] == "simulated" else "")
     if not recording["documents"]:
         failures += 1
-        rows.append((recording["id"], device, recording["visit"] or "-", "-", "-", "-", recording["attention"] or "none"))
+        rows.append((recording["id"], device, recording.get("visit") or "-", "-", "-", "-", recording.get("attention") or "none"))
     for document in recording["documents"]:
-        path, receipt = disk / document["id"], document["receipt"]
+        path, receipt = disk / document["id"], document.get("receipt")
         on_disk = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
         good = bool(receipt) and receipt["matches"] and receipt["sha256"] == document["sha256"] == on_disk \
             and receipt["size"] == document["size"] == path.stat().st_size
         failures += not good
-        rows.append((recording["id"], device, recording["visit"] or "-", document["mediaType"], str(document["size"]),
+        rows.append((recording["id"], device, recording.get("visit") or "-", document["mediaType"], str(document["size"]),
                      document["sha256"][:16] + "…", f"{receipt['storedAt']} ✓" if good else "MISSING OR WRONG"))
 if len(rows) == 1:
     failures += 1

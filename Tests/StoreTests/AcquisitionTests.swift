@@ -156,7 +156,8 @@ import Testing
 
 @Suite struct Sources {
     private func download(_ bench: Bench, _ reason: Recording.EndReason, _ chunks: Int) async throws -> RecordingID {
-        try await bench.sealed(.sample(kind: .stored, source: "n1", start: .device), nil, reason: reason, chunks: chunks)
+        try await bench.sealed(
+            .sample(kind: .stored, source: "n1", start: .device), nil, reason: reason, chunks: chunks)
     }
 
     private func successor(_ bench: Bench, _ id: RecordingID) async throws -> RecordingID? {

@@ -45,7 +45,7 @@ import Testing
                 }
             }
             var copies = 0
-            while copies < 12 {
+            while copies < 8 {
                 let copy = try Scratch()
                 let before = progress.acknowledged.load(ordering: .acquiring)
                 guard before > copies * 5, try Self.snapshot(of: bench.scratch, to: copy) else {

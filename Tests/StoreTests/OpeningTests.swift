@@ -45,7 +45,8 @@ import Testing
 
     @Test func garbageIsCorrupt() async throws {
         let scratch = try Scratch()
-        try Data((0..<8192).map { UInt8(truncatingIfNeeded: $0 &* 37) }).write(to: URL(fileURLWithPath: scratch.database))
+        try Data((0..<8192).map { UInt8(truncatingIfNeeded: $0 &* 37) }).write(
+            to: URL(fileURLWithPath: scratch.database))
         let error = await failure {
             try await Store.open(directory: scratch.path, key: try testKey(), environment: World().environment)
         }

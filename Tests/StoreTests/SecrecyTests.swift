@@ -68,7 +68,7 @@ import Testing
             "UPDATE chunk SET raw = (SELECT raw FROM chunk WHERE n = 1) WHERE n = 0",
             "UPDATE chunk SET raw = decoded WHERE n = 0",
             "UPDATE chunk SET raw = zeroblob(8) WHERE n = 0",
-            "UPDATE chunk SET n = 2 - n WHERE n <> 1",
+            "UPDATE chunk SET n = n + 10; UPDATE chunk SET n = 12 - n",
             "DELETE FROM chunk WHERE n = 2",
             "DELETE FROM chunk WHERE n = 1",
             "UPDATE chunk SET raw = (SELECT raw FROM chunk o WHERE o.recording <> chunk.recording AND o.n = chunk.n)",

@@ -77,9 +77,13 @@ struct Bench {
         let artefact = [UInt8](repeating: 0xA1, count: size)
         let original = try await store.original(id)
         let documents = [
-            (DocumentHasher.document(of: id, role: .artefact, mediaType: "application/dicom", bytes: artefact), artefact),
             (
-                DocumentHasher.document(of: id, role: .original, mediaType: "application/octet-stream", bytes: original),
+                DocumentHasher.document(of: id, role: .artefact, mediaType: "application/dicom", bytes: artefact),
+                artefact
+            ),
+            (
+                DocumentHasher.document(
+                    of: id, role: .original, mediaType: "application/octet-stream", bytes: original),
                 original
             ),
         ]

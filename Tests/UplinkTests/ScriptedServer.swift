@@ -40,16 +40,16 @@ final class ScriptedServer: Sendable {
         let name = Array(path.utf8)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
         let socket = listener
-        let bound = withUnsafePointer(to: &address) {
+        let bound = unsafe withUnsafePointer(to: &address) {
             unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe bind(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        guard bound == 0, listen(listener, 16) == 0 else { throw POSIXError(.EADDRINUSE) }
+        guard bound == 0, listen(listener, 128) == 0 else { throw POSIXError(.EADDRINUSE) }
         let open = listener
         Thread.detachNewThread { [self] in
             while true {
-                let connection = unsafe accept(open, nil, nil)
+                let connection = accept(open, nil, nil)
                 guard connection >= 0 else { return }
                 let stopped = state.withLock { state in
                     state.connections.append(connection)

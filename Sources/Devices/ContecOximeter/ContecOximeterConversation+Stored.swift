@@ -46,7 +46,10 @@ extension ContecOximeterConversation {
         if case .stored(let place) = asked {
             guard !isDrained else { return nil }
             // A short command names no place: then it is the one that was described last.
-            return (place.map { facts[$0] ?? ContecOximeterStoredFacts(place: $0) } ?? waiting.last.flatMap { facts[$0] }, ())
+            return (
+                place.map { facts[$0] ?? ContecOximeterStoredFacts(place: $0) } ?? waiting.last.flatMap { facts[$0] },
+                ()
+            )
         }
         guard isListening, asked == .nothing || !hasHost else { return nil }
         let next = waiting.first { facts[$0]?.bytes != 0 }

@@ -149,7 +149,8 @@ enum ContecOximeterFrame: Equatable, Sendable {
             self = .length(place(), bytes)
         case .storedWithPerfusion:
             self = .storedWithPerfusion(
-                ContecOximeterStoredSample(spo2: data[0], pulse: data[1], perfusion: UInt16(data[3]) << 8 | UInt16(data[2])))
+                ContecOximeterStoredSample(
+                    spo2: data[0], pulse: data[1], perfusion: UInt16(data[3]) << 8 | UInt16(data[2])))
         case .segmentCount: self = .segmentCount(user: data[0], count: data[1])
         case .feedback: self = .feedback(command: data[0], reason: data[1])
         case .free: self = .free
@@ -186,11 +187,17 @@ enum ContecOximeterFrame: Equatable, Sendable {
         case .startDate(let place, let century, let year, let month, let day):
             (.startDate, [place.user, place.segment, century, year, month, day])
         case .length(let place, let bytes):
-            (.length, [place.user, place.segment] + (0..<4).map { UInt8(truncatingIfNeeded: bytes >> (8 * UInt32($0))) })
+            (
+                .length,
+                [place.user, place.segment] + (0..<4).map { UInt8(truncatingIfNeeded: bytes >> (8 * UInt32($0))) }
+            )
         case .storedWithPerfusion(let sample):
             (
                 .storedWithPerfusion,
-                [sample.spo2, sample.pulse, UInt8(truncatingIfNeeded: sample.perfusion ?? 0xFFFF), UInt8((sample.perfusion ?? 0xFFFF) >> 8)]
+                [
+                    sample.spo2, sample.pulse, UInt8(truncatingIfNeeded: sample.perfusion ?? 0xFFFF),
+                    UInt8((sample.perfusion ?? 0xFFFF) >> 8),
+                ]
             )
         case .segmentCount(let user, let count): (.segmentCount, [user, count])
         case .feedback(let command, let reason): (.feedback, [command, reason])

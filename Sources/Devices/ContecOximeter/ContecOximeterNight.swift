@@ -24,7 +24,8 @@ public struct ContecOximeterNight: Sendable, Equatable {
         // About half of the four-minute stretches have a desaturation of 4 to 10 % that lasts up to 40 s.
         let character = Self.scramble(seed &+ UInt64(episode))
         let depth = character % 2 == 0 ? Int(4 + (character >> 8) % 7) : 0
-        let fall = within < 100 ? 0 : within < 120 ? within - 100 : within < 130 ? 20 : within < 140 ? 2 * (140 - within) : 0
+        let fall =
+            within < 100 ? 0 : within < 120 ? within - 100 : within < 130 ? 20 : within < 140 ? 2 * (140 - within) : 0
         let jitter = Self.scramble(seed ^ UInt64(second) &* 0x9E37)
         let spo2 = 97 - depth * fall / 20 - (jitter % 8 == 0 ? 1 : 0)
         let pulse = 58 + Int((jitter >> 8) % 4) + Self.wave[(second / 15) % 32] / 12 + depth * fall / 20

@@ -86,7 +86,8 @@ extension ContecOximeterProtocol {
             true
         case (.model, .model): conversation.nameplate.hasWholeModel
         case (.segmentCount(let user), .segmentCount(let heard, _)): heard == user
-        case (.start(let place), .startDate(let heard, _, _, _, _)), (.start(let place), .startTime(let heard, _, _, _, _)):
+        case (.start(let place), .startDate(let heard, _, _, _, _)),
+            (.start(let place), .startTime(let heard, _, _, _, _)):
             heard == place && conversation.facts[place]?.date != nil && conversation.facts[place]?.time != nil
         case (.length(let place), .length(let heard, _)): heard == place
         case (.format(let place), .storageFormat(let heard, _, _)): heard == place
@@ -113,11 +114,13 @@ extension ContecOximeterProtocol {
         }
     }
 
+    /// Four bytes of noise can look like an answer; a line that is mostly noise is another device's.
+    var soundsLikeTheDevice: Bool {
+        conversation.nameplate.isIdentified && conversation.framedBytes > conversation.lostBytes
+    }
+
     private mutating func identified(at now: UInt64) -> [DialogueAction] {
-        // Four bytes of noise can look like an answer; a line that is mostly noise is another device's.
-        guard conversation.nameplate.isIdentified, conversation.framedBytes > conversation.lostBytes else {
-            return finish(.notThisDevice)
-        }
+        guard soundsLikeTheDevice else { return finish(.notThisDevice) }
         let actions = conversation.announceIdentity()
         return actions + (goal == .identify ? finish(.done) : ask(.perfusionSupport, at: now))
     }

@@ -123,6 +123,8 @@ struct ContecOximeterProtocol: Dialogue {
 
     private mutating func heard(_ answer: ContecOximeterFrame, at now: UInt64) -> [DialogueAction] {
         if case .disconnecting(let reason) = answer {
+            // Before anything else made sense, three bytes of noise may look like this.
+            if phase == .asking, !soundsLikeTheDevice { return [] }
             return finish(.deviceEnded(ContecOximeterReason.text(reason)))
         }
         switch phase {

@@ -122,7 +122,9 @@ public struct ContecOximeterSimulator: DeviceSimulator {
         log.append(command.code)
         guard !configuration.unsupported.contains(command.code) else { return refuse(command, reason: 0x05) }
         guard command.code != 0xAE else { return erase(command) }
-        guard let code = ContecOximeterCommand.Code(rawValue: command.code) else { return refuse(command, reason: 0x05) }
+        guard let code = ContecOximeterCommand.Code(rawValue: command.code) else {
+            return refuse(command, reason: 0x05)
+        }
         switch code {
         case .startLive:
             lastKeepAlive = now
@@ -169,7 +171,10 @@ public struct ContecOximeterSimulator: DeviceSimulator {
     private mutating func download(_ command: ContecOximeterHeardCommand, at now: UInt64) -> [[UInt8]] {
         if case .live = state { return refuse(command, reason: configuration.recordingReason ?? 0x03) }
         if let reason = configuration.recordingReason { return refuse(command, reason: reason) }
-        guard let night = memory.firstIndex(where: { $0.user == command.parameter(0) && $0.segment == command.parameter(1) })
+        guard
+            let night = memory.firstIndex(where: {
+                $0.user == command.parameter(0) && $0.segment == command.parameter(1)
+            })
         else { return [] }
         streamed = 0
         state = .dump(night: night, since: now, sent: 0, bytes: 0)

@@ -69,7 +69,6 @@ enum DicomName {
     static let implicitLittleEndian = "1.2.840.10008.1.2"
     static let explicitLittleEndian = "1.2.840.10008.1.2.1"
     /// Ours, from a UUID (PS3.5 B.2), so that no root had to be registered.
-    static let implementation = "2.25.\(implementationNumber)"
-    private static let implementationNumber = "295262921081401888974595533401228984804"
+    static let implementation = "2.25.295262921081401888974595533401228984804"
     static let implementationVersion = "ESS_AGENT"
 }

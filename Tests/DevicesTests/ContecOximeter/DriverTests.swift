@@ -136,7 +136,9 @@ struct ContecOximeterDriverTests {
         // The finger is out for three seconds from the twelfth on.
         #expect(
             kept.notes == [Note(kind: .sensor, at: 12, duration: 3, text: "finger out or probe error")])
-        #expect(kept.raw == (0..<count).flatMap { ContecOximeterFrame.realTime(finger.realTime(at: $0, perfusion: true)).wire })
+        #expect(
+            kept.raw
+                == (0..<count).flatMap { ContecOximeterFrame.realTime(finger.realTime(at: $0, perfusion: true)).wire })
         #expect(bench.violations.isEmpty)
         #expect(!Self.log(bench).contains(0xAE))
     }
@@ -393,7 +395,7 @@ struct ContecOximeterDriverTests {
 
     @Test("a person stops a download: what came is interrupted, not complete")
     func stopDownload() {
-        var bench = Self.bench(.download(known: []))  {
+        var bench = Self.bench(.download(known: [])) {
             $0.memory = [ContecOximeterNight(start: Self.start, seconds: 20_000)]
         }
         bench.run(until: 3)
@@ -411,7 +413,7 @@ struct ContecOximeterDriverTests {
         for goal in [SessionGoal.live, .download(known: [])] {
             var step = 0
             while true {
-                var bench = Self.bench(goal) { $0.memory[0].seconds = 40 }
+                var bench = Self.bench(goal) { $0.memory[0].seconds = 1500 }
                 var steps = 0
                 while steps < step, bench.finish == nil, bench.elapsed < 4, bench.step() { steps += 1 }
                 guard bench.finish == nil, bench.elapsed < 4 else { break }
