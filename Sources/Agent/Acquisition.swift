@@ -83,6 +83,13 @@ public struct Acquisition: Sendable {
                     } catch {
                         failure = .portFailed(error)
                     }
+                case .control(let request):
+                    guard failure == nil else { continue }
+                    do throws(PortError) {
+                        _ = try await port.control(request)
+                    } catch {
+                        failure = .portFailed(error)
+                    }
                 case .ask(let duration):
                     timer.task?.cancel()
                     timer.generation += 1

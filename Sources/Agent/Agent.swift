@@ -49,8 +49,7 @@ public struct Agent: Sendable {
         let hub = DeviceHub(
             store: store, clock: clock, logger: logger,
             openPort: { candidate, profile throws(PortError) in
-                GuardedPort(
-                    try await TTYPort.open(candidate.devnode, line: profile.line), forbidden: profile.forbidden)
+                GuardedPort(try await profile.transport.open(candidate.devnode), forbidden: profile.forbidden)
             },
             changed: { frozen.ring() })
         let sync = SyncEngine(store: store, clock: clock, configuration: configuration, bell: outgoing, logger: logger)

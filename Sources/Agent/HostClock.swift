@@ -60,7 +60,8 @@ public func localTime(ofUnixMilliseconds wall: Int64) -> (time: LocalTime?, utcO
     var parts = unsafe tm()
     unsafe localtime_r(&seconds, &parts)
     let time = unsafe LocalTime(
-        year: Int(parts.tm_year) + 1900, month: Int(parts.tm_mon) + 1, day: Int(parts.tm_mday), hour: Int(parts.tm_hour),
+        year: Int(parts.tm_year) + 1900, month: Int(parts.tm_mon) + 1, day: Int(parts.tm_mday),
+        hour: Int(parts.tm_hour),
         minute: Int(parts.tm_min), second: Int(min(parts.tm_sec, 59)))
     return (time, unsafe parts.tm_gmtoff / 60)
 }

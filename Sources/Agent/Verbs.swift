@@ -184,7 +184,8 @@ public struct Verbs: Sendable {
         try await guarded {
             let detail = try await detail(id)
             let recording = detail.recording
-            try await store.audit(by: who(nil), action: "recording.export", subject: recording.id.description, details: format)
+            try await store.audit(
+                by: who(nil), action: "recording.export", subject: recording.id.description, details: format)
             switch format {
             case "original":
                 return ExportedFile(

@@ -61,7 +61,10 @@ public enum SessionEnd: Sendable, Equatable {
 
 /// What a driver wants done; the pump executes it (one pump for all devices, in `Agent`).
 public enum DialogueAction: Sendable, Equatable {
+    /// On a serial line any bytes; on HID one output report; on bulk one transfer.
     case send([UInt8])
+    /// A USB control transfer whose answer is of no interest (HID SET_REPORT).
+    case control(ControlRequest)
     case identify(DeviceIdentity)
     /// A recording begins: the pump mints its identity before any later byte.
     case begin(RecordingStart)
@@ -114,6 +117,37 @@ public struct UdevMatch: Sendable, Hashable {
     }
 }
 
+/// How a driver's bytes travel.
+public enum Transport: Sendable, Hashable {
+    /// The kernel's tty.
+    case serial(SerialLine)
+    /// libusb, the kernel's driver detached meanwhile.
+    case usb(USBShape)
+}
+
+/// Which interface and endpoints of a USB device a driver speaks to; addresses are found in the descriptors, never assumed.
+public struct USBShape: Sendable, Hashable {
+    public enum Interface: Sendable, Hashable {
+        case number(UInt8)
+        /// bInterfaceClass: 03 HID, 0F personal healthcare.
+        case ofClass(UInt8)
+    }
+
+    public enum Endpoints: Sendable, Hashable {
+        /// One report per transfer; `send` is padded with zeros to `outputReport` bytes.
+        case interrupt(outputReport: Int)
+        case bulk
+    }
+
+    public var interface: Interface
+    public var endpoints: Endpoints
+
+    public init(interface: Interface, endpoints: Endpoints) {
+        self.interface = interface
+        self.endpoints = endpoints
+    }
+}
+
 /// Everything that the rest of the agent needs to know about a device that is talked to.
 public struct DialogueProfile: Sendable {
     /// Also the folder's and the fixtures' name: `contec-oximeter`.
@@ -122,7 +156,7 @@ public struct DialogueProfile: Sendable {
     public var title: String
     public var support: SupportLevel
     public var matches: [UdevMatch]
-    public var line: SerialLine
+    public var transport: Transport
     /// Byte sequences that must never reach the device (erase, firmware), with the reason; `Ports.Guard` enforces them
     /// below the driver. A sequence matches anywhere in a write; `nil` is any byte.
     public var forbidden: [ForbiddenBytes]
@@ -134,7 +168,7 @@ public struct DialogueProfile: Sendable {
     public enum Ability: String, Sendable, Codable { case live, download }
 
     public init(
-        name: String, title: String, support: SupportLevel, matches: [UdevMatch], line: SerialLine,
+        name: String, title: String, support: SupportLevel, matches: [UdevMatch], transport: Transport,
         forbidden: [ForbiddenBytes], goals: Set<Ability>,
         makeDialogue: @escaping @Sendable (SessionGoal) -> any Dialogue,
         makeListener: @escaping @Sendable () -> any Listener
@@ -143,7 +177,7 @@ public struct DialogueProfile: Sendable {
         self.title = title
         self.support = support
         self.matches = matches
-        self.line = line
+        self.transport = transport
         self.forbidden = forbidden
         self.goals = goals
         self.makeDialogue = makeDialogue

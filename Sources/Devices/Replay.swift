@@ -91,7 +91,7 @@ private struct ReplayCollector {
             } else {
                 report.surprises.append(ReplayReport.Surprise(text: text, count: 1))
             }
-        case .send, .ask, .skipped, .finish: break
+        case .send, .control, .ask, .skipped, .finish: break
         }
     }
 

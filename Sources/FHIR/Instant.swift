@@ -50,7 +50,8 @@ public struct Instant: Hashable, Comparable, Sendable, Codable, CustomStringConv
     public init?(httpDate text: String) {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let parts = text.split(separator: " ")
-        guard text.utf8.count == 29, parts.count == 6, parts[5] == "GMT", let day = Self.number(Array(parts[1].utf8)[...]),
+        guard text.utf8.count == 29, parts.count == 6, parts[5] == "GMT",
+            let day = Self.number(Array(parts[1].utf8)[...]),
             let month = months.firstIndex(of: String(parts[2])), let year = Self.number(Array(parts[3].utf8)[...])
         else { return nil }
         let clock = parts[4].utf8.split(separator: 0x3A).map { Self.number(Array($0)[...]) }

@@ -15,7 +15,7 @@ public struct Upload: Sendable, Equatable {
         public var strikes: Int
 
         public init(
-            firstChunk: Int = 256 << 10, leastChunk: Int = 64 << 10, mostChunk: Int = 4 << 20,
+            firstChunk: Int = 256 << 10, leastChunk: Int = 16 << 10, mostChunk: Int = 4 << 20,
             fast: Duration = .seconds(2), slow: Duration = .seconds(10), strikes: Int = 3
         ) {
             let most = max(1, mostChunk)
@@ -168,7 +168,11 @@ public struct Upload: Sendable, Equatable {
         case .link, .malformed:
             // The bytes may have arrived. Without a location nothing is lost but an orphan, that expires.
             guard location != nil, case .appending = step else { return [stop(error)] }
-            slowDown()
+            // As long as a smaller chunk can be tried, a cut says something about the chunk, not about the upload.
+            guard chunk <= limits.leastChunk else {
+                slowDown()
+                return [ask()]
+            }
             return again(error)
         default: return [stop(error)]
         }
@@ -208,7 +212,9 @@ public struct Upload: Sendable, Equatable {
         offset = 0
         creations += 1
         // Each new upload may make progress before it is forgotten, so strikes alone would not end this.
-        guard creations <= limits.strikes else { return stop(.malformed("the server forgets the upload again and again")) }
+        guard creations <= limits.strikes else {
+            return stop(.malformed("the server forgets the upload again and again"))
+        }
         step = .creating
         return .create
     }

@@ -171,7 +171,9 @@ public struct BytesLane: Sendable {
             throw .malformed("the upload's Location is on another host")
         }
         let response = try await link.exchange(.delete, url, headers: ["Tus-Resumable": "1.0.0"])
-        guard ![404, 410].contains(response.status), let error = UplinkError(response, from: link.origin) else { return }
+        guard ![404, 410].contains(response.status), let error = UplinkError(response, from: link.origin) else {
+            return
+        }
         throw error
     }
 

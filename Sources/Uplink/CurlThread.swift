@@ -11,7 +11,7 @@ enum Transport: Sendable {
 func isReadable(_ path: String) -> Bool { unsafe access(path, R_OK) == 0 }
 
 /// `curl_global_init` once per process; with OpenSSL 1.1 or later and NOSIGNAL nothing in it is undone.
-private let globalResult: CURLcode = curl_global_init(3 /* CURL_GLOBAL_ALL, a macro that Swift does not see */)
+private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a macro that Swift does not see
 
 /// The thread that owns one curl multi handle. Nobody else calls libcurl, but for `curl_multi_wakeup` (anchors.md 5.4).
 ///

@@ -31,7 +31,7 @@ public struct FactsLane: Sendable {
     /// - Parameter key: `Idempotency-Key`; the same for every attempt with the same content.
     public func send(_ facts: VisitFacts, key: UUID) async throws(UplinkError) -> [Stored] {
         let base = try link.fhirURL(offer, "")
-        let bundle = try facts.bundle(base: base)
+        let bundle = try facts.bundle(base: base, recordings: link.recordings(offer))
         let body: [UInt8]
         do {
             body = try FHIRCodec.encode(bundle)

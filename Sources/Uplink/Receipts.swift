@@ -33,12 +33,17 @@ extension ServerLink {
         return .stored(receipt)
     }
 
-    /// The offer names a template with `{rid}`, or the place below which the recordings are.
-    func receiptURL(_ rid: UUID, _ offer: Offer) throws(UplinkError) -> String {
+    private func receiptURL(_ rid: UUID, _ offer: Offer) throws(UplinkError) -> String {
+        try recordings(offer) + "/\(rid.uuidString.lowercased())/receipt"
+    }
+
+    /// The offer names a template, `…/{rid}/receipt`, or the place below which the recordings are.
+    func recordings(_ offer: Offer) throws(UplinkError) -> String {
         let address = offer.receipts ?? "/ess/v1/recordings"
-        let name = rid.uuidString.lowercased()
-        guard address.contains("{rid}") else { return try below(address) + "/\(name)/receipt" }
-        return try below(address.split(separator: "{rid}", omittingEmptySubsequences: false).joined(separator: name))
+        let template = "/{rid}/receipt"
+        guard address.contains("{") else { return try below(address) }
+        guard address.hasSuffix(template) else { throw .malformed("a template for receipts that is not understood") }
+        return try below(String(address.dropLast(template.utf8.count)))
     }
 
     private struct OtherHash: Decodable { var sha256: String }

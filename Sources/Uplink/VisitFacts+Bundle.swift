@@ -6,9 +6,11 @@ import FoundationEssentials
 // `identifier` (Provenance) don't multiply (sync.md 1.1).
 
 extension VisitFacts {
-    /// - Parameter base: the absolute FHIR base, for `fullUrl`, against which the relative references resolve.
+    /// - Parameters:
+    ///   - base: the absolute FHIR base, for `fullUrl`, against which the relative references resolve.
+    ///   - recordings: absolute URL below which the server keeps documents by their id (and answers for them with receipts).
     /// - Throws: `local` when the entries contradict themselves: two under one identity, or a sensor that is not listed.
-    public func bundle(base: String) throws(UplinkError) -> Bundle {
+    public func bundle(base: String, recordings: String) throws(UplinkError) -> Bundle {
         let ids = [encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)
         guard Set(ids).count == ids.count else { throw .local("two resources under one identity") }
         guard entries.allSatisfy({ entry in sensors.contains { $0.id == entry.sensor } }) else {
@@ -19,8 +21,12 @@ extension VisitFacts {
         resources += sensors.map { .device(device($0)) }
         resources.append(.encounter(visitEncounter))
         // An artefact refers to its original.
-        resources += entries.filter { $0.document.role == .original }.map { .documentReference(reference($0)) }
-        resources += entries.filter { $0.document.role == .artefact }.map { .documentReference(reference($0)) }
+        resources += entries.filter { $0.document.role == .original }.map {
+            .documentReference(reference($0, recordings))
+        }
+        resources += entries.filter { $0.document.role == .artefact }.map {
+            .documentReference(reference($0, recordings))
+        }
         resources.append(.provenance(provenanceResource))
         var bundle = Bundle(
             type: "transaction",
@@ -112,7 +118,7 @@ extension VisitFacts {
         return encounter
     }
 
-    private func reference(_ entry: Entry) -> DocumentReference {
+    private func reference(_ entry: Entry, _ recordings: String) -> DocumentReference {
         let document = entry.document
         let recording = entry.recording
         let id = document.id.text
@@ -142,7 +148,8 @@ extension VisitFacts {
         reference.content = [
             DocumentReference.Content(
                 attachment: Attachment(
-                    contentType: document.mediaType, url: "urn:uuid:\(id)", size: document.size, hash: document.sha1,
+                    contentType: document.mediaType, url: "\(recordings)/\(id)", size: document.size,
+                    hash: document.sha1,
                     title: Self.title(recording.modality, document.role)))
         ]
         var period: Period?

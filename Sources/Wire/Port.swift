@@ -32,8 +32,37 @@ public protocol Port: Sendable {
     var incoming: AsyncThrowingStream<Arrival, any Error> { get }
     /// Returns when the bytes have been handed to the kernel.
     func write(_ bytes: [UInt8]) async throws(PortError)
+    /// A USB control transfer on the device's default endpoint; returns the data of an IN transfer.
+    func control(_ request: ControlRequest) async throws(PortError) -> [UInt8]
     /// Idempotent; `incoming` ends.
     func close() async
+}
+
+extension Port {
+    /// A serial line has no control endpoint: EOPNOTSUPP.
+    public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] { throw .system("control", 95) }
+}
+
+/// A USB control transfer (USB 2.0, section 9.3).
+public struct ControlRequest: Sendable, Equatable {
+    /// bmRequestType; bit 7 set = device to host.
+    public var type: UInt8
+    public var request: UInt8
+    public var value: UInt16
+    public var index: UInt16
+    /// Host to device.
+    public var data: [UInt8]
+    /// Most bytes wanted from the device.
+    public var length: Int
+
+    public init(type: UInt8, request: UInt8, value: UInt16, index: UInt16, data: [UInt8] = [], length: Int = 0) {
+        self.type = type
+        self.request = request
+        self.value = value
+        self.index = index
+        self.data = data
+        self.length = length
+    }
 }
 
 /// How a serial line is set up (devices.md 2.3: raw, no flow control, DTR and RTS asserted).

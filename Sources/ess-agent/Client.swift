@@ -56,7 +56,8 @@ struct LocalClient {
             // An import or an export takes as long as it takes; only an agent that is gone ends the wait.
             response = try await http.send(
                 HTTPRequest(
-                    method, "http://localhost\(path)", headers: body == nil ? [:] : ["Content-Type": "application/json"],
+                    method, "http://localhost\(path)",
+                    headers: body == nil ? [:] : ["Content-Type": "application/json"],
                     body: body.map { .bytes($0) } ?? .none, limits: HTTPRequest.Limits(idle: nil, body: 1 << 30)))
         } catch {
             throw fail(.daemonNotRunning)

@@ -118,13 +118,13 @@ struct Record: AsyncParsableCommand {
         guard let goal = goals[goal] else { throw ValidationError("--goal is one of live, download, identify.") }
         guard seconds > 0, seconds <= 86_400 else { throw ValidationError("--seconds is between 0 and 86400.") }
         let events = Mutex<[TranscriptEvent]>([])
-        let tty: TTYPort
+        let opened: any Port
         do throws(PortError) {
-            tty = try await TTYPort.open(absolutePath(port), line: profile.line)
+            opened = try await profile.transport.open(absolutePath(port))
         } catch {
             throw fail(Problem(error))
         }
-        let tapped = TappedPort(tty) { event in events.withLock { $0.append(event) } }
+        let tapped = TappedPort(opened) { event in events.withLock { $0.append(event) } }
         let acquisition = Acquisition(
             port: GuardedPort(tapped, forbidden: profile.forbidden), clock: HostClock(), sink: Onlooker())
         let limit = seconds

@@ -35,8 +35,11 @@ struct Serve: AsyncParsableCommand {
             notifier.ready()
             logger.notice("ready", metadata: ["version": "\(agentVersion)"])
         }
+        // The group's own debug lines dump whole services.
+        var quiet = logger
+        quiet.logLevel = max(level, .warning)
         var configuration = ServiceGroupConfiguration(
-            services: agent.services + [door], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: agent.services + [door], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         do {
             try await ServiceGroup(configuration: configuration).run()

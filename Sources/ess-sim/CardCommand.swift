@@ -28,6 +28,12 @@ struct CardCommand: ParsableCommand {
     @Option(help: "The first case's start; the others are a minute apart.")
     var start = "2026-11-22 09:30:00"
 
+    @Option(help: "What the nurse typed in: female, male or unknown.")
+    var sex = "unknown"
+
+    @Option(help: "Age in years; 0 is not typed in.")
+    var age: UInt8 = 0
+
     @Flag(help: "The chest leads are not connected.")
     var limbLeadsOnly = false
 
@@ -39,6 +45,7 @@ struct CardCommand: ParsableCommand {
         guard (1...3600).contains(seconds) else { throw ValidationError("a case has 1 to 3600 seconds") }
         guard (30...240).contains(heartRate) else { throw ValidationError("a heart beats 30 to 240 times a minute") }
         guard (1...9_999_000).contains(number) else { throw ValidationError("a case's number has up to seven digits") }
+        guard Sex(rawValue: sex) != nil else { throw ValidationError("--sex is female, male or unknown") }
         guard LocalTime(start) != nil else { throw ValidationError("a start looks like \"2026-11-22 09:30:00\"") }
     }
 
@@ -48,7 +55,8 @@ struct CardCommand: ParsableCommand {
             var time = first
             time.minute = (first.minute + index) % 60
             let item = ContecEcgCard.Case(
-                number: number + index, start: time, seconds: seconds, heartRate: heartRate,
+                number: number + index, start: time, sex: Sex(rawValue: sex) ?? .unknown, age: age, seconds: seconds,
+                heartRate: heartRate,
                 chestLeadsAbsent: limbLeadsOnly, damage: damage)
             try write(ContecEcgCard.bytes(item), to: "\(directory)/\(item.fileName)")
             try Output.say(item.fileName)

@@ -185,6 +185,8 @@ def main():
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
+    # A parent with threads may have blocked everything in the one that started us; the program would inherit it, too.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     bench = Bench(options.command, options.output)
     # The program's end must wake the loop up.
     ended, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

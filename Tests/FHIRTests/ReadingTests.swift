@@ -75,7 +75,9 @@ struct ReadingTests {
         #expect(bundle.entry.count == 6)
         #expect(bundle.entry[0].resource?.id == "p1")
         #expect(bundle.entry[1].resource == .other(type: "CarePlan", id: "c1"))
-        #expect(bundle.entry[2].resource == .unreadable(type: "Task", id: "t1", reason: "entry.2.resource.status is not a String"))
+        #expect(
+            bundle.entry[2].resource
+                == .unreadable(type: "Task", id: "t1", reason: "entry.2.resource.status is not a String"))
         #expect(bundle.entry[3].resource == .unreadable(type: "", id: "nothing", reason: "no resourceType"))
         #expect(bundle.entry[4].resource == nil)
         guard case .task(let task) = bundle.entry[5].resource else {
@@ -97,7 +99,8 @@ struct ReadingTests {
         let bytes = try FHIRCodec.encode(task)
         #expect(
             String(decoding: bytes, as: UTF8.self)
-                == #"{"for":{"reference":"Patient/1"},"id":"t","intent":"order","resourceType":"Task","status":"ready"}"#)
+                == #"{"for":{"reference":"Patient/1"},"id":"t","intent":"order","resourceType":"Task","status":"ready"}"#
+        )
         #expect(try FHIRCodec.decode(TaskResource.self, from: bytes) == task)
     }
 

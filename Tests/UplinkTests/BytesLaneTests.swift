@@ -31,11 +31,17 @@ private final class Tus: Sendable {
 
     func answer(_ seen: ScriptedServer.Seen) -> ScriptedServer.Step {
         state.withLock { state in
-            guard seen.method == "OPTIONS" || seen.headers["tus-resumable"] == "1.0.0" else { return .answer(412, [:], "") }
+            guard seen.method == "OPTIONS" || seen.headers["tus-resumable"] == "1.0.0" else {
+                return .answer(412, [:], "")
+            }
             switch seen.method {
             case "OPTIONS":
                 return .answer(
-                    204, ["Tus-Version": "1.0.0", "Tus-Extension": "creation,checksum", "Tus-Checksum-Algorithm": "md5,sha1", "Tus-Max-Size": "5000000"], "")
+                    204,
+                    [
+                        "Tus-Version": "1.0.0", "Tus-Extension": "creation,checksum",
+                        "Tus-Checksum-Algorithm": "md5,sha1", "Tus-Max-Size": "5000000",
+                    ], "")
             case "POST":
                 state.creations += 1
                 state.length = Int(seen.headers["upload-length"] ?? "") ?? -1
@@ -43,7 +49,9 @@ private final class Tus: Sendable {
                 state.stored = []
                 return .answer(201, ["Location": "/files/u\(state.creations)"], "")
             case "HEAD":
-                guard state.creations > 0, seen.path == "/files/u\(state.creations)" else { return .answer(404, [:], "") }
+                guard state.creations > 0, seen.path == "/files/u\(state.creations)" else {
+                    return .answer(404, [:], "")
+                }
                 return .answer(200, ["Upload-Offset": "\(state.stored.count)", "Upload-Length": "\(state.length)"], "")
             case "PATCH":
                 state.patches += 1
@@ -87,7 +95,8 @@ private let bytes = (0..<700_000).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >
 
 private func item(_ size: Int = bytes.count, location: String? = nil) -> BytesLane.Item {
     BytesLane.Item(
-        rid: UUID(uuidString: "019ABCDE-0000-7000-8000-000000000001")!, fileExtension: "edf", mediaType: "application/edf",
+        rid: UUID(uuidString: "019ABCDE-0000-7000-8000-000000000001")!, fileExtension: "edf",
+        mediaType: "application/edf",
         size: size, sha256: "ab12", visit: "t-1", location: location)
 }
 
@@ -175,7 +184,8 @@ struct BytesLaneTests {
 
     @Test func aLocationOnAnotherHostIsNotFollowed() async throws {
         let server = try ScriptedServer { seen in
-            seen.method == "OPTIONS" ? .answer(204, [:], "") : .answer(201, ["Location": "https://evil.example/files/1"], "")
+            seen.method == "OPTIONS"
+                ? .answer(204, [:], "") : .answer(201, ["Location": "https://evil.example/files/1"], "")
         }
         defer { server.stop() }
         let lane = try await BytesLane.open(link(to: server), offer: Offer())
@@ -199,7 +209,8 @@ struct BytesLaneTests {
         let server = try ScriptedServer { tus.answer($0) }
         defer { server.stop() }
         let lane = try await BytesLane.open(link(to: server), offer: Offer())
-        await #expect(throws: UplinkError.permanent(status: 413, "larger than the 5000000 bytes that the server takes")) {
+        await #expect(throws: UplinkError.permanent(status: 413, "larger than the 5000000 bytes that the server takes"))
+        {
             try await lane.upload(item(5_000_001), Diary().hooks(bytes))
         }
         #expect(tus.state.withLock { $0.creations } == 0)
@@ -211,12 +222,16 @@ struct BytesLaneTests {
         let server = try ScriptedServer { tus.answer($0) }
         defer { server.stop() }
         let lane = try await BytesLane.open(link(to: server), offer: Offer())
-        let noRoom = BytesLane.Hooks(read: { _, count in [UInt8](repeating: 0, count: count) }, didCreate: { _ in throw Full() }, didConfirm: { _ in })
+        let noRoom = BytesLane.Hooks(
+            read: { _, count in [UInt8](repeating: 0, count: count) }, didCreate: { _ in throw Full() },
+            didConfirm: { _ in })
         await #expect(throws: UplinkError.local("Full")) { try await lane.upload(item(), noRoom) }
         // The location could not be written down: no byte went.
         #expect(tus.state.withLock { $0.patches } == 0)
         let short = BytesLane.Hooks(read: { _, _ in [1] }, didCreate: { _ in }, didConfirm: { _ in })
-        await #expect(throws: UplinkError.local("1 bytes read instead of 262144")) { try await lane.upload(item(), short) }
+        await #expect(throws: UplinkError.local("1 bytes read instead of 262144")) {
+            try await lane.upload(item(), short)
+        }
     }
 
     @Test func cancellingInAChunk() async throws {

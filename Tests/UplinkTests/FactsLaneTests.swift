@@ -5,15 +5,22 @@ import Synchronization
 import Testing
 @_spi(Testing) import Uplink
 
-private func id(_ n: Int) -> UUID { UUID(uuidString: "019ABCDE-0000-7000-8000-" + String(repeating: "0", count: 12 - "\(n)".count) + "\(n)")! }
+private func id(_ n: Int) -> UUID {
+    UUID(uuidString: "019ABCDE-0000-7000-8000-" + String(repeating: "0", count: 12 - "\(n)".count) + "\(n)")!
+}
 
-private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
 
 /// A visit with an ECG (artefact and original) and, for `simulated`, a night of a simulated oximeter.
-private func facts(status: String = "QUAL", state: VisitFacts.State = .preliminary, simulated: Bool = false, nurse: Bool = true) -> VisitFacts {
+private func facts(
+    status: String = "QUAL", state: VisitFacts.State = .preliminary, simulated: Bool = false, nurse: Bool = true
+) -> VisitFacts {
     let ecg = DeviceIdentity(
-        driver: "contec-ecg-files", vendor: "Contec", model: "ECG90A", serial: "90A-0007", firmware: "1.4", support: .singleSource)
-    let oximeter = DeviceIdentity(driver: "contec-oximeter", vendor: "Contec", model: "CMS50D+", serial: "SIM-1", support: .verified)
+        driver: "contec-ecg-files", vendor: "Contec", model: "ECG90A", serial: "90A-0007", firmware: "1.4",
+        support: .singleSource)
+    let oximeter = DeviceIdentity(
+        driver: "contec-oximeter", vendor: "Contec", model: "CMS50D+", serial: "SIM-1", support: .verified)
     let clock = ClockFacts(
         deviceStart: LocalTime("2026-11-22 10:02:03"), deviceRaw: "20261122100203", hostWall: 1_795_339_500_000,
         hostMonotonic: 5, bootID: "b", hostSynchronised: true, source: .device)
@@ -22,24 +29,31 @@ private func facts(status: String = "QUAL", state: VisitFacts.State = .prelimina
         state: .complete, endReason: .finished)
     let night = Recording(
         id: RecordingID(id(3)), kind: .live, modality: .oximetry, origin: .simulated, device: oximeter, channels: [],
-        clock: ClockFacts(hostWall: 1_795_339_500_000, hostMonotonic: 5, bootID: "b", hostSynchronised: nil, source: .host),
+        clock: ClockFacts(
+            hostWall: 1_795_339_500_000, hostMonotonic: 5, bootID: "b", hostSynchronised: nil, source: .host),
         state: .interrupted, endReason: .deviceGone)
     var entries = [
         VisitFacts.Entry(
-            document: Document(id: id(1), recording: ecgRecording.id, role: .artefact, mediaType: "application/dicom", size: 123_504,
+            document: Document(
+                id: id(1), recording: ecgRecording.id, role: .artefact, mediaType: "application/dicom", size: 123_504,
                 sha256: String(repeating: "ab", count: 32), sha1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk="),
-            recording: ecgRecording, sensor: id(20), start: "2026-11-22T10:02:03+01:00", end: "2026-11-22T10:02:13+01:00"),
+            recording: ecgRecording, sensor: id(20), start: "2026-11-22T10:02:03+01:00",
+            end: "2026-11-22T10:02:13+01:00"),
         VisitFacts.Entry(
-            document: Document(id: id(2), recording: ecgRecording.id, role: .original, mediaType: "application/octet-stream", size: 134_080,
+            document: Document(
+                id: id(2), recording: ecgRecording.id, role: .original, mediaType: "application/octet-stream",
+                size: 134_080,
                 sha256: String(repeating: "cd", count: 32), sha1: "qvTGHdzF6KLavt4PO0gs2a6pQ00="),
-            recording: ecgRecording, sensor: id(20), start: "2026-11-22T10:02:03+01:00", end: "2026-11-22T10:02:13+01:00"),
+            recording: ecgRecording, sensor: id(20), start: "2026-11-22T10:02:03+01:00",
+            end: "2026-11-22T10:02:13+01:00"),
     ]
     var sensors = [VisitFacts.Sensor(id: id(20), identity: ecg)]
     if simulated {
         sensors.append(VisitFacts.Sensor(id: id(21), identity: oximeter))
         entries.append(
             VisitFacts.Entry(
-                document: Document(id: id(3), recording: night.id, role: .artefact, mediaType: "application/edf", size: 4096,
+                document: Document(
+                    id: id(3), recording: night.id, role: .artefact, mediaType: "application/edf", size: 4096,
                     sha256: String(repeating: "ef", count: 32), sha1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk="),
                 recording: night, sensor: id(21), start: nil, end: nil))
     }
@@ -53,12 +67,14 @@ private func facts(status: String = "QUAL", state: VisitFacts.State = .prelimina
             order: "ServiceRequest/o1"),
         state: state, encounter: id(10), provenance: id(11), batch: id(12),
         laptop: .init(id: id(13), identifier: "laptop-7", version: "1.2.3"),
-        nurse: nurse ? .init(identifier: .init(system: Systems.rpps, value: "10101234567"), name: "Camille Martin") : nil,
+        nurse: nurse
+            ? .init(identifier: .init(system: Systems.rpps, value: "10101234567"), name: "Camille Martin") : nil,
         sensors: sensors, entries: entries, opened: "2026-11-22T10:00:00+01:00",
         closed: state == .final ? "2026-11-22T10:40:00+01:00" : nil, recorded: Instant("2026-11-22T09:41:00Z")!)
 }
 
 private let base = "https://ess.example/fhir"
+private let recordings = "https://ess.example/ess/v1/recordings"
 
 @Suite(.timeLimit(.minutes(2)))
 struct FactsLaneTests {
@@ -68,17 +84,17 @@ struct FactsLaneTests {
         ("visit-simulated", facts(status: "PROV", simulated: true, nurse: false)),
     ])
     func golden(name: String, facts: VisitFacts) throws {
-        let bundle = try facts.bundle(base: base)
+        let bundle = try facts.bundle(base: base, recordings: recordings)
         let bytes = try FHIRCodec.encode(bundle, pretty: true) + [10]
         let file = root.appendingPathComponent("fixtures/server/\(name).json")
         if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] != nil { try Data(bytes).write(to: file) }
         #expect(try Data(contentsOf: file) == Data(bytes), "regenerate with UPDATE_GOLDEN=1 and look at the difference")
         #expect(try FHIRCodec.decode(Bundle.self, from: bytes) == bundle)
-        #expect(try FHIRCodec.encode(facts.bundle(base: base), pretty: true) + [10] == bytes)
+        #expect(try FHIRCodec.encode(facts.bundle(base: base, recordings: recordings), pretty: true) + [10] == bytes)
     }
 
     @Test func everyEntryIsAPutUnderItsOwnId() throws {
-        let bundle = try facts(simulated: true).bundle(base: base)
+        let bundle = try facts(simulated: true).bundle(base: base, recordings: recordings)
         for entry in bundle.entry {
             let resource = try #require(entry.resource)
             let id = try #require(resource.id)
@@ -91,7 +107,7 @@ struct FactsLaneTests {
 
     /// Everything that is referred to here is in the Bundle, and comes before.
     @Test func referencesLeadBackwards() throws {
-        let bundle = try facts(simulated: true).bundle(base: base)
+        let bundle = try facts(simulated: true).bundle(base: base, recordings: recordings)
         var known: Set<String> = ["Patient/p1", "ServiceRequest/o1"]
         for entry in bundle.entry {
             let text = String(decoding: try FHIRCodec.encode(entry), as: UTF8.self)
@@ -104,26 +120,31 @@ struct FactsLaneTests {
 
     /// sync.md 2.1: outside of *qualifiée* only the server's own id leaves; trap 1: VALI of either code system is not QUAL.
     @Test(arguments: [
-        (Systems.identityStatus, "QUAL", true), (Systems.identityStatus, "VALI", false), (Systems.identityStatus, "PROV", false),
+        (Systems.identityStatus, "QUAL", true), (Systems.identityStatus, "VALI", false),
+        (Systems.identityStatus, "PROV", false),
         (Systems.identityReliability, "VALI", false), (Systems.identityReliability, "QUAL", false),
     ])
     func theINSLeavesOnlyWhenQualified(system: String, code: String, leaves: Bool) throws {
         var facts = facts()
         facts.visit.patient.identityStatus = .init(system: system, value: code)
-        let text = String(decoding: try FHIRCodec.encode(facts.bundle(base: base)), as: UTF8.self)
+        let text = String(
+            decoding: try FHIRCodec.encode(facts.bundle(base: base, recordings: recordings)), as: UTF8.self)
         #expect(text.contains("279035121518989") == leaves)
     }
 
     @Test func noTraitsLeave() throws {
-        let text = String(decoding: try FHIRCodec.encode(facts().bundle(base: base)), as: UTF8.self)
+        let text = String(
+            decoding: try FHIRCodec.encode(facts().bundle(base: base, recordings: recordings)), as: UTF8.self)
         for trait in ["TESTE", "ANNE", "1938"] { #expect(!text.contains(trait)) }
     }
 
     @Test func simulatedDataSaysSo() throws {
-        for entry in try facts(simulated: true).bundle(base: base).entry {
+        for entry in try facts(simulated: true).bundle(base: base, recordings: recordings).entry {
             switch entry.resource {
             case .documentReference(let document):
-                #expect((document.meta?.security.contains(.testData) ?? false) == (document.id == id(3).uuidString.lowercased()))
+                #expect(
+                    (document.meta?.security.contains(.testData) ?? false)
+                        == (document.id == id(3).uuidString.lowercased()))
             case .device(let device): #expect((device.meta?.tag == [.testData]) == (device.serialNumber == "SIM-1"))
             case .encounter(let encounter): #expect(encounter.meta?.security == [.testData])
             default: break
@@ -134,10 +155,14 @@ struct FactsLaneTests {
     @Test func contradictionsAreRefused() {
         var twice = facts()
         twice.provenance = twice.encounter
-        #expect(throws: UplinkError.local("two resources under one identity")) { try twice.bundle(base: base) }
+        #expect(throws: UplinkError.local("two resources under one identity")) {
+            try twice.bundle(base: base, recordings: recordings)
+        }
         var unlisted = facts()
         unlisted.sensors = []
-        #expect(throws: UplinkError.local("a recording's device is not among the sensors")) { try unlisted.bundle(base: base) }
+        #expect(throws: UplinkError.local("a recording's device is not among the sensors")) {
+            try unlisted.bundle(base: base, recordings: recordings)
+        }
     }
 
     private func answer(_ statuses: [String]) -> ScriptedServer.Step {
@@ -160,16 +185,25 @@ struct FactsLaneTests {
         #expect(seen[0].headers["idempotency-key"] == id(12).uuidString.lowercased())
         #expect(seen[0].headers["content-type"]?.hasPrefix("application/fhir+json") == true)
         #expect(seen[0].body == seen[1].body)
-        #expect(seen[0].body == (try FHIRCodec.encode(facts().bundle(base: "http://localhost/fhir"))))
+        #expect(
+            seen[0].body
+                == (try FHIRCodec.encode(
+                    facts().bundle(base: "http://localhost/fhir", recordings: "http://localhost/ess/v1/recordings"))))
     }
 
     @Test func aSuccessThatIsNone() async throws {
         let good = Array(repeating: "201 Created", count: 5)
         let cases: [(ScriptedServer.Step, UplinkError)] = [
             (answer(good), .malformed("5 answers to 6 entries")),
-            (answer(good + ["422 Unprocessable"]), .permanent(status: 422, "Provenance/\(id(11).uuidString.lowercased())")),
+            (
+                answer(good + ["422 Unprocessable"]),
+                .permanent(status: 422, "Provenance/\(id(11).uuidString.lowercased())")
+            ),
             (answer(good + ["fine"]), .malformed("no status for Provenance/\(id(11).uuidString.lowercased())")),
-            (.answer(200, fhirJSON, #"{"resourceType":"Bundle","type":"searchset"}"#), .malformed("not a transaction-response")),
+            (
+                .answer(200, fhirJSON, #"{"resourceType":"Bundle","type":"searchset"}"#),
+                .malformed("not a transaction-response")
+            ),
             (.answer(200, ["Content-Type": "text/html"], "<html>"), .captivePortal("HTML instead of JSON")),
             (.answer(204, [:], ""), .malformed("not JSON: no content type")),
             (.answer(409, [:], "no"), .conflict(status: 409, "no")),

@@ -9,7 +9,8 @@ struct HTTPClientTests {
 
     @Test func aQuestionAndItsAnswer() async throws {
         let server = try ScriptedServer { seen in
-            .answer(418, ["X-Echo": seen.headers["x-mine"] ?? "", "Content-Type": "text/plain"], "hello \(seen.target)")
+            .answer(
+                418, ["X-Echo": seen.headers["x-mine"] ?? "", "Content-Type": "text/plain"], "hello \(seen.target)")
         }
         defer { server.stop() }
         let client = try HTTPClient(unixSocket: server.path)

@@ -37,21 +37,23 @@ struct LinkTests {
         #expect(seen.headers["x-request-id"] == "00000000-0000-4000-8000-000000000001")
     }
 
-    @Test(arguments: [
-        (200, [:], UplinkError.captivePortal("200 to a ping")),
-        (302, ["Location": "http://portal.example/"], .captivePortal("302 to another host")),
-        (301, ["Location": "/ess/v1/ping/"], .permanent(status: 301, "the server redirects")),
-        (401, [:], .unauthorised), (403, [:], .forbidden("<p>")), (426, [:], .version("<p>")),
-        (404, ["Content-Type": "text/html"], .permanent(status: 404, "")),
-        (412, [:], .conflict(status: 412, "<p>")), (511, [:], .captivePortal("the network asks for a login (511)")),
-        (507, [:], .serverFull(retryAfter: nil)), (429, ["Retry-After": "7"], .transient(status: 429, retryAfter: .seconds(7))),
-        (503, ["Retry-After": "99999"], .transient(status: 503, retryAfter: .seconds(3600))),
-        (
-            503, ["Retry-After": "Sun, 22 Nov 2026 22:06:09 GMT", "Date": "Sun, 22 Nov 2026 22:05:09 GMT"],
-            .transient(status: 503, retryAfter: .seconds(60))
-        ),
-        (502, ["Retry-After": "soon"], .transient(status: 502, retryAfter: nil)),
-    ] as [(Int, [String: String], UplinkError)])
+    @Test(
+        arguments: [
+            (200, [:], UplinkError.captivePortal("200 to a ping")),
+            (302, ["Location": "http://portal.example/"], .captivePortal("302 to another host")),
+            (301, ["Location": "/ess/v1/ping/"], .permanent(status: 301, "the server redirects")),
+            (401, [:], .unauthorised), (403, [:], .forbidden("<p>")), (426, [:], .version("<p>")),
+            (404, ["Content-Type": "text/html"], .permanent(status: 404, "")),
+            (412, [:], .conflict(status: 412, "<p>")), (511, [:], .captivePortal("the network asks for a login (511)")),
+            (507, [:], .serverFull(retryAfter: nil)),
+            (429, ["Retry-After": "7"], .transient(status: 429, retryAfter: .seconds(7))),
+            (503, ["Retry-After": "99999"], .transient(status: 503, retryAfter: .seconds(3600))),
+            (
+                503, ["Retry-After": "Sun, 22 Nov 2026 22:06:09 GMT", "Date": "Sun, 22 Nov 2026 22:05:09 GMT"],
+                .transient(status: 503, retryAfter: .seconds(60))
+            ),
+            (502, ["Retry-After": "soon"], .transient(status: 502, retryAfter: nil)),
+        ] as [(Int, [String: String], UplinkError)])
     func statusesAreClassed(status: Int, headers: [String: String], expected: UplinkError) async throws {
         let server = try ScriptedServer { _ in .answer(status, headers, "<p>") }
         defer { server.stop() }
@@ -63,7 +65,8 @@ struct LinkTests {
         let server = try ScriptedServer { _ in
             .answer(
                 422, fhirJSON,
-                #"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid","diagnostics":"status"}]}"#)
+                #"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid","diagnostics":"status"}]}"#
+            )
         }
         defer { server.stop() }
         let link = try link(to: server)
@@ -80,7 +83,8 @@ struct LinkTests {
     @Test func discovery() async throws {
         let text = offer()
         let server = try ScriptedServer { seen in
-            seen.headers["if-none-match"] == "\"7\"" ? .answer(304, [:], "") : .answer(200, json.merging(["ETag": "\"7\""]) { $1 }, text)
+            seen.headers["if-none-match"] == "\"7\""
+                ? .answer(304, [:], "") : .answer(200, json.merging(["ETag": "\"7\""]) { $1 }, text)
         }
         defer { server.stop() }
         let link = try link(to: server)
@@ -103,7 +107,8 @@ struct LinkTests {
             (.answer(200, ["Content-Type": "text/html"], "<html>"), .captivePortal("HTML instead of JSON")),
             (.answer(200, json, "{"), .malformed("not a Offer")),
             (
-                .answer(200, json, offer().replacingOccurrences(of: "\"/fhir\"", with: "\"https://evil.example/fhir\"")),
+                .answer(
+                    200, json, offer().replacingOccurrences(of: "\"/fhir\"", with: "\"https://evil.example/fhir\"")),
                 .malformed("the server names an address on another host")
             ),
         ]
@@ -135,7 +140,8 @@ struct LinkTests {
             storeEpoch: "e1")
         let cases: [(ScriptedServer.Step, ReceiptAnswer)] = [
             (.answer(200, json, Self.stored), .stored(receipt)),
-            (.answer(202, ["Retry-After": "5"], ""), .pending(retryAfter: .seconds(5))), (.answer(202, [:], ""), .pending(retryAfter: nil)),
+            (.answer(202, ["Retry-After": "5"], ""), .pending(retryAfter: .seconds(5))),
+            (.answer(202, [:], ""), .pending(retryAfter: nil)),
             (.answer(404, json, "{}"), .unknown), (.answer(409, json, #"{"sha256":"FF"}"#), .otherHash("ff")),
             (.answer(409, [:], "what"), .otherHash("")),
         ]

@@ -1,10 +1,11 @@
-@_spi(Testing) import Uplink
 import Testing
+@_spi(Testing) import Uplink
 
 struct OriginTests {
     @Test(arguments: [
         ("https://ess.example", "https://ess.example"), ("https://ESS.example:443/", "https://ess.example"),
-        ("https://ess.example:8443/region/", "https://ess.example:8443/region"), ("https://[::1]:99", "https://[::1]:99"),
+        ("https://ess.example:8443/region/", "https://ess.example:8443/region"),
+        ("https://[::1]:99", "https://[::1]:99"),
     ])
     func accepts(text: String, expected: String) {
         #expect(Origin(text)?.description == expected)
@@ -22,8 +23,10 @@ struct OriginTests {
 
     @Test(arguments: [
         ("/files/1", "https://ess.example:8443/files/1"), ("1", "https://ess.example:8443/region/files/1"),
-        ("https://ess.example:8443/x?y=z", "https://ess.example:8443/x?y=z"), ("?page=2", "https://ess.example:8443/region/files/?page=2"),
-        ("HTTPS://ESS.example:8443/x", "https://ess.example:8443/x"), ("//ess.example:8443/x", "https://ess.example:8443/x"),
+        ("https://ess.example:8443/x?y=z", "https://ess.example:8443/x?y=z"),
+        ("?page=2", "https://ess.example:8443/region/files/?page=2"),
+        ("HTTPS://ESS.example:8443/x", "https://ess.example:8443/x"),
+        ("//ess.example:8443/x", "https://ess.example:8443/x"),
         ("/a#b", "https://ess.example:8443/a"),
     ])
     func resolves(reference: String, expected: String) throws {
@@ -33,7 +36,8 @@ struct OriginTests {
 
     @Test(arguments: [
         "", "https://ess.example/x", "https://evil.example:8443/x", "http://ess.example:8443/x", "//evil.example/x",
-        "https://ess.example:8443@evil.example/", "https://user@ess.example:8443/", "/a/../b", "../b", "ftp://ess.example:8443/",
+        "https://ess.example:8443@evil.example/", "https://user@ess.example:8443/", "/a/../b", "../b",
+        "ftp://ess.example:8443/",
         "/a b", "\\\\evil.example\\x", "/\r\nX: y", "https://ess.example:8443.evil.example/",
     ])
     func staysAtHome(reference: String) throws {

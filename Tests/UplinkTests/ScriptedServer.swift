@@ -149,7 +149,8 @@ final class ScriptedServer: Sendable {
         seen.target = String(words[1])
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { continue }
-            seen.headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+            seen.headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(
+                in: .whitespaces)
         }
         return seen
     }

@@ -232,9 +232,13 @@ struct StateMachineTests {
         _ = upload.start()
         _ = upload.handle(answer(200, offset: 0))
         #expect(upload.handle(answer(413)) == [.ask(location: here)])
-        #expect(upload.handle(answer(200, offset: 0)).last == .append(location: here, offset: 0, count: 50, checksum: false))
+        #expect(
+            upload.handle(answer(200, offset: 0)).last == .append(location: here, offset: 0, count: 50, checksum: false)
+        )
         #expect(upload.handle(answer(413)) == [.ask(location: here)])
-        #expect(upload.handle(answer(200, offset: 0)).last == .append(location: here, offset: 0, count: 25, checksum: false))
+        #expect(
+            upload.handle(answer(200, offset: 0)).last == .append(location: here, offset: 0, count: 25, checksum: false)
+        )
         #expect(upload.handle(answer(413)) == [.stop(.permanent(status: 413, "a chunk is too large"))])
     }
 
@@ -243,9 +247,12 @@ struct StateMachineTests {
         _ = upload.start()
         _ = upload.handle(answer(200, offset: 0))
         #expect(upload.handle(answer(400, refusal: .permanent(status: 400, ""))) == [.ask(location: here)])
-        #expect(upload.handle(answer(200, offset: 0)).last == .append(location: here, offset: 0, count: 100, checksum: false))
         #expect(
-            upload.handle(answer(400, refusal: .permanent(status: 400, "no"))) == [.stop(.permanent(status: 400, "no"))])
+            upload.handle(answer(200, offset: 0)).last
+                == .append(location: here, offset: 0, count: 100, checksum: false))
+        #expect(
+            upload.handle(answer(400, refusal: .permanent(status: 400, "no"))) == [.stop(.permanent(status: 400, "no"))]
+        )
     }
 
     @Test(arguments: [423, 503])

@@ -18,7 +18,8 @@ private struct TLSBench {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         for name in ["ca", "other"] {
             try openssl(
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "\(name).key", "-out",
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                "\(name).key", "-out",
                 "\(name).pem", "-subj", "/CN=\(name)", "-days", "30")
         }
         try certificate("server", subjectAlternative: "DNS:localhost,IP:127.0.0.1")
@@ -32,13 +33,18 @@ private struct TLSBench {
 
     func file(_ name: String) -> String { directory.appendingPathComponent(name).path }
 
-    private func certificate(_ name: String, subjectAlternative: String, days: Int = 30, authority: String = "ca") throws {
+    private func certificate(_ name: String, subjectAlternative: String, days: Int = 30, authority: String = "ca")
+        throws
+    {
         try openssl(
-            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "\(name).key", "-out",
+            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "\(name).key",
+            "-out",
             "\(name).csr", "-subj", "/CN=\(name)")
-        try "subjectAltName=\(subjectAlternative)\n".write(toFile: file("\(name).ext"), atomically: true, encoding: .utf8)
+        try "subjectAltName=\(subjectAlternative)\n".write(
+            toFile: file("\(name).ext"), atomically: true, encoding: .utf8)
         try openssl(
-            "x509", "-req", "-in", "\(name).csr", "-CA", "\(authority).pem", "-CAkey", "\(authority).key", "-set_serial", "\(abs(name.hashValue))",
+            "x509", "-req", "-in", "\(name).csr", "-CA", "\(authority).pem", "-CAkey", "\(authority).key",
+            "-set_serial", "\(abs(name.hashValue))",
             "-days", "\(days)", "-extfile", "\(name).ext", "-out", "\(name).pem")
     }
 
@@ -55,7 +61,7 @@ private struct TLSBench {
     }
 
     private static let script = """
-        import http.server, ssl, sys
+        import http.server, os, socket, ssl, sys
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
             def do_GET(self):
@@ -67,6 +73,19 @@ private struct TLSBench {
             def log_message(self, *arguments): pass
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, *arguments): pass
+            def finish_request(self, request, address):
+                if hasattr(request, 'do_handshake'):
+                    raw = socket.socket(fileno=os.dup(request.fileno()))
+                    try:
+                        request.do_handshake()
+                    except ssl.SSLError:
+                        # Closing with unread bytes would reset the connection, and the alert could be lost.
+                        raw.shutdown(socket.SHUT_WR)
+                        while raw.recv(4096): pass
+                        raise
+                    finally:
+                        raw.close()
+                super().finish_request(request, address)
         certificate, client, version = sys.argv[1:4]
         server = Server(('127.0.0.1', 0), Handler)
         if certificate != '-':
@@ -86,17 +105,22 @@ private struct TLSBench {
 
     /// - Returns: the answer to one ping-like question, or the error.
     func ask(
-        certificate: String?, host: String = "127.0.0.1", tls: TLSFiles, clientsOf authority: String? = nil, old: Bool = false
+        certificate: String?, host: String = "127.0.0.1", tls: TLSFiles, clientsOf authority: String? = nil,
+        old: Bool = false
     ) async throws -> Result<HTTPResponse, UplinkError> {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "-W", "ignore", "-c", Self.script, certificate.map(file) ?? "-", authority.map(file) ?? "-", old ? "old" : "new"]
+        process.arguments = [
+            "python3", "-W", "ignore", "-c", Self.script, certificate.map(file) ?? "-", authority.map(file) ?? "-",
+            old ? "old" : "new",
+        ]
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try process.run()
         defer {
-            process.terminate()
+            // Not SIGTERM: a child of a pool thread inherits its mask, and that blocks it.
+            kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
         var line = ""
@@ -125,7 +149,8 @@ struct TLSTests {
         #expect(try await bench.ask(certificate: "server", host: "localhost", tls: ours).get().status == 204)
 
         let refused: [(String, TLSFiles)] = [
-            ("server", TLSFiles(authorities: bench.file("other.pem"))), ("server", TLSFiles()), ("elsewhere", ours), ("expired", ours),
+            ("server", TLSFiles(authorities: bench.file("other.pem"))), ("server", TLSFiles()), ("elsewhere", ours),
+            ("expired", ours),
         ]
         for (certificate, tls) in refused {
             guard case .failure(.tls(let text)) = try await bench.ask(certificate: certificate, tls: tls) else {
@@ -183,7 +208,9 @@ struct TLSTests {
             try HTTPClient(tls: TLSFiles(certificate: bench.file("server.pem")))
         }
         for files in [
-            TLSFiles(authorities: bench.file("ca.pem"), certificate: bench.file("laptop-7.pem"), key: bench.file("server.key")),
+            TLSFiles(
+                authorities: bench.file("ca.pem"), certificate: bench.file("laptop-7.pem"),
+                key: bench.file("server.key")),
             TLSFiles(authorities: bench.file("server.ext")),
         ] {
             let result = try await bench.ask(certificate: "server", tls: files)

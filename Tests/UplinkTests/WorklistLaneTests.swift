@@ -7,7 +7,10 @@ import Testing
 
 private let ins203 = "https://hl7.fr/ig/fhir/core/CodeSystem/fr-core-cs-v2-0203"
 
-private func task(_ id: String, patient: String? = "Patient/p1", order: String? = "ServiceRequest/o1", status: String = "ready", version: Int = 1, at: String = "2026-11-20T08:00:00Z") -> String {
+private func task(
+    _ id: String, patient: String? = "Patient/p1", order: String? = "ServiceRequest/o1", status: String = "ready",
+    version: Int = 1, at: String = "2026-11-20T08:00:00Z"
+) -> String {
     var parts = [
         #""resourceType":"Task","id":"\#(id)","status":"\#(status)","intent":"order""#,
         #""meta":{"versionId":"\#(version)","lastUpdated":"\#(at)"}"#,
@@ -18,10 +21,14 @@ private func task(_ id: String, patient: String? = "Patient/p1", order: String? 
     return "{\(parts.joined(separator: ","))}"
 }
 
-private func patient(_ id: String, name: String? = "TESTE", identifiers: String = "[]", status: String = "QUAL", system: String = Systems.identityStatus) -> String {
-    let names = name.map {
-        #"[{"use":"usual","family":"AUTRE"},{"use":"official","family":"\#($0)","given":["ANNE"],"extension":[{"url":"\#(Systems.birthGivenNamesExtension)","valueString":"ANNE MARIE"}]}]"#
-    } ?? "[]"
+private func patient(
+    _ id: String, name: String? = "TESTE", identifiers: String = "[]", status: String = "QUAL",
+    system: String = Systems.identityStatus
+) -> String {
+    let names =
+        name.map {
+            #"[{"use":"usual","family":"AUTRE"},{"use":"official","family":"\#($0)","given":["ANNE"],"extension":[{"url":"\#(Systems.birthGivenNamesExtension)","valueString":"ANNE MARIE"}]}]"#
+        } ?? "[]"
     return """
         {"resourceType":"Patient","id":"\(id)","name":\(names),"gender":"female","birthDate":"1938-04-12","identifier":\(identifiers),
          "extension":[{"url":"\(Systems.identityReliabilityExtension)","extension":[{"url":"identityStatus","valueCoding":{"system":"\(system)","code":"\(status)"}}]},
@@ -29,7 +36,9 @@ private func patient(_ id: String, name: String? = "TESTE", identifiers: String 
         """
 }
 
-private func identifier(_ system: String, _ code: String, _ value: String = "279035121518989", use: String = "official") -> String {
+private func identifier(_ system: String, _ code: String, _ value: String = "279035121518989", use: String = "official")
+    -> String
+{
     #"{"use":"\#(use)","type":{"coding":[{"system":"\#(ins203)","code":"\#(code)"}]},"system":"\#(system)","value":"\#(value)"}"#
 }
 
@@ -56,16 +65,20 @@ private func pull(_ resources: [String]) async throws -> Worklist {
 @Suite(.timeLimit(.minutes(2)))
 struct WorklistLaneTests {
     @Test func aVisit() async throws {
-        let list = try await pull([task("t1"), order("o1"), patient("p1", identifiers: "[\(identifier(Systems.insNIR, "INS-NIR"))]")])
+        let list = try await pull([
+            task("t1"), order("o1"), patient("p1", identifiers: "[\(identifier(Systems.insNIR, "INS-NIR"))]"),
+        ])
         #expect(list.problems.isEmpty)
         #expect(list.cursor == Instant("2026-11-20T08:00:00Z"))
         let expected = Visit(
             id: "t1", version: "1",
             patient: Clinical.Patient(
                 id: "p1", ins: .init(system: Systems.insNIR, value: "279035121518989"),
-                identityStatus: .init(system: Systems.identityStatus, value: "QUAL"), family: "TESTE", given: ["ANNE", "MARIE"],
+                identityStatus: .init(system: Systems.identityStatus, value: "QUAL"), family: "TESTE",
+                given: ["ANNE", "MARIE"],
                 birthDate: "1938-04-12", sex: .female, birthPlace: "29064"),
-            order: "ServiceRequest/o1", reason: "ECG 12 dérivations", pathway: "ic", plannedAt: "2026-11-24T09:30:00+01:00",
+            order: "ServiceRequest/o1", reason: "ECG 12 dérivations", pathway: "ic",
+            plannedAt: "2026-11-24T09:30:00+01:00",
             place: "EHPAD Les Tilleuls", status: .planned)
         #expect(list.visits == [expected])
     }
@@ -79,28 +92,36 @@ struct WorklistLaneTests {
         ("https://ess.example/ipp", "INS-NIR", "official", false),
     ])
     func onlyAnINSIsAnINS(system: String, code: String, use: String, isINS: Bool) async throws {
-        let list = try await pull([task("t1"), order("o1"), patient("p1", identifiers: "[\(identifier(system, code, use: use))]")])
+        let list = try await pull([
+            task("t1"), order("o1"), patient("p1", identifiers: "[\(identifier(system, code, use: use))]"),
+        ])
         #expect((list.visits.first?.patient.ins != nil) == isINS)
     }
 
     @Test func anINSWithoutATypeIsNone() async throws {
         let bare = #"[{"system":"\#(Systems.insNIR)","value":"279035121518989"}]"#
-        #expect(try await pull([task("t1"), order("o1"), patient("p1", identifiers: bare)]).visits.first?.patient.ins == nil)
+        #expect(
+            try await pull([task("t1"), order("o1"), patient("p1", identifiers: bare)]).visits.first?.patient.ins == nil
+        )
     }
 
     @Test(arguments: [
-        ("cancelled", Visit.Status.cancelled), ("rejected", .cancelled), ("entered-in-error", .cancelled), ("completed", .closed),
+        ("cancelled", Visit.Status.cancelled), ("rejected", .cancelled), ("entered-in-error", .cancelled),
+        ("completed", .closed),
         ("requested", .planned), ("in-progress", .planned), ("something-new", .planned),
     ])
     func states(status: String, expected: Visit.Status) async throws {
-        #expect(try await pull([task("t1", status: status), order("o1"), patient("p1")]).visits.first?.status == expected)
+        #expect(
+            try await pull([task("t1", status: status), order("o1"), patient("p1")]).visits.first?.status == expected)
     }
 
     @Test func whatIsMissingIsReportedAndTheOthersGoOn() async throws {
         let list = try await pull([
-            task("t1", patient: "Patient/gone"), task("t2", order: nil), task("t3", patient: nil), task("t4", patient: "Patient/p2"),
+            task("t1", patient: "Patient/gone"), task("t2", order: nil), task("t3", patient: nil),
+            task("t4", patient: "Patient/p2"),
             task("t5", order: "ServiceRequest/o2"), task("t6"), #"{"resourceType":"Task","id":"t7","status":[]}"#,
-            #"{"resourceType":"CarePlan","id":"c"}"#, order("o1"), order("o2", patient: "Patient/p9"), patient("p1"), patient("p2", name: nil),
+            #"{"resourceType":"CarePlan","id":"c"}"#, order("o1"), order("o2", patient: "Patient/p9"), patient("p1"),
+            patient("p2", name: nil),
         ])
         #expect(list.visits.map(\.id) == ["t6"])
         let reasons = Dictionary(uniqueKeysWithValues: list.problems.map { ($0.resource, $0.reason) })
@@ -123,10 +144,18 @@ struct WorklistLaneTests {
     @Test func pagesAndVersions() async throws {
         let server = try ScriptedServer { seen in
             if seen.target.contains("page=2") {
-                return page([task("t1", status: "cancelled", version: 2, at: "2026-11-20T09:00:00Z"), task("t2"), order("o1"), patient("p1")], next: "?page=3")
+                return page(
+                    [
+                        task("t1", status: "cancelled", version: 2, at: "2026-11-20T09:00:00Z"), task("t2"),
+                        order("o1"), patient("p1"),
+                    ], next: "?page=3")
             }
-            if seen.target.contains("page=3") { return page([task("t1", at: "2026-11-20T08:00:00Z"), order("o1"), patient("p1")]) }
-            return page([task("t1", at: "2026-11-20T08:00:00Z"), order("o1"), patient("p1")], next: "http://localhost/fhir/Task?page=2")
+            if seen.target.contains("page=3") {
+                return page([task("t1", at: "2026-11-20T08:00:00Z"), order("o1"), patient("p1")])
+            }
+            return page(
+                [task("t1", at: "2026-11-20T08:00:00Z"), order("o1"), patient("p1")],
+                next: "http://localhost/fhir/Task?page=2")
         }
         defer { server.stop() }
         let list = try await WorklistLane(link(to: server), offer: Offer(), team: "CareTeam/équipe").pull()
@@ -158,7 +187,8 @@ struct WorklistLaneTests {
                 ? .answer(400, [:], "unknown") : page([task("t1"), order("o1"), patient("p1")])
         }
         defer { server.stop() }
-        let list = try await WorklistLane(link(to: server), offer: Offer(), team: "t").pull(since: Instant("2026-11-20T09:00:00Z"))
+        let list = try await WorklistLane(link(to: server), offer: Offer(), team: "t").pull(
+            since: Instant("2026-11-20T09:00:00Z"))
         #expect(list.visits.count == 1)
         #expect(list.wasWidened)
         #expect(server.seen.count == 3)

@@ -12,7 +12,7 @@ public enum ContecOximeter {
         support: .verified,
         // The factory id of every CP210x bridge: a candidate, nothing more (devices.md 2.1).
         matches: [UdevMatch(subsystem: "tty", vendorID: "10c4", productID: "ea60")],
-        line: SerialLine(speed: 115_200),
+        transport: .serial(SerialLine(speed: 115_200)),
         forbidden: [
             // The high byte may be anything, and the short form of the command has the same beginning.
             ForbiddenBytes([0x7D, nil, 0xAE], reason: "erases the oximeter's memory")
