@@ -142,6 +142,9 @@ public enum SyncSentence {
     public static let testOnly =
         "Données simulées : elles ne partent que vers un serveur de test (`test-server = yes`)."
 
+    public static let configuration =
+        "La liaison avec le centre est mal configurée (certificats ?) : tout est gardé ici. Prévenez l'administrateur."
+
     static func paused(_ reason: String) -> String {
         switch reason {
         case "portal": portal
@@ -149,6 +152,7 @@ public enum SyncSentence {
         case "unauthorised": unauthorised
         case "server-full": serverFull
         case "version": version
+        case "configuration": configuration
         default: offline
         }
     }

@@ -354,8 +354,8 @@ public actor SyncEngine {
         view.detail = lastError.map { "\($0.kind)" } ?? linkProblem
         guard link != nil else {
             view.state = "unconfigured"
-            view.sentence = Problem.noServer.text
-            view.problem = Problem.noServer.key
+            view.sentence = linkProblem == nil ? Problem.noServer.text : SyncSentence.configuration
+            view.problem = linkProblem == nil ? Problem.noServer.key : "configuration"
             return view
         }
         switch machine.link {

@@ -209,13 +209,25 @@ def test_clean_end_on_sigterm_seals_what_runs(field):
     assert not field.socket.with_suffix(".lock").exists()
 
 
+def test_server_that_is_configured_wrongly_never_stops_recording(field):
+    field.agent.stop()
+    field.configure(server_ca=field.directory / "no-such-ca.pem")
+    field.start_agent()
+    view = field.cli("status", "--json")["sync"]
+    assert view["problem"] == "configuration" and "configur" in view["sentence"]
+    field.plug_oximeter("--night-seconds", "60")
+    field.wait_for_device()
+    field.cli("visit", "open", field.visits()[0]["id"])
+    assert field.cli("download", "ttySIM0", "--json")["recordings"][0]["state"] == "complete"
+
+
 def test_wrong_certificate_is_never_trusted(field):
     field.cli("visit", "open", field.visits()[0]["id"])
     field.cli("import", field.make_card())
     other = field.directory / "other"
     subprocess.run([BIN / "ess-server", "init", "--directory", other], check=True, capture_output=True)
     field.agent.stop()
-    field.configure(server_ca=other / "ca.pem")
+    field.configure(server_ca=other / "authority" / "ca.pem")
     field.start_agent()
     field.start_server()
     field.cli("sync")
