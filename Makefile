@@ -27,7 +27,8 @@ run: setup-run
 test: setup-test lint
 	CI=true swift build --build-tests
 	ESS_REQUIRE_INTEROP=1 CI=true swift test --skip-build --parallel
-	ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q Tests/Interop Tests/EndToEnd
+	$(PYTHON) Tests/Interop/check_fhir.py fixtures/server/*.json
+	ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/EndToEnd
 	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
 	  || { cat .build/systemd-security.txt; exit 1; }
 	@tail -n 1 .build/systemd-security.txt

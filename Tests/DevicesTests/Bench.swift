@@ -115,6 +115,7 @@ struct Bench {
                 let answers = device.received(bytes, at: now)
                 // An answer takes a moment, but comes before anything else does.
                 pending += answers
+            case .control: violations.append("a control request on a serial line")
             case .identify(let identity):
                 if !recordings.isEmpty { violations.append("identified after a recording began") }
                 identities.append(identity)

@@ -19,14 +19,21 @@ SHARED = ROOT.parent / "shared"
 LONG = bool(os.environ.get("ESS_LONG"))
 
 
-def eventually(what, check, seconds=60.0):
-    """Polls until `check` returns something true; a deadline, never an assumption about speed."""
+DAEMON_NOT_RUNNING = 10
+
+
+def eventually(what, check, seconds=60.0, gone=None):
+    """Polls until `check` returns something true; a deadline, never an assumption about speed.
+
+    `gone` says that the agent is dead: then there is nothing to wait for."""
     end = time.monotonic() + seconds
     last = None
     while time.monotonic() < end:
         try:
             last = check()
         except CommandFailed as failure:
+            if failure.status == DAEMON_NOT_RUNNING and gone and gone():
+                raise
             last = failure
         if last and not isinstance(last, CommandFailed):
             return last
@@ -205,7 +212,7 @@ class Bench:
                     return device
             return None
 
-        return eventually(f"{name} is {state}", there)
+        return eventually(f"{name} is {state}", there, gone=lambda: self.agent.process.poll() is not None)
 
     def make_card(self, *options):
         card = pathlib.Path(tempfile.mkdtemp(prefix="card-", dir=self.directory))

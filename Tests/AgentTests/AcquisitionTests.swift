@@ -1,0 +1,131 @@
+import Agent
+import Clinical
+import Devices
+import Synchronization
+import Testing
+import Wire
+
+/// Collects what a session says.
+private final class Collector: SessionSink {
+    private let state = Mutex<[DialogueAction]>([])
+    private let refuseAfter: Int?
+
+    init(refuseAfter: Int? = nil) { self.refuseAfter = refuseAfter }
+
+    var actions: [DialogueAction] { state.withLock { $0 } }
+
+    func perform(_ action: DialogueAction) async throws(Problem) {
+        let count = state.withLock { actions in
+            actions.append(action)
+            return actions.count { if case .append = $0 { true } else { false } }
+        }
+        if let refuseAfter, count > refuseAfter { throw Problem.diskLow }
+    }
+
+    var samples: Int {
+        actions.reduce(0) { if case .append(let block) = $1 { $0 + (block.samples.first?.count ?? 0) } else { $0 } }
+    }
+
+    var ends: [Recording.EndReason] { actions.compactMap { if case .end(let reason) = $0 { reason } else { nil } } }
+}
+
+@Suite("The pump between a port and a driver", .timeLimit(.minutes(1)))
+struct AcquisitionTests {
+    private let clock = HostClock()
+
+    private func simulated(nights: [ContecOximeterNight]) -> ContecOximeterSimulator {
+        var configuration = ContecOximeterSimulator.Configuration()
+        configuration.memory = nights
+        return ContecOximeterSimulator(configuration)
+    }
+
+    private func port(_ device: ContecOximeterSimulator) -> SimulatedPort<ContecOximeterSimulator> {
+        SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
+    }
+
+    @Test func downloadsWholeNights() async {
+        let nights = [ContecOximeterNight(start: LocalTime("2026-11-21 22:40:00"), seconds: 900)]
+        let sink = Collector()
+        let outcome = await Acquisition(port: port(simulated(nights: nights)), clock: clock, sink: sink)
+            .run(ContecOximeter.profile.makeDialogue(.download(known: [])))
+        #expect(outcome == .finished(.done))
+        #expect(sink.samples == 900)
+        #expect(sink.ends == [.finished])
+    }
+
+    @Test func stopEndsALiveCapture() async {
+        let sink = Collector()
+        let acquisition = Acquisition(port: port(simulated(nights: [])), clock: clock, sink: sink)
+        async let outcome = acquisition.run(ContecOximeter.profile.makeDialogue(.live))
+        // Stop as soon as something was recorded: the condition is the data, not a time.
+        while sink.samples == 0 { await Task.yield() }
+        acquisition.stop()
+        #expect(await outcome == .finished(.done))
+        #expect(sink.ends == [.stopped])
+    }
+
+    @Test func pulledCableClosesWhatIsOpen() async {
+        let sink = Collector()
+        let port = port(simulated(nights: []))
+        let acquisition = Acquisition(port: port, clock: clock, sink: sink)
+        async let outcome = acquisition.run(ContecOximeter.profile.makeDialogue(.live))
+        while sink.samples == 0 { await Task.yield() }
+        await port.unplug()
+        #expect(await outcome == .portFailed(.gone))
+        #expect(sink.ends == [.deviceGone])
+    }
+
+    @Test func whatCannotBeKeptEndsTheSession() async {
+        let sink = Collector(refuseAfter: 1)
+        let outcome = await Acquisition(port: port(simulated(nights: [])), clock: clock, sink: sink)
+            .run(ContecOximeter.profile.makeDialogue(.live))
+        #expect(outcome == .sinkFailed(.diskLow))
+    }
+}
+
+@Suite("A bell", .timeLimit(.minutes(1)))
+struct BellTests {
+    @Test func ringsBeforeTheWaitCount() async {
+        let bell = Bell()
+        bell.ring()
+        bell.ring()
+        await bell.wait(atMost: nil)
+    }
+
+    @Test func aWaitEndsWhenItRings() async {
+        let bell = Bell()
+        async let waiting: Void = bell.wait(atMost: nil)
+        bell.ring()
+        await waiting
+    }
+
+    @Test func aWaitEndsByItself() async {
+        await Bell().wait(atMost: .milliseconds(5))
+    }
+
+    @Test func cancellationEndsAWaitAndTheBellStaysUsable() async {
+        let bell = Bell()
+        let task = Task { await bell.wait(atMost: nil) }
+        task.cancel()
+        await task.value
+        bell.ring()
+        await bell.wait(atMost: nil)
+    }
+}
+
+@Suite("Clocks")
+struct HostClockTests {
+    @Test func offsetsAreWrittenAsRFC3339() throws {
+        let local = try #require(LocalTime("2026-11-22 23:05:09"))
+        #expect(rfc3339(local, utcOffsetMinutes: 60) == "2026-11-22T23:05:09+01:00")
+        #expect(rfc3339(local, utcOffsetMinutes: -210) == "2026-11-22T23:05:09-03:30")
+        #expect(rfc3339(local, utcOffsetMinutes: 0) == "2026-11-22T23:05:09+00:00")
+    }
+
+    @Test func monotonicTimeNeverGoesBack() {
+        let clock = HostClock()
+        let first = clock.monotonic
+        #expect(clock.monotonic >= first)
+        #expect(clock.bootID.count == 36)
+    }
+}
