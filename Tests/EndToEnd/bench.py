@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+import requests
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = (ROOT / os.environ.get("ESS_BIN_DIR", ".build/debug")).resolve()
 SHARED = ROOT.parent / "shared"
@@ -143,12 +145,20 @@ class Bench:
             found[path.name] = (len(bytes), hashlib.sha256(bytes).hexdigest())
         return found
 
+    def fhir(self, path):
+        """Asks the running server as this laptop would."""
+        answer = requests.get(
+            f"https://localhost:{self.port}/fhir/{path}", verify=str(self.laptop / "ca.pem"),
+            cert=(str(self.laptop / "client.pem"), str(self.laptop / "client.key")), timeout=20)
+        answer.raise_for_status()
+        return answer.json()
+
     # The laptop
 
     def configure(self, **more):
         if self.port is None:
             self.start_server()
-            self.server.stop()
+            self.server.kill()
         settings = {
             "state-directory": self.state, "socket": self.socket, "server": f"https://localhost:{self.port}",
             "server-ca": self.laptop / "ca.pem", "client-certificate": self.laptop / "client.pem",

@@ -19,5 +19,5 @@ def field(bench):
     bench.configure()
     bench.start_agent()
     bench.wait_for_visits()
-    bench.server.stop()
+    bench.server.kill()
     return bench

@@ -39,9 +39,18 @@ def test_offline_capture_then_everything_arrives(field):
     assert {d["id"] for d in documents} == set(files)
     assert len(files) == 2 * len(recordings)
 
-    # The facts are there, final, and point to the visit's patient.
-    listed = field.server_list()
-    assert {entry["rid"] for entry in listed} == set(files)
+    assert {entry["rid"] for entry in field.server_list()} == set(files)
+
+    # The facts are there, final, about the right patient, and name the very bytes.
+    patient = field.fhir(f"Task/{visit}")["for"]["reference"]
+    for document in documents:
+        reference = eventually(
+            "final facts",
+            lambda: (found := field.fhir(f"DocumentReference/{document['id']}"))["docStatus"] == "final" and found)
+        assert reference["subject"]["reference"].endswith(patient)
+        assert document["sha256"] in json.dumps(reference["identifier"])
+        assert reference["content"][0]["attachment"]["size"] == document["size"]
+        assert "HTEST" in json.dumps(reference["meta"])
 
 
 def test_a_night_read_twice_is_kept_once(field):
@@ -259,6 +268,26 @@ def test_lying_receipt_is_never_believed(field):
     view = eventually(
         "set aside", lambda: [d for r in field.recordings() for d in r["documents"] if d["state"] == "quarantined"])
     assert all(d.get("receipt") is None for d in view)
+
+
+@pytest.mark.parametrize("arguments, status, says", [
+    (["import", "/no/such/place"], 65, "existe pas"),
+    (["import", "/dev/null"], 65, "ni un dossier"),
+    (["import", "."], 65, "Aucun enregistrement connu"),
+    (["visit", "open", "no-such-visit"], 1, "pas dans la liste"),
+    (["visit", "open", "../../etc"], 1, "pas dans la liste"),
+    (["visit", "close"], 1, "Aucune visite"),
+    (["start", "ttyUSB99"], 1, "Aucun appareil"),
+    (["stop", "ttyUSB99"], 1, "Aucun appareil"),
+    (["recording", "not-an-id"], 1, "existe pas"),
+    (["attribute", "01a20681-efca-7cc1-b4c7-a876ce6a5dc0", "visite-demo-1"], 1, "existe pas"),
+    (["export", "01a20681-efca-7cc1-b4c7-a876ce6a5dc0", "--format", "tiff", "--output", "/tmp/x"], 64, "--format"),
+    (["recordings", "--no-such-option"], 64, "no-such-option"),
+])
+def test_wrong_commands_say_what_to_do(field, arguments, status, says):
+    with pytest.raises(CommandFailed) as refused:
+        field.cli(*arguments)
+    assert refused.value.status == status and says in refused.value.error
 
 
 def test_export_in_every_format(field):
