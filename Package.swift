@@ -78,8 +78,12 @@ let package = Package(
         // People.
         source(
             "Agent",
-            ["Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging, lifecycle]),
-        source("Web", ["Agent", hummingbird, logging]),
+            [
+                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging,
+                lifecycle,
+            ]),
+        .target(name: "CPageFiles"),
+        source("Web", ["Agent", "Clinical", "CPageFiles", hummingbird, logging], exclude: ["assets"]),
         program(
             "ess-agent",
             [
@@ -99,6 +103,7 @@ let package = Package(
         tests("StoreTests", ["Store", "Clinical", grdb]),
         tests("FHIRTests", ["FHIR"]),
         tests("UplinkTests", ["Uplink", "FHIR", "Clinical"]),
+        tests("WebTests", ["Web", "Agent"]),
         tests("AgentTests", ["Agent", "Store", "Devices", "Wire", "Clinical", "Formats", "Uplink"]),
     ]
 )

@@ -48,6 +48,8 @@ public struct Configuration: Sendable, Equatable {
     public var worklistInterval = 300.0
     /// Ports named by hand, may be repeated: `port = /dev/ttyS0 contec-oximeter`.
     public var ports: [NamedPort] = []
+    /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
+    public var pagePort = 8765
     /// `debug`, `info`, `notice`, `warning`, `error`: `log-level`.
     public var logLevel = "info"
 
@@ -113,6 +115,11 @@ public struct Configuration: Sendable, Equatable {
         case "retry-min": retryMinimum = try seconds(value, key)
         case "retry-max": retryMaximum = try seconds(value, key)
         case "worklist-interval": worklistInterval = try seconds(value, key)
+        case "page-port":
+            guard let port = Int(value), port == 0 || (1024...65_535).contains(port) else {
+                throw ConfigurationError("page-port is 0 (no page) or a port from 1024 to 65535.")
+            }
+            pagePort = port
         case "log-level":
             guard ["debug", "info", "notice", "warning", "error"].contains(value) else {
                 throw ConfigurationError("log-level is one of debug, info, notice, warning, error.")

@@ -28,6 +28,7 @@ public actor DeviceHub {
         var goal: String
         var acquisition: Acquisition
         var recorder: SessionRecorder
+        var feed: LiveFeed
         var task: Task<Void, Never>
         var outcome: Acquisition.Outcome?
     }
@@ -189,7 +190,9 @@ public actor DeviceHub {
             throw .deviceBusy(name)
         }
         sessions += 1
-        let recorder = SessionRecorder(store: store, clock: clock, device: identity, binding: binding, logger: logger)
+        let feed = LiveFeed()
+        let recorder = SessionRecorder(
+            store: store, clock: clock, device: identity, binding: binding, feed: feed, logger: logger)
         let acquisition = Acquisition(port: port, clock: clock, sink: recorder)
         let number = sessions
         let task = Task {
@@ -198,7 +201,7 @@ public actor DeviceHub {
             self.ended(id, number, outcome)
         }
         let session = Session(
-            id: number, goal: ability.rawValue, acquisition: acquisition, recorder: recorder, task: task)
+            id: number, goal: ability.rawValue, acquisition: acquisition, recorder: recorder, feed: feed, task: task)
         plugged[id]?.session = session
         probeTasks[id]?.cancel()
         return await view(of: session)
@@ -211,6 +214,13 @@ public actor DeviceHub {
         session.acquisition.stop()
         await session.task.value
         return await view(of: plugged[id]?.session ?? session)
+    }
+
+    /// A screen's view of the running session, from now on.
+    func live(_ name: String) throws(Problem) -> AsyncStream<LiveEvent> {
+        guard let session = plugged[try find(name)]?.session, session.outcome == nil else { throw .deviceIdle(name) }
+        guard let stream = session.feed.follow() else { throw .tooManyScreens }
+        return stream
     }
 
     /// True while any device records, live or from its memory.

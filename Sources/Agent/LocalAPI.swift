@@ -106,6 +106,8 @@ public struct VisitView: Codable, Sendable, Equatable {
         public var given: [String]
         public var birthDate: String?
         public var sex: String
+        /// INSEE code of the place of birth.
+        public var birthPlace: String?
         public var ins: String?
         public var identityStatus: String?
     }
@@ -208,8 +210,27 @@ public struct ImportView: Codable, Sendable, Equatable {
 
 public struct OpenVisitRequest: Codable, Sendable {
     public var by: String?
+    /// The page's door demands it.
+    public var check: IdentityCheck?
 
     public init(by: String?) { self.by = by }
+}
+/// Asked through the socket only: a way into the page for the person who asks.
+public struct PageTokenRequest: Codable, Sendable {
+    public var by: String?
+
+    public init(by: String?) { self.by = by }
+}
+public struct PageTokenView: Codable, Sendable, Equatable {
+    /// With a token that works once.
+    public var url: String
+    /// Seconds.
+    public var validFor: Int
+
+    public init(url: String, validFor: Int) {
+        self.url = url
+        self.validFor = validFor
+    }
 }
 public struct StartRequest: Codable, Sendable {
     public var by: String?

@@ -76,6 +76,25 @@ extension Problem {
     public static let captureRunning = Problem(
         "capture-running",
         "Un appareil enregistre pour la visite ouverte. Terminez d'abord la capture (`ess-agent stop …`).")
+    public static let identityNotChecked = Problem(
+        "identity-not-checked", "Vérifiez d'abord l'identité : date de naissance, nom, prénoms et sexe.")
+    public static let identityMismatch = Problem(
+        "identity-mismatch",
+        "La date de naissance n'est pas celle du patient de cette visite. La visite n'est pas ouverte.")
+    public static let tooManyScreens = Problem(
+        "too-many-screens", "Trop d'écrans suivent déjà cet appareil. Fermez-en un ; l'enregistrement continue.")
+    public static let notSignedIn = Problem(
+        "not-signed-in", exit: .notPermitted,
+        "Cette page n'est plus ouverte pour vous. Ouvrez-la de nouveau depuis le bureau, ou par `ess-agent open`.")
+    public static let pageRefused = Problem("page-refused", exit: .notPermitted, "Demande refusée.")
+    public static let browserNotFound = Problem(
+        "browser-not-found",
+        "Aucun navigateur n'a pu être ouvert. `ess-agent open --print` donne l'adresse à ouvrir vous-même (une minute)."
+    )
+    public static let pageClosed = Problem(
+        "page-closed",
+        "La page n'est pas disponible : elle est désactivée (clé `page-port`), ou son port est pris par un autre programme."
+    )
     public static let noOpenVisit = Problem("no-open-visit", "Aucune visite n'est ouverte.")
     public static func recordingNotFound(_ id: String) -> Problem {
         Problem(

@@ -17,6 +17,7 @@ actor SessionRecorder: SessionSink {
     private let store: Store
     private let clock: HostClock
     private let binding: Binding?
+    private let feed: LiveFeed
     private let logger: Logger
     private var device: DeviceIdentity
     private var current: Int?
@@ -27,11 +28,15 @@ actor SessionRecorder: SessionSink {
     /// - Parameters:
     ///   - device: as the probe identified it.
     ///   - binding: whose the recordings are: the visit that was open at the explicit start, or nil.
-    init(store: Store, clock: HostClock, device: DeviceIdentity, binding: Binding?, logger: Logger) {
+    ///   - feed: where screens look; never waits.
+    init(
+        store: Store, clock: HostClock, device: DeviceIdentity, binding: Binding?, feed: LiveFeed, logger: Logger
+    ) {
         self.store = store
         self.clock = clock
         self.device = device
         self.binding = binding
+        self.feed = feed
         self.logger = logger
     }
 
@@ -63,6 +68,7 @@ actor SessionRecorder: SessionSink {
             // Found open and sealed at the next start; every block that was acknowledged is there.
             logger.error("recording could not be sealed", metadata: ["error": "\(error)"])
         }
+        feed.close()
     }
 
     private func begin(_ start: RecordingStart) async throws {
@@ -82,6 +88,7 @@ actor SessionRecorder: SessionSink {
         _ = try await store.begin(recording, binding: binding)
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1
+        feed.begin(recording)
         logger.info(
             "recording begins", metadata: ["recording": "\(id)", "kind": "\(start.kind)", "driver": "\(device.driver)"])
     }
@@ -92,6 +99,7 @@ actor SessionRecorder: SessionSink {
         // Only now: what is shown as stored is stored.
         progress[current].samples += block.samples.map(\.count).max() ?? 0
         progress[current].bytes += block.raw.count
+        feed.append(block)
     }
 
     private func seal(_ reason: Recording.EndReason) async throws {
@@ -99,6 +107,7 @@ actor SessionRecorder: SessionSink {
         try await store.seal(progress[index].id, reason: reason)
         progress[index].state = reason.state
         current = nil
+        feed.end(reason.state)
         logger.info(
             "recording sealed",
             metadata: [

@@ -96,14 +96,20 @@ public struct Verbs: Sendable {
 
     // MARK: A visit
 
-    public func openVisit(_ id: String, by person: String?) async throws -> VisitView {
+    /// - Parameter check: what was checked of the patient's identity; nil from the command line, which is for support.
+    public func openVisit(_ id: String, by person: String?, check: IdentityCheck? = nil) async throws -> VisitView {
         try await guarded {
             guard let visit = try await store.visit(id) else { throw Problem.visitNotFound(id) }
             guard visit.status != .cancelled else { throw Problem.visitCancelled }
+            if let problem = check?.problem(for: visit.patient) { throw problem }
             if let open = try await store.currentVisit(), open.id != id {
                 throw await hub.isAnyCapturing ? Problem.captureRunning : .anotherVisitOpen
             }
-            return VisitView(try await store.openVisit(id, by: who(person), at: clock.wall), recordings: 0)
+            let opened = try await store.openVisit(id, by: who(person), at: clock.wall)
+            if check != nil {
+                try await store.audit(by: who(person), action: "visit.identity-check", subject: id, details: "")
+            }
+            return VisitView(opened, recordings: 0)
         }
     }
 
@@ -229,7 +235,7 @@ public struct Verbs: Sendable {
 
     private func who(_ person: String?) -> String { person.flatMap { $0.isEmpty ? nil : $0 } ?? "local" }
 
-    private func detail(_ id: String) async throws -> RecordingDetail {
+    func detail(_ id: String) async throws -> RecordingDetail {
         guard let parsed = RecordingID(id), let detail = try await store.recording(parsed) else {
             throw Problem.recordingNotFound(id)
         }
@@ -242,7 +248,7 @@ public struct Verbs: Sendable {
     }
 
     /// Every failure leaves as a `Problem`.
-    private func guarded<Value>(_ body: () async throws -> Value) async throws -> Value {
+    func guarded<Value>(_ body: () async throws -> Value) async throws -> Value {
         do { return try await body() } catch { throw Problem(error) }
     }
 }

@@ -9,7 +9,7 @@ extension VisitView {
             reason: visit.reason, pathway: visit.pathway,
             patient: PatientView(
                 family: visit.patient.family, given: visit.patient.given, birthDate: visit.patient.birthDate,
-                sex: visit.patient.sex.rawValue, ins: visit.patient.ins?.value,
+                sex: visit.patient.sex.rawValue, birthPlace: visit.patient.birthPlace, ins: visit.patient.ins?.value,
                 identityStatus: visit.patient.identityStatus?.value),
             recordings: recordings)
     }

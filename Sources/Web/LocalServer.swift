@@ -8,13 +8,19 @@ public import ServiceLifecycle
 public struct LocalServer: Service {
     private let verbs: Verbs
     private let path: String
+    private let sessions: PageSessions
     private let logger: Logger
     private let ready: @Sendable () -> Void
 
-    /// - Parameter ready: called when the socket answers.
-    public init(verbs: Verbs, path: String, logger: Logger, ready: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - sessions: where a way into the page is asked for.
+    ///   - ready: called when the socket answers.
+    public init(
+        verbs: Verbs, path: String, sessions: PageSessions, logger: Logger, ready: @escaping @Sendable () -> Void
+    ) {
         self.verbs = verbs
         self.path = path
+        self.sessions = sessions
         self.logger = logger
         self.ready = ready
     }
@@ -23,7 +29,7 @@ public struct LocalServer: Service {
         // The store's lock has made sure that no other agent runs: a socket that is still there is a leftover, and is
         // replaced. The process's umask lets nobody but us connect between bind and chmod.
         let application = Application(
-            router: makeRouter(verbs),
+            router: router(),
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: path), serverName: "ess-agent"),
             onServerRunning: { [path, ready] _ in
                 _ = unsafe chmod(path, 0o660)
@@ -33,4 +39,26 @@ public struct LocalServer: Service {
         try await application.run()
         unsafe unlink(path)
     }
+
+    private func router() -> Router<LocalContext> {
+        let router = Router(context: LocalContext.self)
+        router.add(middleware: ProblemMiddleware())
+        let api = router.group("api")
+        addAPI(verbs, to: api)
+        // Only here: the kernel has checked that the caller is in the agent's group.
+        api.post("page/token") { [sessions] request, _ in
+            let body = try await request.decoded(PageTokenRequest.self)
+            return JSON(try sessions.invite(body.by ?? "local"))
+        }
+        return router
+    }
+}
+
+/// The socket's door: its callers are the agent's group, and say themselves who they are.
+struct LocalContext: DoorContext {
+    var coreContext: CoreRequestContextStorage
+    var person: String? { nil }
+    var demandsIdentityCheck: Bool { false }
+
+    init(source: ApplicationRequestContextSource) { coreContext = .init(source: source) }
 }

@@ -5,25 +5,46 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// The local API: one line per verb, no decisions (ARCHITECTURE.md, "Local API"). Errors are `Problem`s as JSON.
-func makeRouter(_ verbs: Verbs) -> Router<BasicRequestContext> {
-    let router = Router()
-    router.add(middleware: ProblemMiddleware())
-    let api = router.group("api")
+/// What a door knows of who comes through it.
+protocol DoorContext: RequestContext {
+    /// Who the page's session belongs to; nil at the command line's door, where the caller says it.
+    var person: String? { get }
+    /// A visit is opened only with a checked identity.
+    var demandsIdentityCheck: Bool { get }
+}
+
+/// The local API: one line per verb, no decisions, the same at both doors (ARCHITECTURE.md, "Local API"). Errors are
+/// `Problem`s as JSON.
+func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) {
     api.get("status") { _, _ in JSON(try await verbs.status()) }
     api.get("devices") { _, _ in JSON(await verbs.devices()) }
     api.get("visits") { _, _ in JSON(try await verbs.visits()) }
     api.post("visits/:id/open") { request, context in
         let body = try await request.decoded(OpenVisitRequest.self)
-        return JSON(try await verbs.openVisit(try context.parameters.require("id"), by: body.by))
+        let check =
+            context.demandsIdentityCheck
+            ? body.check ?? IdentityCheck(birthDate: nil, traitsConfirmed: false) : body.check
+        return JSON(
+            try await verbs.openVisit(try context.parameters.require("id"), by: context.person ?? body.by, check: check)
+        )
     }
-    api.post("visits/close") { request, _ in
+    api.post("visits/close") { request, context in
         let body = try await request.decoded(OpenVisitRequest.self)
-        return JSON(try await verbs.closeVisit(by: body.by))
+        return JSON(try await verbs.closeVisit(by: context.person ?? body.by))
     }
     api.get("recordings") { _, _ in JSON(try await verbs.recordings()) }
     api.get("recordings/:id") { _, context in
         JSON(try await verbs.recording(try context.parameters.require("id")))
+    }
+    api.get("recordings/:id/trace") { request, context in
+        let query = request.uri.queryParameters
+        return JSON(
+            try await verbs.trace(
+                try context.parameters.require("id"), from: try number(query["from"]) ?? 0,
+                seconds: try number(query["seconds"]), columns: try number(query["columns"])))
+    }
+    api.get("recordings/:id/identity") { _, context in
+        JSON(try await verbs.identity(try context.parameters.require("id")))
     }
     api.get("recordings/:id/export") { request, context in
         let format = request.uri.queryParameters["format"].map(String.init) ?? "original"
@@ -33,11 +54,13 @@ func makeRouter(_ verbs: Verbs) -> Router<BasicRequestContext> {
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: export.bytes)))
     }
     api.post("recordings/:id/attribute") { request, context in
-        let body = try await request.decoded(AttributeRequest.self)
+        var body = try await request.decoded(AttributeRequest.self)
+        body.by = context.person ?? body.by
         return JSON(try await verbs.attribute(try context.parameters.require("id"), body))
     }
     api.post("recordings/:id/start-time") { request, context in
-        let body = try await request.decoded(StartTimeRequest.self)
+        var body = try await request.decoded(StartTimeRequest.self)
+        body.by = context.person ?? body.by
         return JSON(try await verbs.setStart(try context.parameters.require("id"), body))
     }
     api.post("documents/:id/requeue") { _, context in
@@ -45,21 +68,34 @@ func makeRouter(_ verbs: Verbs) -> Router<BasicRequestContext> {
     }
     api.post("devices/:name/start") { request, context in
         let body = try await request.decoded(StartRequest.self)
-        return JSON(try await verbs.start(try context.parameters.require("name"), by: body.by))
+        return JSON(try await verbs.start(try context.parameters.require("name"), by: context.person ?? body.by))
     }
     api.post("devices/:name/download") { request, context in
         let body = try await request.decoded(StartRequest.self)
-        return JSON(try await verbs.download(try context.parameters.require("name"), by: body.by))
+        return JSON(try await verbs.download(try context.parameters.require("name"), by: context.person ?? body.by))
     }
     api.post("devices/:name/stop") { _, context in
         JSON(try await verbs.stop(try context.parameters.require("name")))
     }
-    api.post("import") { request, _ in
-        JSON(try await verbs.importTree(try await request.decoded(ImportRequest.self)))
+    api.get("live/:device") { _, context in
+        Response.live(try await verbs.live(try context.parameters.require("device")))
+    }
+    api.post("import") { request, context in
+        var body = try await request.decoded(ImportRequest.self)
+        body.by = context.person ?? body.by
+        return JSON(try await verbs.importTree(body))
     }
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
-    return router
+}
+
+/// A number in a query; absent is nil, anything else that isn't one is refused.
+private func number<Value: LosslessStringConvertible>(_ text: Substring?) throws -> Value? {
+    guard let text else { return nil }
+    guard let value = Value(String(text)) else {
+        throw Problem.badRequest("Un nombre de la demande n'est pas valable.")
+    }
+    return value
 }
 
 /// A value as JSON, never cached: it may name a patient.
@@ -118,11 +154,13 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
 }
 
 extension Problem {
-    fileprivate var status: HTTPResponse.Status {
+    var status: HTTPResponse.Status {
         switch key {
         case "device-not-found", "visit-not-found", "recording-not-found": .notFound
         case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import": .badRequest
         case "internal", "storage": .internalServerError
+        case "not-signed-in": .unauthorized
+        case "page-refused": .forbidden
         default: .conflict
         }
     }

@@ -17,7 +17,8 @@ struct EssAgent: AsyncParsableCommand {
             CommandGroup(
                 name: "A visit",
                 subcommands: [
-                    Visits.self, VisitCommand.self, Devices.self, Start.self, Stop.self, Download.self, Import.self,
+                    OpenPage.self, Visits.self, VisitCommand.self, Devices.self, Start.self, Stop.self, Download.self,
+                    Import.self,
                 ]),
             CommandGroup(
                 name: "Recordings",

@@ -31,15 +31,17 @@ struct Serve: AsyncParsableCommand {
             logger.critical("can't start", metadata: ["problem": "\(problem.key)"])
             throw fail(problem)
         }
-        let door = LocalServer(verbs: agent.verbs, path: settings.socket, logger: logger) {
+        let sessions = PageSessions()
+        let door = LocalServer(verbs: agent.verbs, path: settings.socket, sessions: sessions, logger: logger) {
             notifier.ready()
             logger.notice("ready", metadata: ["version": "\(agentVersion)"])
         }
+        let page = PageServer(verbs: agent.verbs, port: settings.pagePort, sessions: sessions, logger: logger)
         // The group's own debug lines dump whole services.
         var quiet = logger
         quiet.logLevel = max(level, .warning)
         var configuration = ServiceGroupConfiguration(
-            services: agent.services + [door], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+            services: agent.services + [door, page], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         do {
             try await ServiceGroup(configuration: configuration).run()

@@ -4,6 +4,7 @@ enum Texts {
     static let noVisit = "Aucune visite dans la liste. Elle arrive avec la prochaine synchronisation."
     static let noRecording = "Aucun enregistrement."
     static let simulated = "SIMULÉ"
+    static let openPage = "Ouvrir la page"
 
     static let deviceHeader = ["APPAREIL", "MODÈLE", "N° DE SÉRIE", "ÉTAT", "NIVEAU"]
     static let visitHeader = ["VISITE", "ÉTAT", "PRÉVUE", "PATIENT", "NÉ·E LE", "MOTIF", "ENREG."]

@@ -20,7 +20,7 @@ GRAPH = {
     "Store": {"Clinical"},
     "Uplink": {"Clinical", "FHIR", "CCurl"},
     "Agent": {"Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost"},
-    "Web": {"Agent"},
+    "Web": {"Agent", "Clinical", "CPageFiles"},
     "ess-agent": {"Agent", "Web", "Wire", "Clinical", "Formats", "Devices", "Ports", "Uplink", "Store"},
     "ess-server": {"FHIR"},
     "ess-sim": {"Devices", "Wire", "Clinical", "Formats"},
@@ -29,7 +29,7 @@ GRAPH = {
 OUTSIDE = {
     "Store": {"GRDB", "Crypto"},
     "Agent": {"Crypto", "Logging", "ServiceLifecycle"},
-    "Web": {"Hummingbird", "HTTPTypes", "NIOCore", "Logging", "ServiceLifecycle"},
+    "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "Logging", "ServiceLifecycle"},
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
         "GRDB", "Crypto", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
@@ -41,7 +41,7 @@ SYSTEM = {"Swift", "Glibc", "Synchronization", "Dispatch", "FoundationEssentials
 NO_FOUNDATION = {"Wire", "Clinical", "Formats", "Devices"}
 # Where `unsafe` may stand: the floors that count bytes and whoever talks to C.
 MAY_BE_UNSAFE = {"Ports", "Store", "Uplink", "Agent", "Web", "ess-agent", "ess-server", "ess-sim"}
-C_MODULES = {"CUDev", "CCurl", "CHost"}
+C_MODULES = {"CUDev", "CCurl", "CHost", "CPageFiles"}
 
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:\w+\s+)?([\w.-]+)")
 

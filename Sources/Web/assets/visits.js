@@ -1,0 +1,208 @@
+// Aujourd'hui: the visits, and what is plugged in.
+import { act, deviceTitle, openVisit, recordingOf, runningDevices, spaced, state, status, stop } from "./app.js";
+import { part, post, problemText } from "./api.js";
+import { age, dialog, duration, fullName, h, say, sexName, show, svg, time, today } from "./dom.js";
+import { t, tOr } from "./strings.js";
+
+export function visits(main) {
+  const search = h("input", {
+    type: "search", id: "search", autocomplete: "off", spellcheck: "false", oninput: () => list(),
+    onkeydown: (event) => { if (event.key === "Enter") scanned(); },
+  });
+  const cards = h("div", { class: "cards" });
+  const devices = h("div", { class: "cards" });
+  main.append(h("div", { class: "columns" },
+    h("section", { "aria-labelledby": "visits-title" },
+      h("h1", { id: "visits-title" }, t("visits.title")),
+      h("label", { for: "search" }, t("visits.search")), search, cards),
+    h("section", { "aria-labelledby": "devices-title" }, h("h2", { id: "devices-title" }, t("devices.title")), devices)));
+
+  /** A scanner types the code and Enter: one hit is the visit. */
+  function scanned() {
+    const hits = found();
+    if (hits.length === 1 && hits[0].status !== "open" && !blocked(hits[0])) check(hits[0]);
+  }
+
+  const found = () => state.visits.filter((visit) => fits(visit, search.value));
+
+  function list() {
+    const hits = found();
+    const day = today();
+    const facts = [hits, openVisit()?.id, runningDevices().map((device) => device.name), day];
+    show(cards, facts, () => {
+      if (!state.visits.length) return h("p", { class: "hint" }, t("visits.none"));
+      if (!hits.length) return h("p", { class: "hint" }, t("visits.search.none"));
+      const isToday = (visit) => visit.status === "open" || !visit.plannedAt || visit.plannedAt.startsWith(day);
+      const others = hits.filter((visit) => !isToday(visit));
+      return [...hits.filter(isToday).map(card), others.length ? h("h2", {}, t("visits.other")) : null, ...others.map(card)]
+        .filter(Boolean);
+    });
+  }
+
+  function update() {
+    list();
+    show(devices, [state.devices, state.devices.map((device) => recordingOf(device)?.seconds), openVisit()?.id], () =>
+      state.devices.length ? state.devices.map(deviceCard)
+        : [h("p", { class: "hint" }, t("devices.none")), h("p", { class: "hint" }, t("devices.none.hint"))]);
+  }
+
+  return { update };
+}
+
+const plain = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toUpperCase();
+
+/** By words of the name, or by an INS anywhere in what a scanner typed. */
+function fits({ patient }, text) {
+  const wanted = plain(text).trim();
+  if (!wanted) return true;
+  if (patient.ins && wanted.replace(/\s/g, "").includes(patient.ins.slice(0, 13))) return true;
+  const name = plain(fullName(patient));
+  return wanted.split(/\s+/).every((word) => name.includes(word) || patient.ins?.startsWith(word));
+}
+
+/** Why a visit can't be opened now; nil when it can. */
+function blocked(visit) {
+  const other = openVisit();
+  if (!other || other.id === visit.id) return null;
+  const name = fullName(other.patient);
+  return t(runningDevices().length ? "visits.blocked.capture" : "visits.blocked.other", { name });
+}
+
+function card(visit) {
+  const { patient } = visit;
+  const years = age(patient.birthDate);
+  const reason = blocked(visit);
+  const isOpen = visit.status === "open";
+  const count = t(visit.recordings > 1 ? "visits.count.n" : `visits.count.${visit.recordings}`, { count: visit.recordings });
+  const name = `name-${visit.id}`;
+  return h("article", { class: `card visit ${visit.status}`, "aria-labelledby": name },
+    h("p", { class: "when" }, visit.plannedAt ? t("visits.at", { time: time(visit.plannedAt) }) : t("visits.notime"),
+      h("span", { class: "badge" }, tOr(`visit.status.${visit.status}`, visit.status))),
+    h("h3", { id: name, class: "name" }, h("strong", {}, patient.family), " ", patient.given.join(" ")),
+    h("p", { class: "traits" }, [years === null ? "" : t("patient.age", { age: years }), sexName(patient.sex), visit.place ?? t("visits.noplace")].filter(Boolean).join(" · ")),
+    h("p", { class: "reason" },
+      visit.pathway ? h("strong", {}, tOr(`pathway.${visit.pathway}`, visit.pathway)) : null,
+      visit.pathway && visit.reason ? " – " : null, visit.reason ?? null),
+    h("p", { class: "hint" }, count),
+    reason && visit.status !== "cancelled" ? h("p", { class: "refusal", id: `why-${visit.id}` }, reason) : null,
+    visit.status === "cancelled" ? null
+      : isOpen ? h("button", { type: "button", class: "wide", "data-key": `close-${visit.id}`, onclick: () => close(visit) }, t("visits.close"))
+      : h("button", {
+        type: "button", class: "primary wide", "data-key": `open-${visit.id}`, disabled: reason !== null,
+        "aria-describedby": reason ? `why-${visit.id}` : null, onclick: () => check(visit),
+      }, t(visit.status === "closed" ? "visits.reopen" : "visits.open")));
+}
+
+const close = (visit) => act(() => post("visits/close"), t("visits.closed", { name: fullName(visit.patient) }));
+
+/** The strict traits, before anything can be recorded. The birth date isn't shown: it is asked for. */
+function check(visit) {
+  const { patient } = visit;
+  const date = h("input", { id: "check-date", inputmode: "numeric", autocomplete: "off", maxlength: "10", "aria-describedby": "check-date-hint" });
+  const ticked = h("input", { type: "checkbox", id: "check-traits" });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const traits = [
+    [t("check.family"), patient.family], [t("check.given"), patient.given.join(" ")], [t("check.sex"), sexName(patient.sex)],
+    patient.birthPlace ? [t("check.birthplace"), patient.birthPlace] : null,
+    [t("check.ins"), [patient.ins ? spaced(patient.ins) : t("patient.noins"), status(patient)].filter(Boolean).join(" · ")],
+  ].filter(Boolean);
+  date.addEventListener("input", () => {
+    // The slashes come by themselves while digits are typed at the end.
+    if (/^(\d\d|\d\d\/\d\d)$/.test(date.value) && date.value.length > (date.before ?? 0)) date.value += "/";
+    date.before = date.value.length;
+  });
+  const submit = async (event) => {
+    event.preventDefault();
+    let birthDate = null;
+    if (patient.birthDate) {
+      const typed = /^(\d\d)\/?(\d\d)\/?(\d{4})$/.exec(date.value.trim());
+      if (!typed) return refuse(t("check.bad-date"), date);
+      birthDate = `${typed[3]}-${typed[2]}-${typed[1]}`;
+    }
+    if (!ticked.checked) return refuse(t("check.unticked"), ticked);
+    try {
+      await post(`visits/${part(visit.id)}/open`, { check: { birthDate, traitsConfirmed: true } });
+    } catch (error) {
+      return refuse(error.message, date);
+    }
+    window_.close();
+    await act(async () => {}, t("visits.opened", { name: fullName(patient) }));
+  };
+  const refuse = (text, field) => {
+    problem.textContent = text;
+    field.focus();
+  };
+  const window_ = dialog(t("check.title"),
+    h("p", {}, t("check.intro")),
+    h("dl", { class: "traits-list" }, traits.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)))),
+    h("form", { novalidate: true, onsubmit: submit },
+      patient.birthDate
+        ? h("div", { class: "field" }, h("label", { for: "check-date" }, t("check.date")), date, h("p", { class: "hint", id: "check-date-hint" }, t("check.date.hint")))
+        : h("p", { class: "refusal" }, t("check.date.none")),
+      h("label", { class: "tick" }, ticked, h("span", {}, t("check.traits"))),
+      problem,
+      h("p", { class: "buttons" },
+        h("button", { class: "primary" }, t("check.confirm")),
+        h("button", { type: "button", onclick: () => window_.close() }, t("cancel")))));
+  (patient.birthDate ? date : ticked).focus();
+}
+
+// Devices
+
+/** A finger clip, or a box with leads: told apart at a glance. */
+function picture(driver) {
+  const line = { fill: "none", stroke: "currentColor", "stroke-width": 3, "stroke-linecap": "round", "stroke-linejoin": "round" };
+  const shapes = driver.includes("oximeter")
+    ? [svg("rect", { x: 6, y: 16, width: 36, height: 24, rx: 9, ...line }), svg("path", { d: "M42 28h14M14 29h5l3-7 4 13 3-6h6", ...line })]
+    : driver.includes("ecg")
+      ? [svg("rect", { x: 8, y: 14, width: 48, height: 34, rx: 4, ...line }), svg("path", { d: "M14 32h8l4-9 6 18 5-12 3 3h10", ...line })]
+      : [svg("rect", { x: 12, y: 12, width: 40, height: 40, rx: 6, ...line }), svg("path", { d: "M26 26a6 6 0 1 1 8 6c-2 1-2 2-2 4m0 6v.2", ...line })];
+  return svg("svg", { viewBox: "0 0 64 64", class: "picture", "aria-hidden": "true" }, ...shapes);
+}
+
+function deviceCard(device) {
+  const isRunning = device.session?.running === true;
+  const isKnown = !["not-recognised", "probing", "busy", "denied"].includes(device.state);
+  const can = (ability) => device.abilities.includes(ability);
+  const last = device.session && !isRunning && device.session.problem ? device.session : null;
+  return h("article", { class: `card device ${device.state}` },
+    h("div", { class: "device-head" }, picture(device.driver),
+      h("div", {},
+        h("h3", {}, isKnown || device.model ? deviceTitle(device) : t("device.unknown")),
+        h("p", { class: "hint" }, [device.serial ? t("device.serial", { serial: device.serial }) : isKnown ? t("device.noserial") : null,
+          isKnown ? tOr(`device.support.${device.support}`, device.support) : null].filter(Boolean).join(" · "),
+          device.simulated ? h("span", { class: "badge simulated" }, t("simulated")) : null),
+        h("p", { class: "state" }, tOr(`device.state.${device.state}`, device.state)))),
+    isRunning && device.session.goal === "download" ? progress(device) : null,
+    last ? h("p", { class: "refusal" }, t("session.ended", { problem: problemText(last.problem) }),
+      recordingOf(device) ? ` ${t("session.safe", { time: duration(recordingOf(device).seconds) })}` : null) : null,
+    h("p", { class: "buttons" },
+      isRunning ? h("button", { type: "button", class: "stop huge", "data-key": `stop-${device.name}`, onclick: () => stop(device) }, t("device.stop"))
+        : isKnown ? [
+          can("live") ? h("button", { type: "button", class: "record huge", "data-key": `start-${device.name}`, onclick: () => begin(device, "start") },
+            t("device.record"), openVisit() ? null : h("small", {}, t("device.nopatient"))) : null,
+          can("download") ? h("button", { type: "button", "data-key": `download-${device.name}`, onclick: () => begin(device, "download") }, t("device.download")) : null,
+        ] : null));
+}
+
+function progress(device) {
+  const now = device.session.recordings.at(-1);
+  if (!now?.expected) return h("p", {}, t("device.progress.unknown", { done: now?.samples ?? 0 }));
+  const percent = Math.floor(now.samples * 100 / now.expected);
+  return h("p", { class: "progress" },
+    h("progress", { max: now.expected, value: now.samples, "aria-label": t("device.progress.label") }),
+    t("device.progress", { done: now.samples, total: now.expected, percent }));
+}
+
+/** Starts a capture or a download; without an open visit only after a word of warning. */
+function begin(device, what) {
+  const go = async () => {
+    const started = await act(() => post(`devices/${part(device.name)}/${what}`), what === "start" ? null : t("device.downloading"));
+    if (started && what === "start") location.hash = `#/direct/${part(device.name)}`;
+  };
+  if (openVisit()) return go();
+  const window_ = dialog(t("device.confirm.title"), h("p", {}, t("device.confirm.text")),
+    h("p", { class: "buttons" },
+      h("button", { type: "button", class: "primary", onclick: () => window_.close() }, t("cancel")),
+      h("button", { type: "button", onclick: () => { window_.close(); go(); } }, t("device.confirm.go"))));
+}
