@@ -50,7 +50,7 @@ public struct Freezing: Sendable {
         else { return }
         let recording = detail.recording
         let artefact = try await Artefact.render(
-            Artefact.format(of: recording.modality), recording, waveform: try await store.waveform(id),
+            Artefact.format(of: recording), recording, waveform: try await store.waveform(id),
             notes: detail.notes, patient: visit.patient)
         let original = try await store.original(id)
         let documents = [

@@ -195,7 +195,9 @@ public actor SyncEngine {
             if !sensors.contains(where: { $0.id == sensor.id }) { sensors.append(sensor) }
             let start = recording.zonedStart
             entries.append(
-                VisitFacts.Entry(document: document, recording: recording, sensor: sensor.id, start: start, end: nil))
+                VisitFacts.Entry(
+                    document: document, recording: recording, sensor: sensor.id, start: start, end: nil,
+                    original: DocumentHasher.identity(of: .original, in: recording.id)))
             recorded = max(recorded, recording.clock.hostWall)
             fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-")".utf8))
         }

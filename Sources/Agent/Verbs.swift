@@ -202,7 +202,7 @@ public struct Verbs: Sendable {
                     throw Problem.notExportable(format)
                 }
                 // What was frozen is what was, or will be, sent: the very same bytes.
-                if format == Artefact.format(of: recording.modality),
+                if format == Artefact.format(of: recording),
                     let frozen = detail.summary.documents.first(where: { $0.document.role == .artefact })?.document
                 {
                     let bytes = try await store.documentBytes(frozen.id, offset: 0, count: frozen.size)
