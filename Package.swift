@@ -31,7 +31,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// One in each device's folder; found here so that a new device needs no line in this file.
-let checklists = (try? FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/Sources/Devices"))
+let checklists =
+    (try? FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/Sources/Devices"))
     .map { $0.sorted().map { "\($0)/CHECKLIST.md" } }?
     .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Devices/\($0)") } ?? []
 
@@ -65,6 +66,7 @@ let package = Package(
     targets: [
         // C: headers and inline shims only, exactly one importer each.
         .systemLibrary(name: "CHost"),
+        .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
         .systemLibrary(name: "CUDev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // Floor: pure values, no I/O, no C, no clock, no logger.
@@ -75,13 +77,16 @@ let package = Package(
         source("FHIR"),
         // One outside thing each.
         source("Devices", ["Wire", "Clinical", "Formats"], exclude: checklists),
-        source("Ports", ["Wire", "CUDev"]),
+        source("Ports", ["Wire", "CUDev", "CLibUSB"]),
         source("Store", ["Clinical", grdb, crypto]),
         source("Uplink", ["Clinical", "FHIR", "CCurl"]),
         // People.
         source(
             "Agent",
-            ["Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging, lifecycle]),
+            [
+                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging,
+                lifecycle,
+            ]),
         source("Web", ["Agent", hummingbird, logging]),
         program(
             "ess-agent",

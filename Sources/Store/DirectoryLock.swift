@@ -9,7 +9,11 @@ final class DirectoryLock: Sendable {
         try Self.prepare(directory)
         // unsafe: C string bridging for the call only.
         let opened = unsafe open("\(directory)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard opened >= 0 else { throw .system("the lock file can't be opened: error \(errno)") }
+        guard opened >= 0 else {
+            if errno == EROFS { throw .readOnly }
+            if errno == ENOSPC { throw .diskFull }
+            throw .system("the lock file can't be opened: error \(errno)")
+        }
         guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
             defer { close(opened) }
@@ -46,6 +50,7 @@ final class DirectoryLock: Sendable {
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
             if errno == EACCES || errno == EROFS { throw .readOnly }
+            if errno == ENOSPC { throw .diskFull }
             throw .system("the database file can't be opened: error \(errno)")
         }
         defer { close(file) }

@@ -57,6 +57,15 @@ func makeRouter(_ verbs: Verbs) -> Router<BasicRequestContext> {
     api.post("import") { request, _ in
         JSON(try await verbs.importTree(try await request.decoded(ImportRequest.self)))
     }
+    api.get("loans") { _, _ in JSON(try await verbs.loans()) }
+    api.post("loans") { request, _ in JSON(try await verbs.lend(try await request.decoded(LoanRequest.self))) }
+    api.post("loans/:id/return") { request, context in
+        let body = try await request.decoded(StartTimeRequest.self)
+        return JSON(try await verbs.takeBack(try context.parameters.require("id"), body))
+    }
+    api.post("purge") { request, _ in JSON(try await verbs.purge(try await request.decoded(PurgeRequest.self))) }
+    api.get("audit/verify") { _, _ in JSON(try await verbs.verifyAudit()) }
+    api.post("backup") { request, _ in JSON(try await verbs.backup(try await request.decoded(BackupRequest.self))) }
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
     return router
