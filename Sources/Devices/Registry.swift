@@ -6,6 +6,7 @@ public enum Registry {
         BeurerPressure.profile,
         ContecEcg90a.profile,
         Contec8000.profile,
+        Phdc.profile,
     ]
 
     public static let importers: [any Importer] = [

@@ -109,6 +109,8 @@ public final class Store: Sendable {
             try db.execute(sql: "PRAGMA secure_delete = ON")
             try db.execute(sql: "PRAGMA temp_store = MEMORY")
             try db.execute(sql: "PRAGMA trusted_schema = OFF")
+            // Looks at each page before believing it.
+            try db.execute(sql: "PRAGMA cell_size_check = ON")
         }
         return configuration
     }
@@ -141,7 +143,7 @@ public final class Store: Sendable {
         try await outside { [self] in
             // On a full disk the log stays beside the file, and is read at the next start. Let go all the same.
             defer { lock.release() }
-            let written = Result { try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
+            let written = Result { try pool.writeWithoutTransaction(Self.emptyLog) }
             try pool.close()
             try written.get()
         }
@@ -219,10 +221,16 @@ public final class Store: Sendable {
         return try result.get()
     }
 
+    /// As SQL: the C function for it ends the process when the connection is closed.
+    private static func emptyLog(_ db: Database) throws {
+        let busy = try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy != 0 { throw StoreError.system("the log is still being read") }
+    }
+
     /// Writes the log back into the file and empties it: what was overwritten or deleted is in neither any more.
     func emptyLog() async throws(StoreError) {
         try await outside { [self] in
-            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try pool.writeWithoutTransaction(Self.emptyLog)
         }
     }
 }

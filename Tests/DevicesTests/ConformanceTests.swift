@@ -37,6 +37,7 @@ struct DialogueConformanceTests {
         case "beurer-pressure": BeurerPressureTests.configured()
         case "contec-ecg90a": ContecEcg90aSimulator(ContecEcg90aSimulator.Configuration())
         case "contec-8000": Contec8000Simulator(Contec8000Simulator.Configuration())
+        case "phdc": PhdcDriverTests.device("ecg-stored")
         default: nil
         }
     }

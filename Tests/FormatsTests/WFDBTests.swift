@@ -179,6 +179,6 @@ import Testing
         #expect(mixed.waveform.channels.map(\.rate).first == Ratio(24989, 100))
         let holter = try read("holter2/data_84_1")
         #expect(holter.waveform.channels[0].scale == Ratio(1_000_000_000_000, 9_151_773_049_645_391))
-        #expect(try read("wfdb/100").claim == IdentityClaim(sex: .male, age: 69))
+        #expect(try read("wfdb12/E07500").claim == IdentityClaim(sex: .male, age: 78))
     }
 }

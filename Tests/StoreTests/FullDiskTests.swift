@@ -152,12 +152,17 @@ struct FullDisk {
         try await store.begin(recording, binding: nil)
         try await store.append(recording.id, blocks: [.sample(0)])
         for n in 0..<300 { try await store.setValue(String(repeating: "x", count: 3000), forKey: "k\(n)") }
-        let used = try #require(FileManager.default.attributesOfFileSystem(forPath: disk.path)[.systemFreeSize] as? Int)
-        _ = FileManager.default.createFile(atPath: "\(disk.path)/ballast", contents: Data(count: max(0, used - 40_000)))
-        #expect(await failure { try await store.rotateKeyFile(key, by: "n") } == .diskFull)
-        #expect(try await store.waveform(recording.id).samples[0].count == 1)
-        try FileManager.default.removeItem(atPath: "\(disk.path)/ballast")
+        // Without a log that is long enough already.
         try await store.close()
+        let (reopened, _) = try await Store.open(
+            directory: "\(disk.path)/store", keyFile: key, createIfMissing: false, environment: world.environment)
+        let free = try #require(FileManager.default.attributesOfFileSystem(forPath: disk.path)[.systemFreeSize] as? Int)
+        _ = FileManager.default.createFile(
+            atPath: "\(disk.path)/ballast", contents: Data(count: max(0, free - 200_000)))
+        #expect(await failure { try await reopened.rotateKeyFile(key, by: "n") } == .diskFull)
+        #expect(try await reopened.waveform(recording.id).samples[0].count == 1)
+        try FileManager.default.removeItem(atPath: "\(disk.path)/ballast")
+        try await reopened.close()
         let (again, _) = try await Store.open(
             directory: "\(disk.path)/store", keyFile: key, createIfMissing: false, environment: world.environment)
         #expect(try await again.waveform(recording.id).samples[0].count == 1)

@@ -227,7 +227,7 @@ extension PhdcConversation {
             let reason = ([value.number.special?.rawValue ?? value.number.description] + flags).joined(separator: ", ")
             let key = "absent \(object.handle) \(code ?? "")"
             guard open?.states[key] != reason || stamp.at != nil else { return [] }
-            open?.states[key] = reason
+            if (open?.states.count ?? 0) < 256 { open?.states[key] = reason }
             return note(.sensor, "\(name): no value (\(reason))" + stamp.suffix)
         }
         open?.states["absent \(object.handle) \(code ?? "")"] = nil
@@ -236,7 +236,10 @@ extension PhdcConversation {
         flags += object.supplementalTypes.map(PhdcNomenclature.modality)
         flags += stamp.flags
         let key = "\(object.handle) \(code ?? "") \(flags)"
-        if throttled, stamp.at == nil, let said = open?.said[key], said.value == ratio, now < said.at + Self.second {
+        // A date that was worked out from a counter is no reason to say it again.
+        if throttled, stamp.at == nil || !stamp.flags.isEmpty, let said = open?.said[key], said.value == ratio,
+            now < said.at + Self.second
+        {
             open?.repeated += 1
             return []
         }

@@ -26,7 +26,7 @@ public enum EcgCoder {
     static let blockHeader = 14
     static let marker: [UInt8] = [0xEC, 0x6B]
     /// A byte stands for at most so many samples, so that no few bytes ask for much memory.
-    static let densest = 4096
+    static let densest = 256
 
     public static func encode(_ waveform: Waveform) -> [UInt8] {
         let (stream, coded) = best(waveform)
