@@ -290,7 +290,8 @@ struct ResmedCardTests {
         let stem = ["DATALOG", "20261122", "20261122_223057_EVE.edf"]
         let shortened = ResmedSimulatedCard(
             model: .airSense11, sessions: [.init(start: Self.evening, minutes: 60, apnoeas: 12)])
-        tree.files[stem] = try #require(MemoryTree(shortened.files()).files[stem])
+        tree.files[stem] = MemoryTree(shortened.files()).files[stem]
+        try #require(tree.files[stem] != nil)
         let recording = try #require(try Self.recordings(tree).first)
         #expect(recording.notes.count { $0.kind == .event } == 1)
         #expect(Self.texts(recording, .surprise).contains("EVE: 11 events outside the session were left out"))
