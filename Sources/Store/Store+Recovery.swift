@@ -47,7 +47,9 @@ extension Store {
             }
         }
         report.uploadsInFlight = try await read { tx in
-            try Int.fetchOne(tx.db, sql: "SELECT COUNT(*) FROM outgoing WHERE stage = 'sending'") ?? 0
+            try Int.fetchOne(
+                tx.db, sql: "SELECT COUNT(*) FROM outgoing WHERE \(Transaction.isPending) AND begun_at IS NOT NULL")
+                ?? 0
         }
         return report
     }

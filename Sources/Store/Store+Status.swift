@@ -24,16 +24,12 @@ extension Store {
                 SELECT COUNT(*) FROM recording WHERE start_known = 0 AND superseded_by IS NULL AND state <> 'open'
                 AND is_frozen = 0 AND chunks > 0
                 """)
-            for row in try Row.fetchAll(tx.db, sql: "SELECT stage, COUNT(*) AS n FROM outgoing GROUP BY stage") {
-                let n: Int = row["n"]
-                switch row["stage"] as String {
-                case "waiting": counts.waiting = n
-                case "sending": counts.sending = n
-                case "received": counts.received = n
-                case "quarantined": counts.quarantined = n
-                default: break
-                }
-            }
+            counts.received = try tx.count("SELECT COUNT(*) FROM outgoing WHERE received_at IS NOT NULL")
+            counts.quarantined = try tx.count(
+                "SELECT COUNT(*) FROM outgoing WHERE is_quarantined = 1 AND received_at IS NULL AND is_superseded = 0")
+            let pending = "SELECT COUNT(*) FROM outgoing WHERE \(Transaction.isPending)"
+            counts.waiting = try tx.count("\(pending) AND begun_at IS NULL")
+            counts.sending = try tx.count("\(pending) AND begun_at IS NOT NULL")
             counts.toFreeze = try tx.awaitingFreeze().count
             return counts
         }
@@ -59,5 +55,8 @@ extension Store {
 }
 
 extension Transaction {
+    /// What the index of the outbox holds; word for word, or SQLite doesn't use it.
+    static let isPending = "received_at IS NULL AND is_superseded = 0 AND is_quarantined = 0"
+
     fileprivate func count(_ sql: String) throws -> Int { try Int.fetchOne(db, sql: sql) ?? 0 }
 }

@@ -122,15 +122,16 @@ class Bench:
             usb,
             [],
             [
-                *("DEVNAME", f"/dev/{name}", "ID_BUS", "usb", "ID_VENDOR_ID", vendor, "ID_MODEL_ID", product),
+                *("ID_BUS", "usb", "ID_VENDOR_ID", vendor, "ID_MODEL_ID", product),
                 *("ID_SERIAL_SHORT", serial, "ID_MODEL", model, "ID_PATH", f"platform-bench-usb-0:{number}:1.0"),
             ],
         )
-        # umockdev made a plain file there.
+        # Adding sends an event by itself; the device only gets its node's name when the node is there to be opened.
         if os.path.lexists(link):
             os.unlink(link)
         os.symlink(pty, link)
         self.bed.attach_ioctl(f"/dev/{name}", self.passing)
+        self.bed.set_property(tty, "DEVNAME", f"/dev/{name}")
         self.devices[name] = (tty, usb, link)
         self.bed.uevent(tty, "add")
         return tty

@@ -312,7 +312,7 @@ def plug(bed, root, number, vendor, product, serial):
             *("busnum", "1", "devnum", str(number), "bConfigurationValue", "1", "speed", "12"),
         ],
         [
-            *("DEVTYPE", "usb_device", "DEVNAME", node, "BUSNUM", "001", "DEVNUM", f"{number:03d}", "ID_BUS", "usb"),
+            *("DEVTYPE", "usb_device", "BUSNUM", "001", "DEVNUM", f"{number:03d}", "ID_BUS", "usb"),
             *("ID_VENDOR_ID", vendor, "ID_MODEL_ID", product, "ID_SERIAL_SHORT", serial, "ID_MODEL", "Bench_device"),
             *("ID_USB_INTERFACES", INTERFACES, "ID_PATH", f"platform-bench-usb-0:1.{number}"),
         ],
@@ -325,4 +325,6 @@ def plug(bed, root, number, vendor, product, serial):
         output.write(content)
     device = UsbDevice(number)
     bed.attach_ioctl(node, device.handler)
+    # Adding sent an event by itself; only now can the node be opened.
+    bed.set_property(path, "DEVNAME", node)
     return path, node, device

@@ -77,7 +77,6 @@ struct Scale {
         try await measure("recordingCounts") { _ = try await again.recordingCounts() }
         try await measure("awaitingFreeze") { _ = try await again.awaitingFreeze() }
         try await measure("factsPending(limit: 2)") { _ = try await again.factsPending(now: .max, limit: 2) }
-        try await measure("purgeable") { _ = try await again.purgeable(now: .max) }
         print("\(try await again.statusCounts())")
         try await again.close()
     }
