@@ -3,8 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-APT_RUN  := libudev-dev libcurl4-openssl-dev libsqlite3-dev pkg-config python3 openssl
-APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools systemd
+APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev pkg-config python3
+APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools systemd openssl
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 BIN      := .build/debug

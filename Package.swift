@@ -30,6 +30,12 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// One in each device's folder; found here so that a new device needs no line in this file.
+let checklists =
+    (try? FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/Sources/Devices"))
+    .map { $0.sorted().map { "\($0)/CHECKLIST.md" } }?
+    .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Devices/\($0)") } ?? []
+
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -60,6 +66,7 @@ let package = Package(
     targets: [
         // C: headers and inline shims only, exactly one importer each.
         .systemLibrary(name: "CHost"),
+        .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
         .systemLibrary(name: "CUDev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // Floor: pure values, no I/O, no C, no clock, no logger.
@@ -69,10 +76,8 @@ let package = Package(
         source("Formats", ["Wire", "Clinical"]),
         source("FHIR"),
         // One outside thing each.
-        source(
-            "Devices", ["Wire", "Clinical", "Formats"],
-            exclude: ["ContecOximeter/CHECKLIST.md", "ContecEcgFiles/CHECKLIST.md"]),
-        source("Ports", ["Wire", "CUDev"]),
+        source("Devices", ["Wire", "Clinical", "Formats"], exclude: checklists),
+        source("Ports", ["Wire", "CUDev", "CLibUSB"]),
         source("Store", ["Clinical", grdb, crypto]),
         source("Uplink", ["Clinical", "FHIR", "CCurl"]),
         // People.

@@ -3,7 +3,7 @@ import Formats
 import FoundationEssentials
 import Store
 
-/// A recording as a standard file: ECG as a DICOM waveform object, oximetry as EDF+C. Pure: the same recording and the
+/// A recording as a standard file: ECG as a DICOM waveform object, oximetry and sleep as EDF+C. Pure: the same recording and the
 /// same patient always give the same bytes.
 struct Artefact: Sendable {
     enum Format: String { case dicom, edf }
@@ -11,10 +11,12 @@ struct Artefact: Sendable {
     var mediaType: String
     var bytes: [UInt8]
 
-    static func format(of modality: Recording.Modality) -> Format {
-        switch modality {
-        case .ecg: .dicom
-        case .oximetry: .edf
+    static func format(of recording: Recording) -> Format {
+        switch recording.modality {
+        // DICOM states lead and sensitivity of each channel as facts; what has neither goes as EDF+, which can say so.
+        case .ecg:
+            recording.channels.contains { $0.signal == .other || $0.calibration == .unverified } ? .edf : .dicom
+        case .oximetry, .sleep, .bloodPressure, .vitals: .edf
         }
     }
 

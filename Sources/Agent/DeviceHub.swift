@@ -307,9 +307,7 @@ extension PortCandidate {
 
     func fits(_ profile: DialogueProfile) -> Bool {
         if let named = self.profile { return named == profile.name }
-        return profile.matches.contains {
-            $0.subsystem == subsystem && $0.vendorID == vendorID && $0.productID == productID
-        }
+        return profile.matches.contains { PortMatch($0).fits(self) }
     }
 }
 
@@ -345,5 +343,13 @@ extension Problem {
         case .denied: self = .portDenied
         case .forbidden, .overflow, .system: self = .deviceSilent
         }
+    }
+}
+
+extension PortMatch {
+    init(_ match: UdevMatch) {
+        self.init(
+            subsystem: match.subsystem, vendorID: match.vendorID, productID: match.productID, interface: match.interface
+        )
     }
 }

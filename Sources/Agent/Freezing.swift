@@ -49,14 +49,16 @@ public struct Freezing: Sendable {
             let visit = try await store.visit(binding.visit)
         else { return }
         let recording = detail.recording
-        let artefact = try await Artefact.render(
-            Artefact.format(of: recording.modality), recording, waveform: try await store.waveform(id),
-            notes: detail.notes, patient: visit.patient)
         let original = try await store.original(id)
-        let documents = [
-            (Document.Role.artefact, artefact.mediaType, artefact.bytes),
-            (.original, Artefact.originalMediaType, original),
-        ].map { role, mediaType, bytes in
+        var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
+        // Discrete values travel as Observations; there is no file to derive.
+        if !recording.channels.isEmpty {
+            let artefact = try await Artefact.render(
+                Artefact.format(of: recording), recording, waveform: try await store.waveform(id), notes: detail.notes,
+                patient: visit.patient)
+            parts.insert((.artefact, artefact.mediaType, artefact.bytes), at: 0)
+        }
+        let documents = parts.map { role, mediaType, bytes in
             (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)
         }
         // Refused when somebody attributed it anew in the meantime; it is then built again for the right patient.
@@ -64,7 +66,7 @@ public struct Freezing: Sendable {
         logger.info(
             "recording frozen",
             metadata: [
-                "recording": "\(id)", "bytes": "\(artefact.bytes.count)", "sha256": "\(documents[0].0.sha256)",
+                "recording": "\(id)", "bytes": "\(documents[0].0.size)", "sha256": "\(documents[0].0.sha256)",
             ])
     }
 }

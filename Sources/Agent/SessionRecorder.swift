@@ -46,6 +46,9 @@ actor SessionRecorder: SessionSink {
             case .identify(let identity): device = identity
             case .begin(let start): try await begin(start)
             case .append(let block): try await append(block)
+            case .reading(let reading):
+                if let current { try await store.add([reading], to: progress[current].id) }
+                if let current { progress[current].samples += 1 }
             case .note(let note):
                 if let current { try await store.add(note, to: progress[current].id) }
             case .end(let reason): try await seal(reason)

@@ -143,6 +143,12 @@ public actor SyncEngine {
         _ = try await link.ping()
         if case .offer(let found, _) = try await link.discover() { offer = found }
         lane = nil
+        do {
+            // Receipts count only as long as the server is the one that gave them.
+            if let epoch = offer.storeEpoch { try await store.setValue(epoch, forKey: Store.storeEpochKey) }
+        } catch {
+            throw .local("\(error)")
+        }
     }
 
     private func pullWorklist(_ link: ServerLink) async throws(UplinkError) {
@@ -186,6 +192,7 @@ public actor SyncEngine {
     private func visitFacts(_ pending: PendingFacts) async throws -> VisitFacts {
         var sensors: [VisitFacts.Sensor] = []
         var entries: [VisitFacts.Entry] = []
+        var measured: [VisitFacts.Measured] = []
         var recorded: Int64 = 0
         var fingerprint: [[UInt8]] = [Array("\(pending.state) \(pending.visit.id) \(pending.visit.version)".utf8)]
         for document in pending.documents {
@@ -195,13 +202,18 @@ public actor SyncEngine {
             if !sensors.contains(where: { $0.id == sensor.id }) { sensors.append(sensor) }
             let start = recording.zonedStart
             entries.append(
-                VisitFacts.Entry(document: document, recording: recording, sensor: sensor.id, start: start, end: nil))
+                VisitFacts.Entry(
+                    document: document, recording: recording, sensor: sensor.id, start: start, end: nil,
+                    original: DocumentHasher.identity(of: .original, in: recording.id)))
             recorded = max(recorded, recording.clock.hostWall)
+            if document.role == .original, recording.channels.isEmpty {
+                measured.append(Self.measured(recording, sensor.id, try await store.readings(recording.id)))
+            }
             fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-")".utf8))
         }
         // Another content is another batch; the same content the same, over any number of attempts and restarts.
         let batch = Identity.of("batch", DocumentHasher.fingerprint(fingerprint))
-        return VisitFacts(
+        var facts = VisitFacts(
             visit: pending.visit, state: pending.state == .final ? .final : .preliminary,
             encounter: Identity.of("encounter", pending.visit.id), provenance: Identity.of("provenance", "\(batch)"),
             batch: batch,
@@ -210,6 +222,21 @@ public actor SyncEngine {
             ),
             nurse: nil, sensors: sensors, entries: entries, opened: nil, closed: nil,
             recorded: Instant(milliseconds: recorded))
+        facts.measured = measured
+        return facts
+    }
+
+    private static func measured(_ recording: Recording, _ sensor: UUID, _ readings: [Reading]) -> VisitFacts.Measured {
+        var ids: [Int: UUID] = [:]
+        var times: [Int: String] = [:]
+        for reading in readings {
+            ids[reading.sequence] = DocumentHasher.uuid5(
+                namespace: recording.id.uuid, name: "reading/\(reading.sequence)")
+            if let at = reading.at {
+                times[reading.sequence] = rfc3339(at, utcOffsetMinutes: utcOffsetMinutes(at: at))
+            }
+        }
+        return VisitFacts.Measured(recording: recording, sensor: sensor, readings: readings, ids: ids, times: times)
     }
 
     // MARK: Bytes

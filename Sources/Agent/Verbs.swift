@@ -29,14 +29,13 @@ public struct Verbs: Sendable {
             let counts = try await store.statusCounts()
             let visit = try await store.currentVisit()
             let devices = await hub.views()
-            let total = try await store.recordings().count
             let free = DiskPolicy.freeSpace(at: stateDirectory)
             return StatusView(
                 version: agentVersion,
                 sentence: sentence(counts, hasVisit: visit != nil, disk: store.diskVerdict()), openVisit: visit?.id,
                 devices: devices.count,
                 counts: StatusView.Counts(
-                    recordings: total, open: counts.open, unattributed: counts.unattributed,
+                    recordings: counts.recordings, open: counts.open, unattributed: counts.unattributed,
                     needStartTime: counts.needingStart, waiting: counts.waiting + counts.sending + counts.toFreeze,
                     received: counts.received, quarantined: counts.quarantined),
                 sync: await sync.view(), freeBytes: free)
@@ -56,8 +55,8 @@ public struct Verbs: Sendable {
 
     public func visits() async throws -> [VisitView] {
         try await guarded {
-            let bound = Dictionary(grouping: try await store.recordings().compactMap(\.binding), by: \.visit)
-            return try await store.visits().map { VisitView($0, recordings: bound[$0.id]?.count ?? 0) }
+            let bound = try await store.recordingCounts()
+            return try await store.visits().map { VisitView($0, recordings: bound[$0.id] ?? 0) }
         }
     }
 
@@ -208,7 +207,7 @@ public struct Verbs: Sendable {
                     throw Problem.notExportable(format)
                 }
                 // What was frozen is what was, or will be, sent: the very same bytes.
-                if format == Artefact.format(of: recording.modality),
+                if format == Artefact.format(of: recording),
                     let frozen = detail.summary.documents.first(where: { $0.document.role == .artefact })?.document
                 {
                     let bytes = try await store.documentBytes(frozen.id, offset: 0, count: frozen.size)
@@ -233,7 +232,7 @@ public struct Verbs: Sendable {
     /// What may have changed what can be frozen or sent.
     private func changed() { freezing.ring() }
 
-    private func who(_ person: String?) -> String { person.flatMap { $0.isEmpty ? nil : $0 } ?? "local" }
+    func who(_ person: String?) -> String { person.flatMap { $0.isEmpty ? nil : $0 } ?? "local" }
 
     func detail(_ id: String) async throws -> RecordingDetail {
         guard let parsed = RecordingID(id), let detail = try await store.recording(parsed) else {

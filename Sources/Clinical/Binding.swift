@@ -3,6 +3,8 @@ public struct Binding: Sendable, Equatable, Codable {
     public enum Reason: String, Sendable, Codable {
         /// The visit that was open when the capture, download or import was started.
         case openVisit
+        /// The device was lent to that visit's patient when it recorded this.
+        case loan
         /// A person decided it later.
         case decision
     }

@@ -35,6 +35,8 @@ public struct Channel: Hashable, Sendable, Codable {
     public enum Signal: String, Sendable, Codable, CaseIterable {
         case ecgI, ecgII, ecgIII, ecgAVR, ecgAVL, ecgAVF, ecgV1, ecgV2, ecgV3, ecgV4, ecgV5, ecgV6
         case spo2, pulseRate, plethysmogram, perfusionIndex
+        case airflow, maskPressure, therapyPressure, leak, respiratoryRate, tidalVolume, minuteVentilation, snore
+        case flowLimitation
         case other
     }
 

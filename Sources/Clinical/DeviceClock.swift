@@ -75,10 +75,13 @@ public struct ClockFacts: Hashable, Sendable, Codable {
     /// Whether the kernel said that the wall clock was synchronised; nil when it could not be asked.
     public var hostSynchronised: Bool?
     public var source: StartSource
+    /// What the device's clock showed at the moment of `hostWall`; nil when the device can't be asked. Tells how wrong
+    /// the device's clock is: see `correctedStart`.
+    public var deviceNow: LocalTime?
 
     public init(
         deviceStart: LocalTime? = nil, deviceRaw: String? = nil, hostWall: Int64, hostMonotonic: UInt64, bootID: String,
-        hostSynchronised: Bool?, source: StartSource
+        hostSynchronised: Bool?, source: StartSource, deviceNow: LocalTime? = nil
     ) {
         self.deviceStart = deviceStart
         self.deviceRaw = deviceRaw
@@ -87,5 +90,6 @@ public struct ClockFacts: Hashable, Sendable, Codable {
         self.bootID = bootID
         self.hostSynchronised = hostSynchronised
         self.source = source
+        self.deviceNow = deviceNow
     }
 }

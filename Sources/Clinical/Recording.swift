@@ -13,7 +13,13 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
     }
 
     /// What was measured; decides the artefact and the codes.
-    public enum Modality: String, Sendable, Codable { case ecg, oximetry }
+    public enum Modality: String, Sendable, Codable {
+        case ecg, oximetry, bloodPressure
+        /// Breathing, under therapy or not: flow, pressure, and what was scored in it.
+        case sleep
+        /// Discrete values of any kind: temperature, weight, oxygen saturation, glucose.
+        case vitals
+    }
 
     public enum State: String, Sendable, Codable {
         /// Being written.
@@ -81,7 +87,11 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
 
 /// Something worth keeping beside the samples: a gap, a surprise, a state of the sensor.
 public struct Note: Sendable, Equatable, Codable {
-    public enum Kind: String, Sendable, Codable { case gap, surprise, sensor, device }
+    public enum Kind: String, Sendable, Codable {
+        case gap, surprise, sensor, device
+        /// Scored by the device's algorithm, in its own words: an apnoea, an arousal. Never a validated finding.
+        case event
+    }
     public var kind: Kind
     /// Seconds from the recording's first sample, or nil when it isn't about a moment.
     public var at: Double?

@@ -4,10 +4,16 @@ public import Wire
 public protocol DeviceSimulator: Sendable {
     /// What the device sends in answer, in the portions in which it arrives.
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [[UInt8]]
+    /// A control transfer; what the device sends on its IN endpoint because of it.
+    mutating func controlled(_ request: ControlRequest, at now: UInt64) -> [[UInt8]]
     /// What the device sends by itself until now.
     mutating func tick(at now: UInt64) -> [[UInt8]]
     /// When `tick` has something to do next; nil when only a command can change that.
     func nextTick(after now: UInt64) -> UInt64?
+}
+
+extension DeviceSimulator {
+    public mutating func controlled(_ request: ControlRequest, at now: UInt64) -> [[UInt8]] { [] }
 }
 
 /// A `Port` with a simulated device at its other end, for tests and demonstrations.
@@ -39,6 +45,13 @@ public actor SimulatedPort<Device: DeviceSimulator>: Port {
         guard isOpen else { throw .gone }
         deliver(device.received(bytes, at: deviceTime))
         schedule()
+    }
+
+    public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
+        guard isOpen else { throw .gone }
+        deliver(device.controlled(request, at: deviceTime))
+        schedule()
+        return []
     }
 
     public func close() async {

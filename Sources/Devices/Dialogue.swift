@@ -70,6 +70,8 @@ public enum DialogueAction: Sendable, Equatable {
     case begin(RecordingStart)
     /// Samples of the recording that began last.
     case append(Block)
+    /// A value of the recording that began last, which has no channels then.
+    case reading(Reading)
     case note(Note)
     /// The recording that began last is over.
     case end(Recording.EndReason)
@@ -106,14 +108,22 @@ public protocol Listener: Sendable {
 public struct UdevMatch: Sendable, Hashable {
     /// `tty`, `usb`, `hidraw`.
     public var subsystem: String
-    /// Lower-case hexadecimal, four digits, as udev writes them.
-    public var vendorID: String
-    public var productID: String
+    /// Lower-case hexadecimal, four digits, as udev writes them; nil when `interface` decides.
+    public var vendorID: String?
+    public var productID: String?
+    /// Class, subclass and protocol of an interface, six digits, as in udev's `ID_USB_INTERFACES`: `0f0000`.
+    public var interface: String?
 
     public init(subsystem: String, vendorID: String, productID: String) {
         self.subsystem = subsystem
         self.vendorID = vendorID
         self.productID = productID
+    }
+
+    /// Any USB device with such an interface.
+    public init(interface: String) {
+        subsystem = "usb"
+        self.interface = interface
     }
 }
 
@@ -123,29 +133,6 @@ public enum Transport: Sendable, Hashable {
     case serial(SerialLine)
     /// libusb, the kernel's driver detached meanwhile.
     case usb(USBShape)
-}
-
-/// Which interface and endpoints of a USB device a driver speaks to; addresses are found in the descriptors, never assumed.
-public struct USBShape: Sendable, Hashable {
-    public enum Interface: Sendable, Hashable {
-        case number(UInt8)
-        /// bInterfaceClass: 03 HID, 0F personal healthcare.
-        case ofClass(UInt8)
-    }
-
-    public enum Endpoints: Sendable, Hashable {
-        /// One report per transfer; `send` is padded with zeros to `outputReport` bytes.
-        case interrupt(outputReport: Int)
-        case bulk
-    }
-
-    public var interface: Interface
-    public var endpoints: Endpoints
-
-    public init(interface: Interface, endpoints: Endpoints) {
-        self.interface = interface
-        self.endpoints = endpoints
-    }
 }
 
 /// Everything that the rest of the agent needs to know about a device that is talked to.

@@ -1,15 +1,30 @@
 public import Clinical
 public import Wire
 
-/// A file on a card that an importer recognised by its content.
+/// A recording on a card that an importer recognised by its content: one file, or several that belong together.
 public struct ImportItem: Sendable, Equatable {
+    /// The file; the first of several.
     public var path: [String]
-    /// Bytes.
+    /// Bytes of all parts.
     public var size: Int
+    /// All files that the recording consists of, in the order in which they make up its original.
+    public var parts: [[String]]
+    /// Files that tell more about it (the card's identification, its statistics) and are no part of its original.
+    public var beside: [[String]]
 
     public init(path: [String], size: Int) {
         self.path = path
         self.size = size
+        parts = [path]
+        beside = []
+    }
+
+    /// - Parameter parts: at least one.
+    public init(parts: [[String]], beside: [[String]], size: Int) {
+        path = parts[0]
+        self.size = size
+        self.parts = parts
+        self.beside = beside
     }
 }
 
@@ -18,6 +33,7 @@ public struct ImportedRecording: Sendable, Equatable {
     public var modality: Recording.Modality
     public var device: DeviceIdentity
     public var waveform: Waveform
+    /// The file byte for byte; a ustar archive of the files where there are several.
     public var original: [UInt8]
     /// The start as the file says it.
     public var start: LocalTime?
@@ -56,9 +72,9 @@ public protocol Importer: Sendable {
     /// For people.
     var title: String { get }
     var support: SupportLevel { get }
-    /// Files of this kind in the tree, recognised by content, never by name alone; in a stable order.
+    /// Recordings of this kind in the tree, recognised by content, never by name alone; in a stable order.
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem]
     func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording
-    /// Decodes one file's bytes; `.notRecognised` when it is of another kind.
+    /// Decodes one file's bytes, or an original that this importer made of several; `.notRecognised` when it is neither.
     func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording
 }

@@ -1,10 +1,18 @@
 /// Every device and every kind of file that the agent knows. Adding one is one line here, one folder, one fixture folder.
 public enum Registry {
     public static let dialogues: [DialogueProfile] = [
-        ContecOximeter.profile
+        ContecOximeter.profile,
+        OmronPressure.profile,
+        BeurerPressure.profile,
+        ContecEcg90a.profile,
+        Contec8000.profile,
+        Phdc.profile,
     ]
 
     public static let importers: [any Importer] = [
-        ContecEcgFiles()
+        ContecEcgFiles(),
+        ResmedCard(),
+        EasyEcgFiles(),
+        OximeterFiles(),
     ]
 }

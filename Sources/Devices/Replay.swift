@@ -4,12 +4,24 @@ public import Wire
 /// What a driver understood of a recorded conversation; printed by `replay`, and the form of the expected results of
 /// fixtures.
 public struct ReplayReport: Sendable, Equatable, Codable {
-    /// The last value of a channel that was present.
+    /// The last value of a channel that was present, or a discrete value (`Clinical.Reading`).
     public struct Reading: Sendable, Equatable, Codable {
+        /// The channel's name, or the discrete value's kind: `systolic`.
         public var name: String
         public var unit: String
         /// In `unit`.
         public var value: Double
+        // Of a discrete value only.
+        /// The device's clock: `2007-01-03 00:06:51`.
+        public var at: String?
+        public var rawTime: String?
+        public var bank: Int?
+        /// The same for values that were measured together.
+        public var sequence: Int?
+        /// Nil when there are none.
+        public var flags: [String]?
+        /// The device's own code: `MDC 2:18949`.
+        public var code: String?
     }
 
     public struct Recorded: Sendable, Equatable, Codable {
@@ -28,7 +40,7 @@ public struct ReplayReport: Sendable, Equatable, Codable {
         /// Bytes kept beside them.
         public var bytes: Int
         public var channels: [ChannelSummary]
-        /// Live only.
+        /// Discrete values, and the last values of the channels of a live recording.
         public var readings: [Reading]
         public var notes: [Note]
     }
@@ -53,6 +65,8 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
     for event in transcript.events {
         // A day is more than any pause in a conversation; a larger number in a file must not overflow.
         now += UInt64((min(max(event.after, 0), 86_400) * 1e9).rounded())
+        // The control endpoint: requests to the USB stack, not what the driver sends and hears.
+        if let endpoint = event.endpoint, endpoint & 0x7F == 0 { continue }
         switch event.kind {
         case .toDevice: collector.take(listener.sent(event.bytes, at: now))
         case .fromDevice: collector.take(listener.received(event.bytes, at: now))
@@ -83,6 +97,15 @@ private struct ReplayCollector {
         case .identify(let identity): report.identity = identity
         case .begin(let start): begin(start)
         case .append(let block): append(block)
+        case .reading(let reading):
+            change {
+                $0.readings.append(
+                    ReplayReport.Reading(
+                        name: reading.kind.rawValue, unit: reading.unit, value: reading.value.value,
+                        at: reading.at?.description, rawTime: reading.rawTime, bank: reading.bank,
+                        sequence: reading.sequence, flags: reading.flags.isEmpty ? nil : reading.flags,
+                        code: reading.code))
+            }
         case .note(let note): change { $0.notes.append(note) }
         case .end(let reason): end(reason)
         case .surprise(let text):
@@ -124,7 +147,7 @@ private struct ReplayCollector {
             recorded.samples = waveform.samples.map(\.count).max() ?? 0
             recorded.channels = waveform.summaries
             guard recorded.kind == .live else { return }
-            recorded.readings = zip(waveform.channels, waveform.samples).compactMap { channel, samples in
+            recorded.readings += zip(waveform.channels, waveform.samples).compactMap { channel, samples in
                 guard channel.signal != .plethysmogram, let last = samples.last(where: { $0 != .absent }),
                     let value = channel.physical(last)
                 else { return nil }

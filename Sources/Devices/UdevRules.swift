@@ -19,10 +19,15 @@ public enum UdevRules {
     }
 
     private static func rule(_ match: UdevMatch) -> String {
-        [
-            "SUBSYSTEM==\"\(match.subsystem)\"",
-            "ENV{ID_VENDOR_ID}==\"\(match.vendorID)\"",
-            "ENV{ID_MODEL_ID}==\"\(match.productID)\"",
+        var keys = ["SUBSYSTEM==\"\(match.subsystem)\""]
+        // The device's node, not its interfaces'.
+        if match.subsystem == "usb" { keys.append("ENV{DEVTYPE}==\"usb_device\"") }
+        if let vendor = match.vendorID { keys.append("ENV{ID_VENDOR_ID}==\"\(vendor)\"") }
+        if let product = match.productID { keys.append("ENV{ID_MODEL_ID}==\"\(product)\"") }
+        if let interface = match.interface { keys.append("ENV{ID_USB_INTERFACES}==\"*:\(interface):*\"") }
+        // Autosuspend must not pause an acquisition.
+        if match.subsystem == "usb" { keys.append("ATTR{power/control}=\"on\"") }
+        keys += [
             "GROUP=\"ess-agent\"",
             "MODE=\"0660\"",
             "TAG+=\"ess-agent\"",
@@ -30,6 +35,7 @@ public enum UdevRules {
             "ENV{SYSTEMD_WANTS}+=\"ess-agent.service\"",
             // ModemManager would write AT commands into a medical device.
             "ENV{ID_MM_DEVICE_IGNORE}=\"1\"",
-        ].joined(separator: ", ")
+        ]
+        return keys.joined(separator: ", ")
     }
 }

@@ -22,6 +22,7 @@ public enum AnyResource: Hashable, Sendable {
     case device(Device)
     case encounter(Encounter)
     case provenance(Provenance)
+    case observation(Observation)
     case operationOutcome(OperationOutcome)
     /// A type that we don't use.
     case other(type: String, id: String?)
@@ -37,6 +38,7 @@ public enum AnyResource: Hashable, Sendable {
         case .device: Device.typeName
         case .encounter: Encounter.typeName
         case .provenance: Provenance.typeName
+        case .observation: Observation.typeName
         case .operationOutcome: OperationOutcome.typeName
         case .other(let type, _), .unreadable(let type, _, _): type
         }
@@ -51,6 +53,7 @@ public enum AnyResource: Hashable, Sendable {
         case .device(let value): value.id
         case .encounter(let value): value.id
         case .provenance(let value): value.id
+        case .observation(let value): value.id
         case .operationOutcome(let value): value.id
         case .other(_, let id), .unreadable(_, let id, _): id
         }
@@ -65,6 +68,7 @@ public enum AnyResource: Hashable, Sendable {
         case .device(let value): value.meta
         case .encounter(let value): value.meta
         case .provenance(let value): value.meta
+        case .observation(let value): value.meta
         case .operationOutcome(let value): value.meta
         case .other, .unreadable: nil
         }
@@ -88,6 +92,7 @@ extension AnyResource: Codable {
                 case Device.typeName: .device(try Device(from: decoder))
                 case Encounter.typeName: .encounter(try Encounter(from: decoder))
                 case Provenance.typeName: .provenance(try Provenance(from: decoder))
+                case Observation.typeName: .observation(try Observation(from: decoder))
                 case OperationOutcome.typeName: .operationOutcome(try OperationOutcome(from: decoder))
                 default: .other(type: type, id: header.id)
                 }
@@ -105,6 +110,7 @@ extension AnyResource: Codable {
         case .device(let value): try value.encode(to: encoder)
         case .encounter(let value): try value.encode(to: encoder)
         case .provenance(let value): try value.encode(to: encoder)
+        case .observation(let value): try value.encode(to: encoder)
         case .operationOutcome(let value): try value.encode(to: encoder)
         case .other(let type, _), .unreadable(let type, _, _):
             throw EncodingError.invalidValue(

@@ -16,11 +16,9 @@ struct Calibrated: Equatable {
     init(gain: Ratio, offset: Ratio, digital: ClosedRange<Int>) {
         scale = gain.reduced
         guard offset.numerator != 0 else { return }
-        guard let steps = offset.divided(by: gain)?.reduced else {
-            isExact = false
-            return
-        }
-        if let fine = gain.divided(by: Ratio(steps.denominator)), let low = Self.apply(steps, digital.lowerBound),
+        let steps = offset.divided(by: gain)?.reduced
+        if let steps, let fine = gain.divided(by: Ratio(steps.denominator)),
+            let low = Self.apply(steps, digital.lowerBound),
             let high = Self.apply(steps, digital.upperBound), Self.fits(low), Self.fits(high)
         {
             factor = steps.denominator
@@ -29,12 +27,15 @@ struct Calibrated: Equatable {
             return
         }
         isExact = false
+        let distance = steps?.value ?? offset.value / gain.value
         // Limits rounded to 8 characters leave an offset with a huge denominator: as fine a step as 32 bits allow.
         for divisor in [10_000, 1000, 100, 10, 1] {
             guard let fine = gain.divided(by: Ratio(divisor)),
-                let nearest = Int(exactly: (steps.value * Double(divisor)).rounded()),
+                let nearest = Int(exactly: (distance * Double(divisor)).rounded()),
                 let low = Self.apply(Ratio(nearest, divisor), digital.lowerBound),
-                let high = Self.apply(Ratio(nearest, divisor), digital.upperBound), Self.fits(low), Self.fits(high)
+                let high = Self.apply(Ratio(nearest, divisor), digital.upperBound),
+                // At last, rather a few values that have no room (they come out absent) than all without their offset.
+                divisor == 1 || (Self.fits(low) && Self.fits(high))
             else { continue }
             factor = divisor
             shift = nearest
@@ -53,8 +54,12 @@ struct Calibrated: Equatable {
 
     /// The samples that a range of digital values leads to; never contains `absent`.
     func range(_ digital: ClosedRange<Int>) -> ClosedRange<Sample> {
-        let (low, high) = (sample(digital.lowerBound), sample(digital.upperBound))
-        return Swift.max(low, .absent + 1)...Swift.max(low, high, .absent + 1)
+        func clamped(_ digital: Int) -> Sample {
+            Swift.max(
+                Sample(clamping: Self.apply(Ratio(shift, factor), digital) ?? (digital < 0 ? .min : .max)), .absent + 1)
+        }
+        let low = clamped(digital.lowerBound)
+        return low...Swift.max(low, clamped(digital.upperBound))
     }
 
     private static func apply(_ steps: Ratio, _ digital: Int) -> Int? {

@@ -13,6 +13,9 @@ public struct ContecSpO2: Sendable, Equatable {
     /// SpO2 in % and pulse rate in 1/min, once a second.
     public var waveform: Waveform
     public var notes: [Note]
+    /// The simulated device's serial; nil for a real file. The format has no field for it, so our simulator writes `SIM` and
+    /// digits into the block at 856, of which only the first four bytes are known.
+    public var simulatedSerial: String?
 
     /// True when the sizes at offsets 0 and 856 are those of the format.
     public static func isHeader(_ bytes: [UInt8]) -> Bool {
@@ -39,6 +42,10 @@ public struct ContecSpO2: Sendable, Equatable {
         guard body.count / 2 >= count else {
             throw .damaged(
                 format: "contec-spo2", "\(count) samples announced, \(body.count / 2) in the file; copy it again")
+        }
+        let mark = bytes[(Self.headerSize + 4)...].prefix(16).prefix { $0 != 0 }
+        if mark.starts(with: "SIM".utf8), mark.count > 3, mark.dropFirst(3).allSatisfy({ (0x30...0x39).contains($0) }) {
+            simulatedSerial = String(decoding: mark, as: UTF8.self)
         }
         startText = date.map(String.init).joined(separator: " ")
         start = LocalTime(

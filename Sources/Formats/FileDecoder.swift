@@ -13,7 +13,7 @@ public struct DecodedFile: Sendable, Equatable {
         }
     }
 
-    /// `contec-ecg`, `edf`, `edf+c`, `edf+d`, `bdf`, `dicom-12-lead-ecg`, `dicom-general-ecg`, `contec-spo2`, …
+    /// `contec-ecg`, `edf`, `edf+c`, `edf+d`, `bdf`, `dicom-12-lead-ecg`, `dicom-general-ecg`, `contec-spo2`, `scp-ecg`, `hl7-aecg`, `wfdb`, …
     public var format: String
     public var groups: [Group]
     public var start: LocalTime?
@@ -47,15 +47,28 @@ public struct DecodedFile: Sendable, Equatable {
 
 /// Decodes any file that the agent knows, recognised by its content; names and extensions play no part.
 public enum FileDecoder {
+    /// One file by itself. A WFDB header needs its signal files: see the other `decode`.
     public static func decode(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        try decode(bytes, named: "") { _ in nil }
+    }
+
+    /// - Parameters:
+    ///   - named: its name, for formats that spread over several; plays no part in recognising it.
+    ///   - beside: the content of another file in the same folder; nil when there is none.
+    public static func decode(
+        _ bytes: [UInt8], named: String, beside: (String) throws -> [UInt8]?
+    ) throws(DecodeError) -> DecodedFile {
         if DicomWaveformFile.isPart10(bytes) { return try dicom(bytes) }
         if EDFFile.isHeader(bytes) { return try edf(bytes) }
         if ContecECG.isHeader(bytes) { return try contec(bytes) }
         if ContecSpO2.isHeader(bytes) { return try spo2(bytes) }
+        if SCPFile.isHeader(bytes) { return try scp(bytes) }
+        if AnnotatedECG.isHeader(bytes) { return try annotated(bytes) }
+        if WFDBRecord.isHeader(bytes) { return try wfdb(bytes, beside) }
         throw .notRecognised(
             bytes.isEmpty
                 ? "the file is empty"
-                : "neither DICOM, EDF, BDF, a Contec .ECG nor a .SpO2 file; export it in one of these from where it came"
+                : "neither DICOM, EDF, BDF, SCP-ECG, HL7 aECG, a WFDB header, a Contec .ECG nor a .SpO2 file; export it in one of these from where it came"
         )
     }
 
@@ -86,6 +99,29 @@ public enum FileDecoder {
         let file = try ContecSpO2(decoding: bytes)
         return DecodedFile(
             format: "contec-spo2", groups: [.init(waveform: file.waveform)], start: file.start,
-            startText: file.startText, claim: nil, isSimulated: false, notes: file.notes)
+            startText: file.startText, claim: nil, isSimulated: file.simulatedSerial != nil, notes: file.notes)
+    }
+
+    private static func scp(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try SCPFile(decoding: bytes)
+        return DecodedFile(
+            format: "scp-ecg", groups: file.groups.map { .init(label: $0.label, waveform: $0.waveform) },
+            start: file.start, startText: file.startText, claim: file.claim, isSimulated: false, notes: file.notes)
+    }
+
+    private static func annotated(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
+        let file = try AnnotatedECG(decoding: bytes)
+        return DecodedFile(
+            format: AnnotatedECG.format, groups: file.groups.map { .init(label: $0.label, waveform: $0.waveform) },
+            start: file.start, startText: file.startText, claim: file.claim, isSimulated: false, notes: file.notes)
+    }
+
+    private static func wfdb(
+        _ bytes: [UInt8], _ beside: (String) throws -> [UInt8]?
+    ) throws(DecodeError) -> DecodedFile {
+        let record = try WFDBRecord(header: bytes, beside: beside)
+        return DecodedFile(
+            format: WFDBHeader.format, groups: [.init(waveform: record.waveform)], start: record.start,
+            startText: record.startText, claim: record.claim, isSimulated: false, notes: record.notes)
     }
 }

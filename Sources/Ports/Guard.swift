@@ -34,6 +34,14 @@ public final class GuardedPort: Port {
         try await port.write(bytes)
     }
 
+    /// Data to the device is looked at as a write is (a HID output report may travel this way), by itself.
+    public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
+        await turns.enter()
+        defer { turns.leave() }
+        if let match = forbidden.first(where: { $0.occurs(in: request.data) }) { throw .forbidden(match.reason) }
+        return try await port.control(request)
+    }
+
     public func close() async { await port.close() }
 }
 

@@ -2,14 +2,27 @@
 public struct PortMatch: Sendable, Hashable {
     /// `tty`, `usb`, `hidraw`.
     public var subsystem: String
-    /// Lower-case hexadecimal, four digits, as udev writes them.
-    public var vendorID: String
-    public var productID: String
+    /// Lower-case hexadecimal, four digits, as udev writes them; nil: any.
+    public var vendorID: String?
+    public var productID: String?
+    /// Class, subclass and protocol of one of the interfaces, six digits, as in `ID_USB_INTERFACES`: `0f0000`; nil: any.
+    public var interface: String?
 
-    public init(subsystem: String, vendorID: String, productID: String) {
+    public init(subsystem: String, vendorID: String?, productID: String?, interface: String? = nil) {
         self.subsystem = subsystem
         self.vendorID = vendorID
         self.productID = productID
+        self.interface = interface
+    }
+
+    /// A match that asks for nothing but a subsystem fits nothing.
+    public func fits(_ candidate: PortCandidate) -> Bool {
+        guard vendorID != nil || productID != nil || interface != nil, subsystem == candidate.subsystem else {
+            return false
+        }
+        return (vendorID ?? candidate.vendorID) == candidate.vendorID
+            && (productID ?? candidate.productID) == candidate.productID
+            && (interface.map { candidate.interfaces.contains($0) } ?? true)
     }
 }
 
@@ -41,12 +54,15 @@ public struct PortCandidate: Sendable, Hashable {
     public var usbModel: String?
     /// `ID_PATH`: the socket it is plugged in.
     public var usbPath: String?
+    /// The interfaces of a USB device: class, subclass and protocol, six lower-case digits each. Empty for other nodes.
+    public var interfaces: [String]
     /// Set when the configuration named it.
     public var profile: String?
 
     public init(
         syspath: String, devnode: String, subsystem: String, vendorID: String? = nil, productID: String? = nil,
-        usbSerial: String? = nil, usbModel: String? = nil, usbPath: String? = nil, profile: String? = nil
+        usbSerial: String? = nil, usbModel: String? = nil, usbPath: String? = nil, interfaces: [String] = [],
+        profile: String? = nil
     ) {
         self.syspath = syspath
         self.devnode = devnode
@@ -56,6 +72,7 @@ public struct PortCandidate: Sendable, Hashable {
         self.usbSerial = usbSerial
         self.usbModel = usbModel
         self.usbPath = usbPath
+        self.interfaces = interfaces
         self.profile = profile
     }
 }

@@ -1,3 +1,5 @@
+// For sigset_t, which belongs to the first C module that mentions it.
+import CLibUSB
 import Glibc
 import Synchronization
 

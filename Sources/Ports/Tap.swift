@@ -38,6 +38,24 @@ public final class TappedPort: Port {
         }
     }
 
+    /// A note: `control 21 09 0300 0000: 01 01`, and what came back.
+    public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
+        let fields = [
+            hexadecimal(UInt64(request.type), digits: 2), hexadecimal(UInt64(request.request), digits: 2),
+            hexadecimal(UInt64(request.value), digits: 4), hexadecimal(UInt64(request.index), digits: 4),
+        ].joined(separator: " ")
+        let name = "control \(fields)"
+        record(.note(request.data.isEmpty ? name : "\(name): \(bytesText(request.data))"), at: clock())
+        do throws(PortError) {
+            let answer = try await port.control(request)
+            if !answer.isEmpty { record(.note("\(name) answered \(bytesText(answer))"), at: clock()) }
+            return answer
+        } catch {
+            record(.error(error.transcriptText, endpoint: request.type & 0x80), at: clock())
+            throw error
+        }
+    }
+
     public func close() async { await port.close() }
 
     /// A remark of the caller's.
@@ -66,6 +84,15 @@ public final class TappedPort: Port {
             sink(event)
         }
     }
+}
+
+private func hexadecimal(_ value: UInt64, digits: Int) -> String {
+    let text = String(value, radix: 16, uppercase: true)
+    return String(repeating: "0", count: max(0, digits - text.count)) + text
+}
+
+private func bytesText(_ bytes: [UInt8]) -> String {
+    bytes.map { hexadecimal(UInt64($0), digits: 2) }.joined(separator: " ")
 }
 
 extension PortError {

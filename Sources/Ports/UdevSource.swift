@@ -153,7 +153,9 @@ import Glibc
             let subsystem = unsafe text(udev_device_get_subsystem(device))
         else { return }
         // Borrowed from the device. A node that isn't on USB has none.
-        let parent = unsafe udev_device_get_parent_with_subsystem_devtype(device, "usb", "usb_device")
+        let parent =
+            unsafe subsystem == "usb"
+            ? device : udev_device_get_parent_with_subsystem_devtype(device, "usb", "usb_device")
         func property(_ name: String, else attribute: String) -> String? {
             if let value = unsafe text(udev_device_get_property_value(device, name)) { return value }
             // Without udev's database there are still the descriptors.
@@ -162,13 +164,15 @@ import Glibc
         }
         let vendor = property("ID_VENDOR_ID", else: "idVendor")?.lowercased()
         let product = property("ID_MODEL_ID", else: "idProduct")?.lowercased()
-        guard let vendor, let product,
-            matches.contains(PortMatch(subsystem: subsystem, vendorID: vendor, productID: product))
-        else { return }
+        // An interface of a USB device has no node; a hub has one, and no driver wants it.
+        if subsystem == "usb", unsafe text(udev_device_get_devtype(device)) != "usb_device" { return }
         let candidate = PortCandidate(
             syspath: syspath, devnode: devnode, subsystem: subsystem, vendorID: vendor, productID: product,
             usbSerial: property("ID_SERIAL_SHORT", else: "serial"), usbModel: property("ID_MODEL", else: "product"),
-            usbPath: unsafe text(udev_device_get_property_value(device, "ID_PATH")))
+            usbPath: unsafe text(udev_device_get_property_value(device, "ID_PATH")),
+            interfaces: unsafe text(udev_device_get_property_value(device, "ID_USB_INTERFACES"))?.split(separator: ":")
+                .map { $0.lowercased() } ?? [])
+        guard matches.contains(where: { $0.fits(candidate) }) else { return }
         // The kernel counts: the same cable in the same socket gets a new number each time.
         let plugging = unsafe parent.flatMap { unsafe text(udev_device_get_sysattr_value($0, "devnum")) }
         known.present(candidate, plugging: plugging ?? "")

@@ -51,23 +51,7 @@ extension Store {
     /// Recomputes the whole chain, and compares its end with the one that is kept apart: notices changed, removed,
     /// added and cut entries.
     public func verifyAudit() async throws(StoreError) -> AuditVerdict {
-        try await read { tx in
-            var hash = Data()
-            var count: Int64 = 0
-            let rows = try Row.fetchCursor(tx.db, sql: "SELECT * FROM audit ORDER BY id")
-            while let row = try rows.next() {
-                count += 1
-                let id: Int64 = row["id"]
-                hash = tx.auditHash(
-                    after: hash, id: id, at: row["at"], actor: row["actor"], action: row["action"],
-                    subject: row["subject"], details: row["details"])
-                guard id == count, hash == row["hash"] as Data else { return .broken(at: count) }
-            }
-            guard try tx.auditHead() == Transaction.AuditHead(count: count, hash: hash) else {
-                return .broken(at: count + 1)
-            }
-            return .intact(entries: Int(count))
-        }
+        try await read { tx in try tx.auditVerdict() }
     }
 }
 
@@ -75,6 +59,25 @@ extension Transaction {
     struct AuditHead: Codable, Equatable {
         var count: Int64
         var hash: Data
+    }
+
+    func auditVerdict() throws -> AuditVerdict {
+        var hash = Data()
+        var count: Int64 = 0
+        let rows = try Row.fetchCursor(db, sql: "SELECT * FROM audit ORDER BY id")
+        while let row = try rows.next() {
+            count += 1
+            let id: Int64 = row["id"]
+            hash = auditHash(
+                after: hash, id: id, at: row["at"], actor: row["actor"], action: row["action"],
+                subject: row["subject"], details: row["details"])
+            guard id == count, hash == row["hash"] as Data else { return .broken(at: count) }
+        }
+        // A head that doesn't open was put there by somebody without the key.
+        guard let head = try? auditHead(), head == AuditHead(count: count, hash: hash) else {
+            return .broken(at: count + 1)
+        }
+        return .intact(entries: Int(count))
     }
 
     func audit(by actor: String, _ action: String, _ subject: String, _ details: String = "") throws {
@@ -87,6 +90,11 @@ extension Transaction {
         try db.execute(
             sql: "INSERT INTO audit (id, at, actor, action, subject, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
             arguments: [head.count, at, actor, action, subject, sealed, head.hash])
+        try write(head)
+    }
+
+    /// The end of the chain, kept apart and sealed: who cuts entries off would have to cut it too.
+    func write(_ head: AuditHead) throws {
         try db.execute(
             sql: "INSERT INTO meta (key, value) VALUES ('audit', ?) "
                 + "ON CONFLICT (key) DO UPDATE SET value = excluded.value",

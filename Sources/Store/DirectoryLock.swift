@@ -9,12 +9,23 @@ final class DirectoryLock: Sendable {
         try Self.prepare(directory)
         // unsafe: C string bridging for the call only.
         let opened = unsafe open("\(directory)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard opened >= 0 else { throw .system("the lock file can't be opened: error \(errno)") }
-        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+        guard opened >= 0 else {
+            if errno == EROFS { throw .readOnly }
+            if errno == ENOSPC { throw .diskFull }
+            throw .system("the lock file can't be opened: error \(errno)")
+        }
+        var patience = 100
+        while flock(opened, LOCK_EX | LOCK_NB) != 0 {
             let reason = errno
-            defer { close(opened) }
-            guard reason == EWOULDBLOCK else { throw .system("the store can't be locked: error \(reason)") }
-            throw .inUse(Self.owner(opened))
+            let owner = Self.owner(opened)
+            // A process that is killed, or was about to start another program, lets go a moment later than it ends.
+            if reason == EWOULDBLOCK, patience > 0, Self.isGone(owner) {
+                patience -= 1
+                usleep(20_000)
+                continue
+            }
+            close(opened)
+            throw reason == EWOULDBLOCK ? .inUse(owner) : .system("the store can't be locked: error \(reason)")
         }
         Self.sign(opened)
         file = Mutex(opened)
@@ -46,10 +57,17 @@ final class DirectoryLock: Sendable {
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
             if errno == EACCES || errno == EROFS { throw .readOnly }
+            if errno == ENOSPC { throw .diskFull }
             throw .system("the database file can't be opened: error \(errno)")
         }
         defer { close(file) }
         guard fchmod(file, 0o600) == 0 else { throw .system("the database file can't be made private: error \(errno)") }
+    }
+
+    /// Whether the last one that is known to have had the lock has ended.
+    private static func isGone(_ owner: Int32?) -> Bool {
+        guard let owner, owner > 0 else { return false }
+        return kill(owner, 0) != 0 && errno == ESRCH
     }
 
     private static func sign(_ file: Int32) {

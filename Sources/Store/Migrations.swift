@@ -3,9 +3,15 @@ internal import GRDB
 /// The schema, forward only. A migration that was released is never changed; each has a test from the file before it
 /// (`fixtures/store`).
 enum Migrations {
-    static var migrator: DatabaseMigrator {
+    /// - Parameter vault: needed where a migration seals what was in the clear, or marks what was not.
+    static func migrator(_ vault: Vault) -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { db in try db.execute(sql: v1) }
+        migrator.registerMigration("v2") { db in
+            try db.execute(sql: v2Tables)
+            try markAll(vault, db)
+            try db.execute(sql: v2Rules)
+        }
         return migrator
     }
 

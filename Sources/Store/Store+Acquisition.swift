@@ -113,7 +113,20 @@ extension Transaction {
         return row
     }
 
-    func dataKey(_ row: Row) throws -> SymmetricKey { try vault.unwrap(row["data_key"], for: row["uuid"]) }
+    /// - Throws: `.refused` after purging.
+    func dataKey(_ row: Row) throws -> SymmetricKey {
+        guard let key = try keptKey(row) else {
+            throw StoreError.refused(
+                "the data of recording \(row["uuid"] as String) are on the server only: purged here")
+        }
+        return key
+    }
+
+    /// Nil after purging: what it sealed can't be read by anybody.
+    func keptKey(_ row: Row) throws -> SymmetricKey? {
+        let wrapped: Data = row["data_key"]
+        return wrapped.isEmpty ? nil : try vault.unwrap(wrapped, for: row["uuid"])
+    }
 
     func completeRecording(of source: String) throws -> String? {
         try String.fetchOne(
@@ -127,80 +140,27 @@ extension Transaction {
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
         // What comes from a simulator can never pass for real.
         let origin = recording.device.isSimulated ? Recording.Origin.simulated : recording.origin
+        let (device, channels) = (try JSON.text(recording.device), try JSON.text(recording.channels))
+        let (clock, time) = (try JSON.text(recording.clock), now)
+        // In the order of `facts(of:)`.
+        let facts = [
+            uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source, device,
+            channels, clock, "\(time)",
+        ]
         try db.execute(
             sql: """
                 INSERT INTO recording (uuid, state, kind, modality, origin, source, device, channels, clock, start_known,
-                    begun_at, counts, data_key, claim)
-                VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    begun_at, counts, data_key, claim, mark)
+                VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source,
-                try JSON.text(recording.device), try JSON.text(recording.channels), try JSON.text(recording.clock),
-                recording.clock.source != .unknown, now,
+                uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source, device,
+                channels, clock, recording.clock.source != .unknown, time,
                 try JSON.text(recording.channels.map { _ in 0 }), wrapped,
                 try recording.claim.map { try key.seal(json: $0, at: "\(uuid)|claim") },
+                try key.seal([UInt8](), at: Self.joined("recording", facts)),
             ])
         return try attribute(recording, binding, key)
-    }
-
-    private func attribute(
-        _ recording: Recording, _ binding: Binding?, _ key: SymmetricKey
-    ) throws -> Attribution {
-        guard let binding, let visit = try visit(binding.visit), try wasOpen(binding) else { return .unattributed }
-        let uuid = recording.id.description
-        var contradictions =
-            recording.claim.map {
-                $0.contradictions(with: visit.patient, on: recording.clock.deviceStart?.date)
-            } ?? []
-        if let source = recording.source, let earlier = try otherPatient(than: visit, for: source, except: uuid) {
-            contradictions.append(
-                Contradiction(kind: .earlierBinding, claimed: earlier, expected: visit.patient.id))
-        }
-        guard contradictions.isEmpty else {
-            let hold = Hold(visit: visit.id, contradictions: contradictions, at: now)
-            try db.execute(
-                sql: "INSERT INTO held (recording, at, sealed) VALUES (?, ?, ?)",
-                arguments: [uuid, hold.at, try key.seal(json: hold, at: "\(uuid)|held")])
-            try audit(
-                by: binding.by, "recording.hold", uuid,
-                contradictions.map(\.kind.rawValue).joined(separator: ","))
-            return .held(contradictions)
-        }
-        try write(binding, uuid, n: 0, key)
-        return .attributed(visit: visit.id)
-    }
-
-    /// A decision always holds; an "open visit" must have been open at that moment. A clock that was set back in
-    /// between doesn't count against a visit that still is.
-    private func wasOpen(_ binding: Binding) throws -> Bool {
-        if binding.reason == .decision { return true }
-        return try Bool.fetchOne(
-            db,
-            sql: """
-                SELECT status = 'open' OR (opened_at <= :at AND closed_at >= :at) FROM visit WHERE id = :id
-                """, arguments: ["at": binding.at, "id": binding.visit]) ?? false
-    }
-
-    /// The patient to whom an earlier recording of the same source is bound, if that is another one: a device that was
-    /// unplugged in one home and plugged in again in the next still holds the first patient's night.
-    private func otherPatient(than visit: Visit, for source: String, except uuid: String) throws -> String? {
-        let visits = try String.fetchAll(
-            db,
-            sql: """
-                SELECT visit FROM recording JOIN binding ON binding.recording = recording.uuid
-                WHERE source = ? AND uuid <> ?
-                AND n = (SELECT MAX(n) FROM binding WHERE binding.recording = recording.uuid)
-                """, arguments: [source, uuid])
-        return try visits.compactMap { try self.visit($0)?.patient.id }.first { $0 != visit.patient.id }
-    }
-
-    func write(_ binding: Binding, _ uuid: String, n: Int, _ key: SymmetricKey) throws {
-        try db.execute(
-            sql: "INSERT INTO binding (recording, n, visit, reason, by, at, why) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            arguments: [
-                uuid, n, binding.visit, binding.reason.rawValue, binding.by, binding.at,
-                try binding.why.map { try key.seal(text: $0, at: "\(uuid)|binding.why|\(n)") },
-            ])
     }
 
     func append(_ uuid: String, _ blocks: [Block]) throws {
@@ -271,6 +231,7 @@ extension Transaction {
                 UPDATE recording SET state = ?, end_reason = ?, ended_at = ?, superseded_by = ?, revision = revision + 1
                 WHERE uuid = ?
                 """, arguments: [reason.state.rawValue, reason.rawValue, time, successor, uuid])
+        // An open recording has no documents: nothing to take out of the outbox.
         if let successor { try audit(by: "agent", "recording.supersede", uuid, "by \(successor)") }
         if let source, successor == nil {
             try supersede(others: source, uuid, row, isComplete: reason.state == .complete)
@@ -303,6 +264,10 @@ extension Transaction {
         try db.execute(
             sql: "UPDATE recording SET superseded_by = ?, revision = revision + 1 WHERE uuid = ?",
             arguments: [successor, uuid])
+        try db.execute(
+            sql:
+                "UPDATE outgoing SET is_superseded = 1 WHERE document IN (SELECT id FROM document WHERE recording = ?)",
+            arguments: [uuid])
         try audit(by: "agent", "recording.supersede", uuid, "by \(successor)")
     }
 

@@ -14,6 +14,7 @@ extension Store {
             let uuid = id.description
             let row = try tx.recordingRow(uuid)
             guard try tx.visit(visit) != nil else { throw StoreError.notFound("visit \(visit)") }
+            try tx.requireIdentity(of: visit)
             if let successor = row["superseded_by"] as String? {
                 throw StoreError.refused("recording \(uuid) was replaced by \(successor), which is complete")
             }
@@ -27,7 +28,11 @@ extension Store {
             let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
             try tx.write(binding, uuid, n: history.count, key)
             try tx.revise(uuid)
-            try tx.audit(by: actor, "recording.attribute", uuid, "visit \(visit)")
+            let decidesHold = history.isEmpty && row["doubt"] as String? == UnattributedReason.contradiction.rawValue
+            try tx.audit(
+                by: actor, AuditAction.attribute, uuid,
+                "visit \(visit)" + (history.last.map { ", was \($0.visit)" } ?? "")
+                    + (decidesHold ? ", decides the hold" : ""))
         }
     }
 

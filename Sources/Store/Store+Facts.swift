@@ -17,8 +17,20 @@ extension Store {
     /// What the facts lane has to send, per visit, announcements first. Documents in quarantine, and those that must
     /// wait, are left out.
     public func factsPending(now: Int64) async throws(StoreError) -> [PendingFacts] {
+        try await factsPending(now: now, limit: .max)
+    }
+
+    /// The same for the most urgent documents only: found without looking at the rest.
+    /// - Parameters:
+    ///   - limit: documents per state. A visit with more of them is told of in several bundles.
+    ///   - includingSimulated: false where simulated data must not be sent.
+    public func factsPending(
+        now: Int64, limit: Int, includingSimulated: Bool = true
+    ) async throws(StoreError) -> [PendingFacts] {
         try await read { tx in
-            try tx.factsPending(.preliminary, now: now) + (try tx.factsPending(.final, now: now))
+            try [.preliminary, .final].flatMap {
+                try tx.factsPending($0, now: now, limit: max(0, limit), includingSimulated: includingSimulated)
+            }
         }
     }
 
@@ -55,23 +67,23 @@ extension Store {
 }
 
 extension Transaction {
-    fileprivate func factsPending(_ state: FactsState, now: Int64) throws -> [PendingFacts] {
+    fileprivate func factsPending(
+        _ state: FactsState, now: Int64, limit: Int, includingSimulated: Bool
+    ) throws -> [PendingFacts] {
         let condition =
-            state == .preliminary
-            ? "o.facts = 'none'"
-            : "o.facts = 'preliminary' AND EXISTS (SELECT 1 FROM receipt WHERE receipt.document = d.id)"
+            state == .preliminary ? "o.facts = 'none'" : "o.facts = 'preliminary' AND o.received_at IS NOT NULL"
         let rows = try Row.fetchAll(
             db,
             sql: """
-                SELECT d.*, o.facts_key, o.facts_key_state, b.visit AS visit
-                FROM document d
-                JOIN outgoing o ON o.document = d.id
+                SELECT d.*, o.facts_key, o.facts_key_state, r.visit AS visit
+                FROM outgoing o
+                JOIN document d ON d.id = o.document
                 JOIN attempt a ON a.document = d.id
                 JOIN recording r ON r.uuid = d.recording
-                JOIN binding b ON b.recording = r.uuid AND b.n = (SELECT MAX(n) FROM binding WHERE recording = r.uuid)
-                WHERE r.superseded_by IS NULL AND a.quarantined_at IS NULL AND a.not_before <= ? AND \(condition)
-                ORDER BY r.modality = 'ecg' DESC, d.role = 'artefact' DESC, r.begun_at, d.id
-                """, arguments: [now])
+                WHERE \(condition) AND o.is_superseded = 0 AND o.is_quarantined = 0 AND a.not_before <= ?
+                AND r.visit IS NOT NULL AND (? OR o.origin <> 'simulated')
+                ORDER BY o.urgency, o.begun, o.document LIMIT ?
+                """, arguments: [now, includingSimulated, limit])
         var order: [String] = []
         var byVisit: [String: [Row]] = [:]
         for row in rows {
@@ -82,6 +94,11 @@ extension Transaction {
         return try order.map { id in
             guard let visit = try visit(id) else { throw StoreError.corrupt("a binding's visit") }
             let rows = byVisit[id] ?? []
+            for uuid in Set(rows.map { $0["recording"] as String }) {
+                guard try bindings(uuid, try dataKey(try recordingRow(uuid))).last?.visit == id else {
+                    throw StoreError.corrupt("the visit of recording \(uuid)")
+                }
+            }
             return PendingFacts(
                 visit: visit, state: state, documents: try rows.map(document), key: try reusableKey(rows, state))
         }

@@ -35,7 +35,8 @@ extension Store {
                 throw StoreError.refused("recording \(uuid) changed while its documents were built: build them again")
             }
             try tx.requireSpace(.stopRunning, for: total)
-            for (document, bytes) in documents { try tx.insert(document, bytes, key) }
+            for (document, bytes) in documents { try tx.insert(document, bytes, row, key) }
+            try tx.db.execute(sql: "UPDATE recording SET is_frozen = 1 WHERE uuid = ?", arguments: [uuid])
             try tx.audit(
                 by: "agent", "recording.freeze", uuid,
                 documents.map { "\($0.0.role.rawValue) \($0.0.sha256)" }.joined(separator: ", "))
@@ -57,7 +58,7 @@ extension Store {
     public func documents(of id: RecordingID) async throws(StoreError) -> [DocumentStatus] {
         try await read { tx in
             let row = try tx.recordingRow(id.description)
-            return try tx.documents(of: id.description, try tx.dataKey(row))
+            return try tx.documents(of: id.description, try tx.keptKey(row))
         }
     }
 
@@ -102,11 +103,10 @@ extension Transaction {
         try String.fetchAll(
             db,
             sql: """
-                SELECT r.uuid FROM recording r
-                JOIN binding b ON b.recording = r.uuid AND b.n = (SELECT MAX(n) FROM binding WHERE recording = r.uuid)
-                JOIN visit v ON v.id = b.visit
-                WHERE r.state <> 'open' AND r.superseded_by IS NULL AND r.start_known = 1 AND r.chunks > 0
-                AND NOT EXISTS (SELECT 1 FROM document WHERE recording = r.uuid)
+                SELECT r.uuid FROM recording r INDEXED BY recording_unfrozen
+                JOIN visit v ON v.id = r.visit
+                WHERE r.is_frozen = 0 AND r.superseded_by IS NULL
+                AND r.state <> 'open' AND r.start_known = 1 AND r.chunks > 0
                 AND NOT (r.state = 'interrupted' AND r.kind = 'stored' AND (v.status = 'open'
                     OR EXISTS (SELECT 1 FROM recording o WHERE o.source = r.source AND o.state = 'open')))
                 ORDER BY r.modality = 'ecg' DESC, r.begun_at, r.uuid
@@ -114,7 +114,7 @@ extension Transaction {
         ).map(recordingID)
     }
 
-    fileprivate func insert(_ document: Document, _ bytes: [UInt8], _ key: SymmetricKey) throws {
+    fileprivate func insert(_ document: Document, _ bytes: [UInt8], _ row: Row, _ key: SymmetricKey) throws {
         let id = document.id.text
         try db.execute(
             sql: """
@@ -131,7 +131,12 @@ extension Transaction {
                 sql: "INSERT INTO document_part (document, n, bytes) VALUES (?, ?, ?)",
                 arguments: [id, n, try key.seal(part, at: Self.place(n, of: document))])
         }
-        try db.execute(sql: "INSERT INTO outgoing (document) VALUES (?)", arguments: [id])
+        // ECGs before everything else, artefacts before originals, then the oldest.
+        let isECG = row["modality"] as String == Recording.Modality.ecg.rawValue
+        let urgency = (isECG ? 0 : 2) + (document.role == .artefact ? 0 : 1)
+        try db.execute(
+            sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
+            arguments: [id, urgency, row["begun_at"] as Int64, row["origin"] as String])
         try db.execute(sql: "INSERT INTO attempt (document) VALUES (?)", arguments: [id])
     }
 
@@ -145,6 +150,7 @@ extension Transaction {
             try db.execute(sql: "DELETE FROM attempt WHERE document = ?", arguments: [document])
             try db.execute(sql: "DELETE FROM document WHERE id = ?", arguments: [document])
         }
+        try db.execute(sql: "UPDATE recording SET is_frozen = 0 WHERE uuid = ?", arguments: [uuid])
         if !documents.isEmpty { try audit(by: "agent", "recording.thaw", uuid) }
     }
 
@@ -165,7 +171,7 @@ extension Transaction {
             mediaType: row["media_type"], size: row["size"], sha256: row["sha256"], sha1: row["sha1"])
     }
 
-    fileprivate func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {
+    func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {
         let sealed = try Data.fetchOne(
             db, sql: "SELECT bytes FROM document_part WHERE document = ? AND n = ?", arguments: [document.id.text, n])
         guard let sealed else { throw StoreError.corrupt("part \(n) of document \(document.id.text) is missing") }

@@ -21,15 +21,47 @@ extension Store {
     /// What may be sent now, most urgent first: ECGs before oximetry, artefacts before originals, then the oldest.
     /// Quarantined documents and those that must wait are left out.
     public func outbox(now: Int64) async throws(StoreError) -> [OutboxItem] {
+        try await outbox(now: now, limit: .max)
+    }
+
+    /// The first of `outbox(now:)`, found without looking at the rest.
+    /// - Parameter includingSimulated: false where simulated data must not be sent.
+    public func outbox(
+        now: Int64, limit: Int, includingSimulated: Bool = true
+    ) async throws(StoreError) -> [OutboxItem] {
         try await read { tx in
-            try tx.pending(where: "AND a.not_before <= :now", ["now": now]).map { try tx.outboxItem($0) }
+            try tx.pending(
+                where: "AND a.not_before <= :now AND (:simulated OR o.origin <> 'simulated')",
+                ["now": now, "simulated": includingSimulated, "limit": max(0, limit)]
+            ).map { try tx.outboxItem($0) }
+        }
+    }
+
+    /// Documents that wait, also those that must wait for their time.
+    /// - Parameter origin: only these; nil for all.
+    public func pendingCount(origin: Recording.Origin? = nil) async throws(StoreError) -> Int {
+        try await read { tx in
+            try Int.fetchOne(
+                tx.db,
+                sql: """
+                    SELECT COUNT(*) FROM outgoing
+                    WHERE received_at IS NULL AND is_superseded = 0 AND is_quarantined = 0
+                    AND (:origin IS NULL OR origin = :origin)
+                    """, arguments: ["origin": origin?.rawValue]) ?? 0
         }
     }
 
     /// When the next document may be tried that must wait now; nil when none has to.
     public func nextWake(after now: Int64) async throws(StoreError) -> Int64? {
         try await read { tx in
-            try tx.pending(where: "AND a.not_before > :now", ["now": now]).map { $0["not_before"] as Int64 }.min()
+            try Int64.fetchOne(
+                tx.db,
+                sql: """
+                    SELECT a.not_before FROM attempt a JOIN outgoing o ON o.document = a.document
+                    WHERE a.not_before > 0 AND a.not_before > ?
+                    AND o.received_at IS NULL AND o.is_superseded = 0 AND o.is_quarantined = 0
+                    ORDER BY a.not_before LIMIT 1
+                    """, arguments: [now])
         }
     }
 
@@ -102,6 +134,8 @@ extension Store {
             try tx.db.execute(
                 sql: "UPDATE attempt SET quarantined_at = ?, quarantine = ? WHERE document = ?",
                 arguments: [tx.now, try key.seal(text: reason, at: "\(id.text)|attempt.quarantine"), id.text])
+            try tx.db.execute(
+                sql: "UPDATE outgoing SET is_quarantined = 1 WHERE document = ?", arguments: [id.text])
             try tx.audit(by: "agent", "document.quarantine", id.text)
         }
     }
@@ -115,8 +149,8 @@ extension Store {
                     WHERE document = ?
                     """, arguments: [id.text])
             try tx.db.execute(
-                sql: "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = 0 "
-                    + "WHERE document = ?", arguments: [id.text])
+                sql: "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = 0, "
+                    + "is_quarantined = 0 WHERE document = ?", arguments: [id.text])
             try tx.audit(by: actor, "document.requeue", id.text)
         }
     }
@@ -129,7 +163,13 @@ extension Store {
             guard receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) else {
                 throw StoreError.refused("the receipt is for other bytes than document \(document.id.text)")
             }
-            guard try tx.receipt(of: document) != receipt else { return }
+            let isReceived = try Bool.fetchOne(
+                tx.db, sql: "SELECT received_at IS NOT NULL FROM outgoing WHERE document = ?",
+                arguments: [document.id.text])
+            guard try isReceived != true || tx.receipt(of: document) != receipt else { return }
+            guard receipt.storeEpoch.utf8.count <= 200, receipt.storedAt.utf8.count <= 64 else {
+                throw StoreError.refused("the receipt for document \(document.id.text) is not a receipt")
+            }
             try tx.db.execute(
                 sql: """
                     INSERT INTO receipt (document, sha256, size, stored_at, durability, store_epoch, received_at)
@@ -141,8 +181,8 @@ extension Store {
                 ])
             // The server has it, however it got there: its bytes are fixed.
             try tx.db.execute(
-                sql: "UPDATE outgoing SET begun_at = COALESCE(begun_at, ?) WHERE document = ?",
-                arguments: [tx.now, document.id.text])
+                sql: "UPDATE outgoing SET begun_at = COALESCE(begun_at, ?), received_at = ? WHERE document = ?",
+                arguments: [tx.now, tx.now, document.id.text])
             try tx.progressed(document.id)
             try tx.audit(by: "server", "document.receipt", document.id.text, "epoch \(receipt.storeEpoch)")
         }
@@ -158,37 +198,44 @@ extension Store {
 
 extension Transaction {
     /// Documents without a receipt, not quarantined, of recordings that weren't replaced; most urgent first.
-    func pending(where condition: String = "", _ arguments: StatementArguments = StatementArguments()) throws -> [Row] {
+    func pending(where condition: String, _ arguments: StatementArguments) throws -> [Row] {
         try Row.fetchAll(
             db,
             sql: """
                 SELECT d.*, o.*, a.*, r.uuid, r.data_key, r.modality, r.origin, r.begun_at AS recording_begun_at,
-                    b.visit AS visit
-                FROM document d
-                JOIN outgoing o ON o.document = d.id
-                JOIN attempt a ON a.document = d.id
+                    r.visit AS visit
+                FROM outgoing o
+                JOIN document d ON d.id = o.document
+                JOIN attempt a ON a.document = o.document
                 JOIN recording r ON r.uuid = d.recording
-                JOIN binding b ON b.recording = r.uuid AND b.n = (SELECT MAX(n) FROM binding WHERE recording = r.uuid)
-                WHERE r.superseded_by IS NULL AND a.quarantined_at IS NULL
-                AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.document = d.id) \(condition)
-                ORDER BY r.modality = 'ecg' DESC, d.role = 'artefact' DESC, r.begun_at, d.id
+                WHERE o.received_at IS NULL AND o.is_superseded = 0 AND o.is_quarantined = 0
+                AND r.visit IS NOT NULL \(condition)
+                ORDER BY o.urgency, o.begun, o.document LIMIT :limit
                 """, arguments: arguments)
     }
 
     fileprivate func outboxItem(_ row: Row) throws -> OutboxItem {
         guard let visit = try visit(row["visit"] as String) else { throw StoreError.corrupt("a binding's visit") }
+        let document = try document(row)
+        let key = try dataKey(row)
+        // Under no other name than the one that was decided: the column is only a copy of the binding that holds.
+        guard try bindings(document.recording.description, key).last?.visit == visit.id else {
+            throw StoreError.corrupt("the visit of recording \(document.recording)")
+        }
         return OutboxItem(
-            document: try document(row), modality: try parse(row["modality"]), origin: try parse(row["origin"]),
-            visit: visit, upload: try upload(row, try dataKey(row)), facts: try parse(row["facts"]),
+            document: document, modality: try parse(row["modality"]), origin: try parse(row["origin"]),
+            visit: visit, upload: try upload(row, key), facts: try parse(row["facts"]),
             attempts: row["count"], restarts: row["restarts"])
     }
 
-    fileprivate func upload(_ row: Row, _ key: SymmetricKey) throws -> UploadState {
+    fileprivate func upload(_ row: Row, _ key: SymmetricKey?) throws -> UploadState {
         let document: String = row["id"]
         switch row["state"] as String {
         case "none": return .none
         case "creating": return .creating
         default:
+            // Purging forgets locations.
+            guard let key else { return .none }
             let location = try key.openText(row["location"], at: "\(document)|outgoing.location")
             return .created(location: location, confirmed: row["confirmed"])
         }
@@ -212,7 +259,7 @@ extension Transaction {
         }
     }
 
-    func documents(of uuid: String, _ key: SymmetricKey) throws -> [DocumentStatus] {
+    func documents(of uuid: String, _ key: SymmetricKey?) throws -> [DocumentStatus] {
         try Row.fetchAll(
             db,
             sql: """
@@ -224,11 +271,11 @@ extension Transaction {
             let document = try document(row)
             let id = document.id.text
             let receipt = try receipt(of: document)
-            let quarantine = try (row["quarantine"] as Data?).map {
-                try key.openText($0, at: "\(id)|attempt.quarantine")
+            let quarantine = try (row["quarantine"] as Data?).flatMap {
+                try key?.openText($0, at: "\(id)|attempt.quarantine")
             }
             let stage: DocumentStatus.Stage =
-                if receipt != nil {
+                if (row["received_at"] as Int64?) != nil {
                     .received
                 } else if quarantine != nil {
                     .quarantined
@@ -240,8 +287,8 @@ extension Transaction {
             return DocumentStatus(
                 document: document, stage: stage, upload: try upload(row, key), facts: try parse(row["facts"]),
                 receipt: receipt, attempts: row["count"],
-                lastError: try (row["last_error"] as Data?).map {
-                    try key.openText($0, at: "\(id)|attempt.last_error")
+                lastError: try (row["last_error"] as Data?).flatMap {
+                    try key?.openText($0, at: "\(id)|attempt.last_error")
                 },
                 notBefore: row["not_before"], quarantine: quarantine)
         }

@@ -12,6 +12,16 @@ extension Store {
         }
     }
 
+    /// A page of all recordings, newest first.
+    public func recordings(limit: Int, offset: Int = 0) async throws(StoreError) -> [RecordingSummary] {
+        try await read { tx in
+            try Row.fetchAll(
+                tx.db, sql: "SELECT * FROM recording ORDER BY begun_at DESC, uuid DESC LIMIT ? OFFSET ?",
+                arguments: [max(0, limit), max(0, offset)]
+            ).map { try tx.summary($0) }
+        }
+    }
+
     /// Everything but the samples; nil when there is no such recording.
     public func recording(_ id: RecordingID) async throws(StoreError) -> RecordingDetail? {
         try await read { tx in
@@ -55,36 +65,13 @@ extension Store {
             return try tx.notes(id.description, try tx.dataKey(row))
         }
     }
-
-    public func statusCounts() async throws(StoreError) -> StatusCounts {
-        try await read { tx in
-            var counts = StatusCounts()
-            for row in try Row.fetchAll(tx.db, sql: "SELECT * FROM recording") {
-                let summary = try tx.summary(row)
-                if summary.state == .open { counts.open += 1 }
-                guard summary.supersededBy == nil, !summary.isEmpty else { continue }
-                if summary.binding == nil { counts.unattributed += 1 }
-                if summary.isHeld { counts.held += 1 }
-                if summary.needsStart { counts.needingStart += 1 }
-                for document in summary.documents {
-                    switch document.stage {
-                    case .waiting: counts.waiting += 1
-                    case .sending: counts.sending += 1
-                    case .received: counts.received += 1
-                    case .quarantined: counts.quarantined += 1
-                    }
-                }
-            }
-            counts.toFreeze = try tx.awaitingFreeze().count
-            return counts
-        }
-    }
 }
 
 extension Transaction {
     func summary(_ row: Row) throws -> RecordingSummary {
         let uuid: String = row["uuid"]
-        let key = try dataKey(row)
+        let key = try keptKey(row)
+        if let key { try key.verify(row["mark"], at: Self.facts(of: row), of: "recording \(uuid)") }
         let channels = try JSON.decode([Channel].self, row["channels"] as String)
         let samples = try JSON.decode([Int].self, row["counts"] as String)
         let binding = try bindings(uuid, key).last
@@ -95,32 +82,37 @@ extension Transaction {
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
             state: try parse(row["state"]), endReason: try (row["end_reason"] as String?).map { try parse($0) },
             clock: try clock(row), binding: binding, isHeld: hasHold == true && binding == nil,
+            unattributed: binding == nil
+                ? try (row["doubt"] as String?).map { try parse($0) } ?? UnattributedReason.noVisit : nil,
             supersededBy: try (row["superseded_by"] as String?).map { try recordingID($0) }, samples: samples,
             seconds: zip(channels, samples).map { Double($1) / $0.rate.value }.max() ?? 0, bytes: row["bytes"],
-            documents: try documents(of: uuid, key), revision: row["revision"])
+            documents: try documents(of: uuid, key), purgedAt: row["purged_at"], revision: row["revision"])
     }
 
     func detail(_ row: Row) throws -> RecordingDetail {
         let uuid: String = row["uuid"]
-        let key = try dataKey(row)
+        let key = try keptKey(row)
         let summary = try summary(row)
-        let hold = try Data.fetchOne(db, sql: "SELECT sealed FROM held WHERE recording = ?", arguments: [uuid])
-            .map { try key.open(json: Hold.self, $0, at: "\(uuid)|held") }
+        var hold: Hold?
+        if let key {
+            hold = try Data.fetchOne(db, sql: "SELECT sealed FROM held WHERE recording = ?", arguments: [uuid])
+                .map { try key.open(json: Hold.self, $0, at: "\(uuid)|held") }
+        }
         return RecordingDetail(
             summary: summary, recording: try recording(row, key),
             rawClock: try JSON.decode(ClockFacts.self, row["clock"] as String), bindings: try bindings(uuid, key),
-            hold: hold, notes: try notes(uuid, key))
+            hold: hold, notes: try key.map { try notes(uuid, $0) } ?? [])
     }
 
-    func recording(_ row: Row, _ key: SymmetricKey) throws -> Recording {
+    func recording(_ row: Row, _ key: SymmetricKey?) throws -> Recording {
         let uuid: String = row["uuid"]
         return Recording(
             id: try recordingID(uuid), kind: try parse(row["kind"]), modality: try parse(row["modality"]),
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
             channels: try JSON.decode([Channel].self, row["channels"] as String), clock: try clock(row),
             source: row["source"],
-            claim: try (row["claim"] as Data?).map {
-                try key.open(json: IdentityClaim.self, $0, at: "\(uuid)|claim")
+            claim: try (row["claim"] as Data?).flatMap {
+                try key?.open(json: IdentityClaim.self, $0, at: "\(uuid)|claim")
             },
             state: try parse(row["state"]), endReason: try (row["end_reason"] as String?).map { try parse($0) })
     }
@@ -136,12 +128,16 @@ extension Transaction {
         return clock
     }
 
-    func bindings(_ uuid: String, _ key: SymmetricKey) throws -> [Binding] {
-        try Row.fetchAll(db, sql: "SELECT * FROM binding WHERE recording = ? ORDER BY n", arguments: [uuid]).map {
-            let n: Int = $0["n"]
+    /// - Parameter key: nil after purging: then nothing vouches for them, and why isn't known any more.
+    func bindings(_ uuid: String, _ key: SymmetricKey?) throws -> [Binding] {
+        let rows = try Row.fetchAll(db, sql: "SELECT * FROM binding WHERE recording = ? ORDER BY n", arguments: [uuid])
+        return try rows.enumerated().map { index, row in
+            let n: Int = row["n"]
+            if let key { try key.verify(row["mark"], at: Self.facts(ofBinding: row), of: "a binding of \(uuid)") }
+            guard n == index else { throw StoreError.corrupt("binding \(index) of \(uuid) is missing") }
             return Binding(
-                visit: $0["visit"], reason: try parse($0["reason"]), by: $0["by"], at: $0["at"],
-                why: try ($0["why"] as Data?).map { try key.openText($0, at: "\(uuid)|binding.why|\(n)") })
+                visit: row["visit"], reason: try parse(row["reason"]), by: row["by"], at: row["at"],
+                why: try (row["why"] as Data?).flatMap { try key?.openText($0, at: "\(uuid)|binding.why|\(n)") })
         }
     }
 

@@ -9,37 +9,48 @@ public struct RecoveryReport: Sendable, Equatable, Codable {
     public var uploadsInFlight: Int
     /// What SQLite's check complained about; empty when the file is sound.
     public var problems: [String]
+    /// Whether there was time for the check: a large file is left to `salvage` in the background.
+    public var isChecked: Bool
 
-    public init(sealed: [RecordingID], uploadsInFlight: Int, problems: [String]) {
+    public init(sealed: [RecordingID], uploadsInFlight: Int, problems: [String], isChecked: Bool = true) {
         self.sealed = sealed
         self.uploadsInFlight = uploadsInFlight
         self.problems = problems
+        self.isChecked = isChecked
     }
 }
 
 extension Store {
     /// To be called once at start, before anything else: nothing is recording yet, so whatever is open was cut.
-    public func recover() async throws(StoreError) -> RecoveryReport {
-        let problems = try await read { tx in
-            try String.fetchAll(tx.db, sql: "PRAGMA quick_check").filter { $0 != "ok" }
+    /// - Parameter checkUpTo: bytes of the largest file that is checked page by page right now.
+    /// - Throws: nothing for a damaged recording: what can't be repaired is named in `problems`, the rest goes on.
+    public func recover(checkUpTo limit: Int64 = 64 << 20) async throws(StoreError) -> RecoveryReport {
+        let isSmall = (Files.size("\(directory)/\(Self.fileName)") ?? 0) <= limit
+        let problems = isSmall ? await problems() : []
+        let open = try await read { tx in
+            try String.fetchAll(tx.db, sql: "SELECT uuid FROM recording WHERE state = 'open' ORDER BY uuid")
         }
-        return try await write { tx in
-            let open = try String.fetchAll(
-                tx.db, sql: "SELECT uuid FROM recording WHERE state = 'open' ORDER BY uuid")
-            for uuid in open {
-                // The last thing that is known of its life.
-                let last = try Int64.fetchOne(
-                    tx.db, sql: "SELECT created FROM chunk WHERE recording = ? ORDER BY n DESC LIMIT 1",
-                    arguments: [uuid])
-                try tx.seal(uuid, reason: .agentStopped, at: last ?? tx.now)
-                try tx.audit(by: "agent", "recording.recover", uuid)
+        var report = RecoveryReport(sealed: [], uploadsInFlight: 0, problems: problems, isChecked: isSmall)
+        for uuid in open {
+            do throws(StoreError) {
+                try await write { tx in
+                    // The last thing that is known of its life.
+                    let last = try Int64.fetchOne(
+                        tx.db, sql: "SELECT created FROM chunk WHERE recording = ? ORDER BY n DESC LIMIT 1",
+                        arguments: [uuid])
+                    try tx.seal(uuid, reason: .agentStopped, at: last ?? tx.now)
+                    try tx.audit(by: "agent", "recording.recover", uuid)
+                }
+                if let id = RecordingID(uuid) { report.sealed.append(id) }
+            } catch .corrupt(let what) {
+                report.problems.append("recording \(uuid): \(what)")
             }
-            let inFlight = try Int.fetchOne(
-                tx.db,
-                sql: "SELECT COUNT(*) FROM outgoing WHERE begun_at IS NOT NULL "
-                    + "AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.document = outgoing.document)")
-            return RecoveryReport(
-                sealed: try open.map { try tx.recordingID($0) }, uploadsInFlight: inFlight ?? 0, problems: problems)
         }
+        report.uploadsInFlight = try await read { tx in
+            try Int.fetchOne(
+                tx.db, sql: "SELECT COUNT(*) FROM outgoing WHERE \(Transaction.isPending) AND begun_at IS NOT NULL")
+                ?? 0
+        }
+        return report
     }
 }

@@ -26,7 +26,26 @@ extension Store {
     /// - Returns: what changed, in the given order.
     @discardableResult
     public func merge(visits: [Visit]) async throws(StoreError) -> [VisitChange] {
-        try await write { tx in try visits.compactMap { try tx.merge($0) } }
+        try await merge(visits: visits, isWhole: false)
+    }
+
+    /// - Parameter isWhole: the worklist names every visit that there is: what isn't in it has left it.
+    @discardableResult
+    public func merge(visits: [Visit], isWhole: Bool) async throws(StoreError) -> [VisitChange] {
+        try await write { tx in
+            let changes = try visits.compactMap { try tx.merge($0) }
+            let named = Set(visits.map(\.id))
+            for row in try Row.fetchAll(tx.db, sql: "SELECT id, left_at FROM visit") {
+                let id: String = row["id"]
+                let hasLeft = (row["left_at"] as Int64?) != nil
+                if named.contains(id), hasLeft {
+                    try tx.db.execute(sql: "UPDATE visit SET left_at = NULL WHERE id = ?", arguments: [id])
+                } else if isWhole, !named.contains(id), !hasLeft {
+                    try tx.db.execute(sql: "UPDATE visit SET left_at = ? WHERE id = ?", arguments: [tx.now, id])
+                }
+            }
+            return changes
+        }
     }
 
     /// All visits, by planned time.
@@ -55,6 +74,7 @@ extension Store {
             guard var visit = try tx.visit(id) else { throw StoreError.notFound("visit \(id)") }
             guard visit.status != .open else { return visit }
             guard visit.status != .cancelled else { throw StoreError.refused("visit \(id) was cancelled") }
+            try tx.requireIdentity(of: id)
             if let other = try tx.openVisit() {
                 throw StoreError.refused("visit \(other.id) is still open: close it first")
             }
@@ -93,6 +113,18 @@ extension Transaction {
         try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE id = ?", arguments: [id]).map(visit)
     }
 
+    func isPurged(_ visit: String) throws -> Bool {
+        try Bool.fetchOne(
+            db, sql: "SELECT purged_at IS NOT NULL FROM visit WHERE id = ?", arguments: [visit]) ?? false
+    }
+
+    /// Nothing can be compared with an identity that was destroyed.
+    func requireIdentity(of visit: String) throws {
+        guard try !isPurged(visit) else {
+            throw StoreError.refused("visit \(visit) has left the worklist, and its patient's identity was destroyed")
+        }
+    }
+
     func openVisit() throws -> Visit? {
         try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE status = 'open'").map(visit)
     }
@@ -104,10 +136,16 @@ extension Transaction {
             try write(incoming, status: status)
             return VisitChange(visit: incoming.id, kind: .added)
         }
-        guard Self.isNewer(incoming.version, than: known.version) else { return nil }
+        // A visit that came back after its identity was destroyed is as good as new.
+        let isHollow = try isPurged(incoming.id)
+        guard isHollow || Self.isNewer(incoming.version, than: known.version) else { return nil }
         if incoming.patient.id != known.patient.id {
             let bound = try Bool.fetchOne(
-                db, sql: "SELECT EXISTS (SELECT 1 FROM binding WHERE visit = ?)", arguments: [known.id])
+                db,
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM binding WHERE visit = :id)
+                        OR EXISTS (SELECT 1 FROM loan WHERE visit = :id)
+                    """, arguments: ["id": known.id])
             if known.status == .open || bound == true {
                 try audit(by: "server", "visit.refuse-patient-change", known.id)
                 return VisitChange(visit: known.id, kind: .refusedPatientChange)
@@ -140,7 +178,7 @@ extension Transaction {
             sql: """
                 INSERT INTO visit (id, version, status, sealed) VALUES (?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE
-                SET version = excluded.version, status = excluded.status, sealed = excluded.sealed
+                SET version = excluded.version, status = excluded.status, sealed = excluded.sealed, purged_at = NULL
                 """,
             arguments: [
                 visit.id, visit.version, status.rawValue,

@@ -1,6 +1,7 @@
-internal import Clinical
+public import Clinical
 internal import FoundationEssentials
 internal import GRDB
+internal import Synchronization
 
 /// The agent's memory: one SQLite file, one writer, everything of a patient sealed. What a call has returned from is on
 /// the disk (WAL, `synchronous=FULL`). Calls never block the cooperative pool, and are carried out even when the calling
@@ -15,28 +16,36 @@ public final class Store: Sendable {
         public var disk: DiskPolicy
         /// Name and version of what decodes, kept beside each chunk: `ess-agent 0.1.0`.
         public var decoder: String
+        /// Where the laptop is: what the clocks on the wall show.
+        public var zone: ZoneRule
 
         public init(
             now: @escaping @Sendable () -> Int64, freeSpace: @escaping @Sendable () -> Int64?,
-            disk: DiskPolicy = DiskPolicy(), decoder: String
+            disk: DiskPolicy = DiskPolicy(), decoder: String, zone: ZoneRule = .paris
         ) {
             self.now = now
             self.freeSpace = freeSpace
             self.disk = disk
             self.decoder = decoder
+            self.zone = zone
         }
     }
 
     public static let fileName = "ess-agent.sqlite"
 
     let environment: Environment
-    private let vault: Vault
-    private let pool: DatabasePool
+    let directory: String
+    /// Changes when the master key does, while nobody reads or writes.
+    let vault: Mutex<Vault>
+    let pool: DatabasePool
     private let lock: DirectoryLock
 
-    private init(environment: Environment, vault: Vault, pool: DatabasePool, lock: DirectoryLock) {
+    private init(
+        environment: Environment, directory: String, vault: Vault, pool: DatabasePool, lock: DirectoryLock
+    ) {
         self.environment = environment
-        self.vault = vault
+        self.directory = directory
+        self.vault = Mutex(vault)
         self.pool = pool
         self.lock = lock
     }
@@ -66,20 +75,12 @@ public final class Store: Sendable {
         let path = "\(directory)/\(fileName)"
         try DirectoryLock.prepareFile(path)
         let vault = Vault(key)
-        var configuration = Configuration()
-        configuration.foreignKeysEnabled = true
-        // Only somebody with a shell can be in the way, and not for long.
-        configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { db in
-            // Only takes effect on an empty file, and must come before WAL.
-            if !db.configuration.readonly { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
-            try db.execute(sql: "PRAGMA secure_delete = ON")
-            try db.execute(sql: "PRAGMA temp_store = MEMORY")
-            try db.execute(sql: "PRAGMA trusted_schema = OFF")
-        }
+        let configuration = configuration()
         do {
+            // SQLite takes a file that is shorter than any header for an empty one, and would begin anew.
+            if let size = Files.size(path), (1..<512).contains(size) { throw StoreError.corrupt("the file is cut") }
             let pool = try DatabasePool(path: path, configuration: configuration)
-            let migrator = Migrations.migrator
+            let migrator = Migrations.migrator(vault)
             guard try !pool.read(migrator.hasBeenSuperseded) else {
                 throw StoreError.refused("this store was written by a newer version")
             }
@@ -89,23 +90,43 @@ public final class Store: Sendable {
             if try pool.read({ try $0.tableExists("meta") }) { _ = try pool.read { try check(vault, $0) } }
             try migrator.migrate(pool)
             try pool.write { if try !check(vault, $0) { try writeCheck(vault, $0) } }
-            return Store(environment: environment, vault: vault, pool: pool, lock: lock)
+            return Store(environment: environment, directory: directory, vault: vault, pool: pool, lock: lock)
         } catch {
             lock.release()
             throw StoreError(error)
         }
     }
 
+    static func configuration(readOnly: Bool = false) -> Configuration {
+        var configuration = Configuration()
+        configuration.readonly = readOnly
+        configuration.foreignKeysEnabled = true
+        // Only somebody with a shell can be in the way, and not for long.
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            // Only takes effect on an empty file, and must come before WAL.
+            if !db.configuration.readonly { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
+            try db.execute(sql: "PRAGMA secure_delete = ON")
+            try db.execute(sql: "PRAGMA temp_store = MEMORY")
+            try db.execute(sql: "PRAGMA trusted_schema = OFF")
+            // Looks at each page before believing it.
+            try db.execute(sql: "PRAGMA cell_size_check = ON")
+        }
+        return configuration
+    }
+
     private static let checkText = "ess-agent store"
 
-    private static func writeCheck(_ vault: Vault, _ db: Database) throws {
+    static func writeCheck(_ vault: Vault, _ db: Database) throws {
         let check = try vault.identity.seal(text: checkText, at: "meta|check")
-        try db.execute(sql: "INSERT INTO meta (key, value) VALUES ('check', ?)", arguments: [check])
+        try db.execute(
+            sql: "INSERT INTO meta (key, value) VALUES ('check', ?) "
+                + "ON CONFLICT (key) DO UPDATE SET value = excluded.value", arguments: [check])
     }
 
     /// False when there is nothing to check the key against yet.
     @discardableResult
-    private static func check(_ vault: Vault, _ db: Database) throws -> Bool {
+    static func check(_ vault: Vault, _ db: Database) throws -> Bool {
         guard let check = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'check'") else {
             // Killed between the schema and the check of the very first start: nothing is sealed yet.
             guard try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM recording") == 0,
@@ -119,17 +140,13 @@ public final class Store: Sendable {
 
     /// Writes the WAL back into the file, closes it and lets the next process in. Nothing works afterwards.
     public func close() async throws(StoreError) {
-        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            DispatchGate.run { [self] in
-                let result = Result {
-                    _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-                    try pool.close()
-                }
-                continuation.resume(returning: result.mapError { StoreError($0) })
-            }
+        try await outside { [self] in
+            // On a full disk the log stays beside the file, and is read at the next start. Let go all the same.
+            defer { lock.release() }
+            let written = Result { try pool.writeWithoutTransaction(Self.emptyLog) }
+            try pool.close()
+            try written.get()
         }
-        try result.get()
-        lock.release()
     }
 
     /// A trivial write that has to reach the disk.
@@ -147,10 +164,7 @@ public final class Store: Sendable {
 
     /// A small value that was kept under a name, or nil.
     public func value(forKey key: String) async throws(StoreError) -> String? {
-        try await read { tx in
-            try Data.fetchOne(tx.db, sql: "SELECT sealed FROM setting WHERE key = ?", arguments: [key])
-                .map { try tx.vault.identity.openText($0, at: "setting|\(key)") }
-        }
+        try await read { tx in try tx.setting(key) }
     }
 
     /// Keeps a small value under a name (a cursor, the server's last discovery); nil removes it. The name holds no
@@ -174,7 +188,7 @@ public final class Store: Sendable {
     func write<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
         let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
             pool.asyncWrite(
-                { [vault, environment] db in try body(Transaction(db: db, vault: vault, environment: environment)) },
+                { [self] db in try body(transaction(db)) },
                 completion: { _, result in continuation.resume(returning: result.mapError { StoreError($0) }) })
         }
         return try result.get()
@@ -183,14 +197,41 @@ public final class Store: Sendable {
     /// A consistent snapshot on a reader's queue.
     func read<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
         let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
-            pool.asyncRead { [vault, environment] access in
-                let result = Result {
-                    try body(Transaction(db: try access.get(), vault: vault, environment: environment))
-                }
+            pool.asyncRead { [self] access in
+                let result = Result { try body(transaction(try access.get())) }
                 continuation.resume(returning: result.mapError { StoreError($0) })
             }
         }
         return try result.get()
+    }
+
+    /// The key is asked for inside: while it is replaced, nobody is here.
+    func transaction(_ db: Database) -> Transaction {
+        Transaction(db: db, vault: vault.withLock { $0 }, environment: environment)
+    }
+
+    /// Work that is no transaction and blocks (a checkpoint, a copy of the file), on a thread of its own.
+    func outside<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws(StoreError) -> T {
+        let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
+            DispatchGate.run {
+                let result = Result { try body() }
+                continuation.resume(returning: result.mapError { StoreError($0) })
+            }
+        }
+        return try result.get()
+    }
+
+    /// As SQL: the C function for it ends the process when the connection is closed.
+    private static func emptyLog(_ db: Database) throws {
+        let busy = try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy != 0 { throw StoreError.system("the log is still being read") }
+    }
+
+    /// Writes the log back into the file and empties it: what was overwritten or deleted is in neither any more.
+    func emptyLog() async throws(StoreError) {
+        try await outside { [self] in
+            try pool.writeWithoutTransaction(Self.emptyLog)
+        }
     }
 }
 

@@ -52,6 +52,11 @@ extension StoreError {
 
     private init(_ error: DatabaseError) {
         let message = error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"
+        // No room for the shared memory beside the log: SQLite calls that an I/O error.
+        if [.SQLITE_IOERR_SHMSIZE, .SQLITE_IOERR_SHMMAP].contains(error.extendedResultCode) {
+            self = .diskFull
+            return
+        }
         switch error.resultCode {
         case .SQLITE_FULL: self = .diskFull
         case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .corrupt(message)

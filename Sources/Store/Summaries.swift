@@ -77,6 +77,8 @@ public struct RecordingSummary: Sendable, Equatable, Codable, Identifiable {
     public var binding: Binding?
     /// Waits for a decision because identities contradict each other.
     public var isHeld: Bool
+    /// Why nobody's; nil when a binding holds.
+    public var unattributed: UnattributedReason?
     /// A complete recording of the same source took its place: kept, never sent.
     public var supersededBy: RecordingID?
     /// Samples per channel.
@@ -86,6 +88,8 @@ public struct RecordingSummary: Sendable, Equatable, Codable, Identifiable {
     /// Original bytes.
     public var bytes: Int
     public var documents: [DocumentStatus]
+    /// When its data were destroyed here, after the server's receipts: Unix time in milliseconds.
+    public var purgedAt: Int64?
     /// Grows with every change that could make frozen bytes wrong; `freeze` wants it back.
     public var revision: Int
 
@@ -110,6 +114,9 @@ public struct RecordingDetail: Sendable, Equatable, Codable {
     /// What was held against the visit, whether or not it is decided by now.
     public var hold: Hold?
     public var notes: [Note]
+
+    /// What a person decided about a hold (who, when and why), or nil while it waits.
+    public var decision: Binding? { hold == nil ? nil : bindings.last { $0.reason == .decision } }
 }
 
 /// How many of each there are, for one line on the page.
@@ -130,6 +137,8 @@ public struct StatusCounts: Sendable, Equatable, Codable {
     /// Recordings held because of a contradiction.
     public var held = 0
     public var needingStart = 0
+    /// All recordings that were ever begun here.
+    public var recordings = 0
 
     public init() {}
 }

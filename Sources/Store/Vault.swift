@@ -28,6 +28,12 @@ struct Vault: Sendable {
         return (key, try wrapping.seal(bytes, at: "\(recording)|data-key"))
     }
 
+    /// The same data key under another master key.
+    func rewrap(_ wrapped: Data, for recording: String, into other: Vault) throws(StoreError) -> Data {
+        let place = "\(recording)|data-key"
+        return try other.wrapping.seal(try wrapping.open(wrapped, at: place), at: place)
+    }
+
     func unwrap(_ wrapped: Data, for recording: String) throws(StoreError) -> SymmetricKey {
         SymmetricKey(data: try wrapping.open(wrapped, at: "\(recording)|data-key"))
     }
@@ -43,6 +49,13 @@ extension SymmetricKey {
             return combined
         } catch {
             throw .system("sealing failed")
+        }
+    }
+
+    /// Opens what holds nothing and only vouches for its place.
+    func verify(_ mark: Data?, at place: String, of what: @autoclosure () -> String) throws(StoreError) {
+        guard let mark, let opened = try? open(mark, at: place), opened.isEmpty else {
+            throw .corrupt("\(what()) isn't what was written")
         }
     }
 

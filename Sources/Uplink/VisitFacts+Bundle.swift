@@ -11,9 +11,14 @@ extension VisitFacts {
     ///   - recordings: absolute URL below which the server keeps documents by their id (and answers for them with receipts).
     /// - Throws: `local` when the entries contradict themselves: two under one identity, or a sensor that is not listed.
     public func bundle(base: String, recordings: String) throws(UplinkError) -> Bundle {
-        let ids = [encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)
+        let observations = measured.flatMap { self.observations($0) }
+        let ids =
+            ([encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)).map(\.text)
+            + observations.compactMap(\.id)
         guard Set(ids).count == ids.count else { throw .local("two resources under one identity") }
-        guard entries.allSatisfy({ entry in sensors.contains { $0.id == entry.sensor } }) else {
+        guard
+            (entries.map(\.sensor) + measured.map(\.sensor)).allSatisfy({ id in sensors.contains { $0.id == id } })
+        else {
             throw .local("a recording's device is not among the sensors")
         }
         // What is referred to comes first; some servers resolve in order.
@@ -27,7 +32,8 @@ extension VisitFacts {
         resources += entries.filter { $0.document.role == .artefact }.map {
             .documentReference(reference($0, recordings))
         }
-        resources.append(.provenance(provenanceResource))
+        resources += observations.map { .observation($0) }
+        resources.append(.provenance(provenanceResource(observations)))
         var bundle = Bundle(
             type: "transaction",
             entry: resources.map { resource in
@@ -43,7 +49,7 @@ extension VisitFacts {
 
     // MARK: Parts
 
-    private var subject: Reference {
+    var subject: Reference {
         var reference = Reference("Patient/\(visit.patient.id)", type: "Patient")
         // Only a qualified identity may be used to reference data by INS; the code alone says nothing (sync.md 2.1, trap 1).
         if visit.patient.identityStatus == Clinical.Identifier(system: Systems.identityStatus, value: "QUAL"),
@@ -54,7 +60,7 @@ extension VisitFacts {
         return reference
     }
 
-    private var who: Reference? {
+    var who: Reference? {
         nurse.map {
             Reference(
                 type: "Practitioner",
@@ -65,14 +71,14 @@ extension VisitFacts {
 
     private var order: [Reference] { visit.order.map { [Reference($0, type: "ServiceRequest")] } ?? [] }
     private var gatewayReference: Reference { Reference("Device/\(laptop.id.text)", type: "Device") }
-    private var encounterReference: Reference { Reference("Encounter/\(encounter.text)", type: "Encounter") }
+    var encounterReference: Reference { Reference("Encounter/\(encounter.text)", type: "Encounter") }
 
     /// Simulated data can never pass for real: as a security label (what R4 asks for) and as a tag (what servers search by).
-    private func meta(simulated: Bool) -> Meta? {
+    func meta(simulated: Bool) -> Meta? {
         simulated ? Meta(security: [.testData], tag: [.testData]) : nil
     }
 
-    private func isSimulated(_ recording: Recording) -> Bool {
+    func isSimulated(_ recording: Recording) -> Bool {
         recording.origin == .simulated || recording.device.isSimulated
     }
 
@@ -135,14 +141,9 @@ extension VisitFacts {
         reference.subject = subject
         reference.date = recorded
         reference.author = [gatewayReference] + (who.map { [$0] } ?? [])
-        if document.role == .artefact,
-            let original = entries.first(where: {
-                $0.document.role == .original && $0.document.recording == recording.id
-            })
-        {
+        if document.role == .artefact, let original = entry.original {
             reference.relatesTo = [
-                DocumentReference.Relation(
-                    code: "transforms", target: Reference("DocumentReference/\(original.document.id.text)"))
+                DocumentReference.Relation(code: "transforms", target: Reference("DocumentReference/\(original.text)"))
             ]
         }
         reference.content = [
@@ -166,7 +167,7 @@ extension VisitFacts {
     }
 
     /// The clocks' raw words, beside whatever time was derived from them (PRODUCT.md, rule 7).
-    private func clock(_ facts: ClockFacts) -> Extension {
+    func clock(_ facts: ClockFacts) -> Extension {
         var parts = [
             Extension(url: "source", code: facts.source.rawValue),
             Extension(url: "hostWall", instant: Instant(milliseconds: facts.hostWall)),
@@ -177,10 +178,11 @@ extension VisitFacts {
         return Extension(url: "\(namespace)/clock", extension: parts)
     }
 
-    private var provenanceResource: Provenance {
+    private func provenanceResource(_ observations: [Observation]) -> Provenance {
         var provenance = Provenance(id: self.provenance.text)
         provenance.target =
             [encounterReference] + entries.map { Reference("DocumentReference/\($0.document.id.text)") }
+            + observations.compactMap { $0.id.map { Reference("Observation/\($0)") } }
         provenance.recorded = recorded
         provenance.agent = [
             Provenance.Agent(
@@ -198,22 +200,28 @@ extension VisitFacts {
         return provenance
     }
 
-    /// The shared references name a LOINC code for an ECG and none for oximetry, so that stays words (pathways.md).
+    /// The shared references name a LOINC code for an ECG and none for the others, so those stay words (pathways.md).
     private static func type(_ modality: Recording.Modality) -> CodeableConcept {
         switch modality {
         case .ecg: CodeableConcept(.ecgStudy)
         case .oximetry: CodeableConcept(text: "Pulse oximetry recording")
+        case .sleep: CodeableConcept(text: "Sleep therapy recording")
+        case .bloodPressure: CodeableConcept(text: "Blood pressure memory")
+        case .vitals: CodeableConcept(text: "Vital signs")
         }
     }
 
     /// For a list on a screen; without an identity.
     private static func title(_ modality: Recording.Modality, _ role: Document.Role) -> String {
-        switch (modality, role) {
-        case (.ecg, .artefact): "ECG"
-        case (.ecg, .original): "ECG, original"
-        case (.oximetry, .artefact): "Oximetry"
-        case (.oximetry, .original): "Oximetry, original"
-        }
+        let what =
+            switch modality {
+            case .ecg: "ECG"
+            case .oximetry: "Oximetry"
+            case .sleep: "Sleep"
+            case .bloodPressure: "Blood pressure"
+            case .vitals: "Vital signs"
+            }
+        return role == .artefact ? what : "\(what), original"
     }
 }
 

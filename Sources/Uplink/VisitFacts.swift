@@ -34,8 +34,13 @@ public struct VisitFacts: Sendable {
         /// FHIR dateTimes of the recording, with a zone; nil when nobody can say.
         public var start: String?
         public var end: String?
+        /// Of an artefact: the document that it was derived from.
+        public var original: UUID?
 
-        public init(document: Document, recording: Recording, sensor: UUID, start: String?, end: String?) {
+        public init(
+            document: Document, recording: Recording, sensor: UUID, start: String?, end: String?, original: UUID? = nil
+        ) {
+            self.original = original
             self.document = document
             self.recording = recording
             self.sensor = sensor
@@ -80,6 +85,8 @@ public struct VisitFacts: Sendable {
     public var nurse: Nurse?
     public var sensors: [Sensor]
     public var entries: [Entry]
+    /// Discrete values of recordings among the entries.
+    public var measured: [Measured] = []
     /// FHIR dateTimes with a zone: when the visit was opened and closed.
     public var opened: String?
     public var closed: String?

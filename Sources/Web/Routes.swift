@@ -85,6 +85,15 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         body.by = context.person ?? body.by
         return JSON(try await verbs.importTree(body))
     }
+    api.get("loans") { _, _ in JSON(try await verbs.loans()) }
+    api.post("loans") { request, _ in JSON(try await verbs.lend(try await request.decoded(LoanRequest.self))) }
+    api.post("loans/:id/return") { request, context in
+        let body = try await request.decoded(StartTimeRequest.self)
+        return JSON(try await verbs.takeBack(try context.parameters.require("id"), body))
+    }
+    api.post("purge") { request, _ in JSON(try await verbs.purge(try await request.decoded(PurgeRequest.self))) }
+    api.get("audit/verify") { _, _ in JSON(try await verbs.verifyAudit()) }
+    api.post("backup") { request, _ in JSON(try await verbs.backup(try await request.decoded(BackupRequest.self))) }
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
 }

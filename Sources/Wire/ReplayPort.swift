@@ -91,6 +91,12 @@ public final class ReplayPort: Port {
         if let error { throw error }
     }
 
+    /// Transcripts have no lines for control transfers, only notes: accepted, answered with nothing.
+    public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
+        if state.withLock({ $0.closed }) { throw .gone }
+        return []
+    }
+
     public func close() async {
         state.withLock { $0.closed = true }
         sink.finish()

@@ -19,12 +19,14 @@ struct EssAgent: AsyncParsableCommand {
                 subcommands: [
                     OpenPage.self, Visits.self, VisitCommand.self, Devices.self, Start.self, Stop.self, Download.self,
                     Import.self,
+                    LoanCommand.self,
                 ]),
             CommandGroup(
                 name: "Recordings",
                 subcommands: [
                     Recordings.self, ShowRecording.self, Attribute.self, StartTime.self, Requeue.self, Export.self,
                 ]),
+            CommandGroup(name: "Keeping", subcommands: [Purge.self, Backup.self, AuditCommand.self]),
             CommandGroup(
                 name: "Without the daemon (support and tests)",
                 subcommands: [Decode.self, Replay.self, Record.self, UdevRulesCommand.self]),

@@ -55,7 +55,14 @@ enum Texts {
     }
 
     static func kind(_ kind: String, _ modality: String) -> String {
-        let what = modality == "ecg" ? "ECG" : "oxymétrie"
+        let what =
+            switch modality {
+            case "ecg": "ECG"
+            case "sleep": "sommeil"
+            case "bloodPressure": "tension"
+            case "vitals": "mesures"
+            default: "oxymétrie"
+            }
         return switch kind {
         case "live": "\(what), en direct"
         case "stored": "\(what), mémoire"
@@ -84,4 +91,23 @@ enum Texts {
         "Enregistrement \(id) attribué à la visite \(visit)."
     }
     static let recordingFinished = "Fin de la capture."
+
+    static let loanHeader = ["PRÊT", "APPAREIL", "N° DE SÉRIE", "VISITE", "DU", "AU"]
+    static func lent(_ id: Int64, _ device: String, _ visit: String) -> String {
+        "Prêt n° \(id) : \(device), pour le patient de la visite \(visit)."
+    }
+    static func overlapping(_ others: [Int64]) -> String {
+        "Attention : prêt en même temps que le n° \(others.map(String.init).joined(separator: ", ")) ; ses nuits attendront une décision."
+    }
+    static func returned(_ id: Int64) -> String { "Prêt n° \(id) terminé." }
+    static let purgeHeader = ["ENREGISTREMENT", "SORT", "POURQUOI"]
+    static let goes = "à supprimer"
+    static let stays = "reste"
+    static func purged(_ count: Int) -> String { "Supprimés de cet ordinateur (reçus par le centre) : \(count)" }
+    static func audit(_ isIntact: Bool, _ entries: Int?, _ brokenAt: Int64?) -> String {
+        isIntact
+            ? "Journal d'audit intact (\(entries ?? 0) lignes)."
+            : "Journal d'audit altéré à partir de la ligne \(brokenAt ?? 0). Prévenez l'administrateur."
+    }
+    static func backedUp(_ path: String) -> String { "Copie chiffrée : \(path)" }
 }

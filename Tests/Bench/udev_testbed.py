@@ -12,6 +12,9 @@ Commands come on standard input, one a line; each is answered on standard output
                                                before it) and --stay (again, after it ended)
     add NAME PTY VENDOR PRODUCT SERIAL [MODEL] plugs a device in: a USB device with a tty named NAME; answers `ok SYSPATH`
     remove NAME                                pulls it out; answers `ok SYSPATH`
+    usb NAME VENDOR PRODUCT SERIAL             plugs in a USB device that answers (usb_device.py); answers `ok SYSPATH NODE`
+    unplug NAME                                pulls it out, transfers pending or not; answers `ok SYSPATH`
+    seen NAME                                  what the device has noticed since the last time
     change NAME                                sends a "change" event
     kill                                       sends SIGKILL to the program
     quit                                       sends SIGTERM to the program and waits for it
@@ -57,6 +60,8 @@ import gi  # noqa: E402
 gi.require_version("UMockdev", "1.0")
 from gi.repository import GLib, UMockdev  # noqa: E402
 
+import usb_device  # noqa: E402
+
 
 class Bench:
     def __init__(self, command, output):
@@ -71,6 +76,7 @@ class Bench:
         self.output = output
         self.program = None
         self.devices = {}
+        self.usb_devices = {}
         self.plugged = 0
 
     @staticmethod
@@ -116,15 +122,16 @@ class Bench:
             usb,
             [],
             [
-                *("DEVNAME", f"/dev/{name}", "ID_BUS", "usb", "ID_VENDOR_ID", vendor, "ID_MODEL_ID", product),
+                *("ID_BUS", "usb", "ID_VENDOR_ID", vendor, "ID_MODEL_ID", product),
                 *("ID_SERIAL_SHORT", serial, "ID_MODEL", model, "ID_PATH", f"platform-bench-usb-0:{number}:1.0"),
             ],
         )
-        # umockdev made a plain file there.
+        # Adding sends an event by itself; the device only gets its node's name when the node is there to be opened.
         if os.path.lexists(link):
             os.unlink(link)
         os.symlink(pty, link)
         self.bed.attach_ioctl(f"/dev/{name}", self.passing)
+        self.bed.set_property(tty, "DEVNAME", f"/dev/{name}")
         self.devices[name] = (tty, usb, link)
         self.bed.uevent(tty, "add")
         return tty
@@ -137,6 +144,26 @@ class Bench:
         self.bed.remove_device(tty)
         self.bed.remove_device(usb)
         return tty
+
+    def usb(self, name, vendor, product, serial):
+        if name in self.usb_devices:
+            raise ValueError(f"{name} is there already")
+        self.plugged += 1
+        path, node, device = usb_device.plug(self.bed, self.root, 100 + self.plugged, vendor, product, serial)
+        self.usb_devices[name] = (path, node, device)
+        self.bed.uevent(path, "add")
+        return f"{path} {node}"
+
+    def unplug(self, name):
+        path, node, device = self.usb_devices.pop(name)
+        device.pull()
+        self.bed.uevent(path, "remove")
+        os.unlink(self.root + node)
+        self.bed.remove_device(path)
+        return path
+
+    def seen(self, name):
+        return self.usb_devices[name][2].seen()
 
     def change(self, name):
         tty = self.devices[name][0]
@@ -162,6 +189,7 @@ class Bench:
     def obey(self, line):
         words = line.split()
         verbs = {"start": self.start, "add": self.add, "remove": self.remove, "change": self.change}
+        verbs |= {"usb": self.usb, "unplug": self.unplug, "seen": self.seen}
         verbs |= {"kill": self.kill, "quit": self.quit}
         if not words or words[0] not in verbs:
             return f"error unknown command, known are: {' '.join(verbs)}"

@@ -9,6 +9,7 @@ struct Bench {
         var start: RecordingStart
         var blocks: [Block] = []
         var notes: [Note] = []
+        var readings: [Reading] = []
         var end: Recording.EndReason?
 
         var samples: [[Sample]] {
@@ -23,6 +24,7 @@ struct Bench {
     /// Nanoseconds.
     private(set) var now: UInt64 = 1_000_000_000
     private(set) var sent: [[UInt8]] = []
+    private(set) var controls: [ControlRequest] = []
     private(set) var recordings: [Kept] = []
     private(set) var identities: [DeviceIdentity] = []
     private(set) var skipped: [StoredItem] = []
@@ -115,7 +117,9 @@ struct Bench {
                 let answers = device.received(bytes, at: now)
                 // An answer takes a moment, but comes before anything else does.
                 pending += answers
-            case .control: violations.append("a control request on a serial line")
+            case .control(let request):
+                controls.append(request)
+                pending += device.controlled(request, at: now)
             case .identify(let identity):
                 if !recordings.isEmpty { violations.append("identified after a recording began") }
                 identities.append(identity)
@@ -129,6 +133,12 @@ struct Bench {
                 }
                 if block.samples.count != last.start.channels.count { violations.append("channels are missing") }
                 recordings[recordings.count - 1].blocks.append(block)
+            case .reading(let reading):
+                guard let last = recordings.last, last.end == nil else {
+                    violations.append("a reading outside a recording")
+                    continue
+                }
+                recordings[recordings.count - 1].readings.append(reading)
             case .note(let note):
                 if recordings.isEmpty {
                     violations.append("a note outside a recording")

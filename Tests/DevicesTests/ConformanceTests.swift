@@ -9,7 +9,21 @@ import Wire
 @Suite("Every dialogue device")
 struct DialogueConformanceTests {
     static let names = Registry.dialogues.map(\.name)
-    static let goals: [SessionGoal] = [.identify, .live, .download(known: [])]
+    /// A device and a goal that it has.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var name: String
+        var goal: SessionGoal
+        var testDescription: String { "\(name), \(goal)" }
+    }
+
+    static let cases: [Case] = Registry.dialogues.flatMap { profile in
+        goals(profile).map { Case(name: profile.name, goal: $0) }
+    }
+
+    static func goals(_ profile: DialogueProfile) -> [SessionGoal] {
+        [.identify] + (profile.goals.contains(.live) ? [.live] : [])
+            + (profile.goals.contains(.download) ? [.download(known: [])] : [])
+    }
 
     static func profile(_ name: String) throws -> DialogueProfile {
         try #require(Registry.dialogues.first { $0.name == name })
@@ -19,6 +33,11 @@ struct DialogueConformanceTests {
     static func simulator(_ name: String) -> (any DeviceSimulator)? {
         switch name {
         case "contec-oximeter": ContecOximeterDriverTests.configured { $0.memory[0].seconds = 3000 }
+        case "omron-pressure": OmronPressureDriverTests.configured()
+        case "beurer-pressure": BeurerPressureTests.configured()
+        case "contec-ecg90a": ContecEcg90aSimulator(ContecEcg90aSimulator.Configuration())
+        case "contec-8000": Contec8000Simulator(Contec8000Simulator.Configuration())
+        case "phdc": PhdcDriverTests.device("ecg-stored")
         default: nil
         }
     }
@@ -27,17 +46,23 @@ struct DialogueConformanceTests {
     func profile(_ name: String) throws {
         let profile = try Self.profile(name)
         #expect(Registry.dialogues.count { $0.name == name } == 1)
-        #expect(!profile.title.isEmpty && !profile.matches.isEmpty && !profile.goals.isEmpty)
+        #expect(!profile.title.isEmpty && !profile.goals.isEmpty)
         for match in profile.matches {
-            for id in [match.vendorID, match.productID] {
+            #expect((match.vendorID == nil) == (match.productID == nil))
+            #expect(match.vendorID != nil || match.interface != nil)
+            for id in [match.vendorID, match.productID].compactMap({ $0 }) {
                 #expect(id.utf8.count == 4 && id.allSatisfy { $0.isHexDigit && !$0.isUppercase })
+            }
+            if let interface = match.interface {
+                #expect(interface.utf8.count == 6 && interface.allSatisfy { $0.isHexDigit && !$0.isUppercase })
             }
         }
         #expect(Self.simulator(name) != nil, "a device without a simulator can't be tested")
     }
 
-    @Test("silence is another device, soon", arguments: names, goals)
-    func silence(_ name: String, _ goal: SessionGoal) throws {
+    @Test("silence is another device, soon", arguments: cases)
+    func silence(_ device: Case) throws {
+        let (name, goal) = (device.name, device.goal)
         var bench = Bench(try Self.profile(name).makeDialogue(goal), SilentDevice())
         bench.run(until: 60)
         #expect(bench.finish == .notThisDevice)
@@ -45,8 +70,9 @@ struct DialogueConformanceTests {
         #expect(bench.recordings.isEmpty)
     }
 
-    @Test("every goal is reached, and what is simulated says so", arguments: names, goals)
-    func reached(_ name: String, _ goal: SessionGoal) throws {
+    @Test("every goal is reached, and what is simulated says so", arguments: cases)
+    func reached(_ device: Case) throws {
+        let (name, goal) = (device.name, device.goal)
         var bench = Bench(try Self.profile(name).makeDialogue(goal), try #require(Self.simulator(name)))
         bench.run(until: 30)
         if goal == .live { bench.stop() }
@@ -63,8 +89,9 @@ struct DialogueConformanceTests {
         for kept in bench.recordings { #expect(heard.contains(kept.raw)) }
     }
 
-    @Test("stopping at any moment ends within a second", arguments: names, goals)
-    func stop(_ name: String, _ goal: SessionGoal) throws {
+    @Test("stopping at any moment ends within a second", arguments: cases)
+    func stop(_ device: Case) throws {
+        let (name, goal) = (device.name, device.goal)
         for mute in [false, true] {
             for moment in stride(from: 0.0, to: 2.5, by: 0.037) {
                 var bench = Bench(try Self.profile(name).makeDialogue(goal), try #require(Self.simulator(name)))
@@ -83,8 +110,9 @@ struct DialogueConformanceTests {
         }
     }
 
-    @Test("a pulled cable at any moment seals what is open", arguments: names, goals)
-    func gone(_ name: String, _ goal: SessionGoal) throws {
+    @Test("a pulled cable at any moment seals what is open", arguments: cases)
+    func gone(_ device: Case) throws {
+        let (name, goal) = (device.name, device.goal)
         for moment in stride(from: 0.0, to: 2.5, by: 0.037) {
             var bench = Bench(try Self.profile(name).makeDialogue(goal), try #require(Self.simulator(name)))
             bench.run(until: moment)
@@ -107,7 +135,7 @@ struct DialogueConformanceTests {
     @Test("noise never makes it send what is forbidden", arguments: names, 0..<4 as Range<UInt64>)
     func noise(_ name: String, _ seed: UInt64) throws {
         let profile = try Self.profile(name)
-        for goal in Self.goals {
+        for goal in Self.goals(profile) {
             // Noise from the start, and noise once the device is known.
             for introduction in [0.0, 0.9] {
                 var bench = Bench(profile.makeDialogue(goal), try #require(Self.simulator(name)))
@@ -135,6 +163,22 @@ struct DialogueConformanceTests {
         }
     }
 
+    @Test("a probe sends nothing that a neighbour forbids", arguments: names)
+    func neighbours(_ name: String) throws {
+        let profile = try Self.profile(name)
+        for device in [try #require(Self.simulator(name)), SilentDevice()] as [any DeviceSimulator] {
+            var bench = Bench(profile.makeDialogue(.identify), device)
+            bench.run(until: 60)
+            for other in Registry.dialogues where !Set(other.matches).isDisjoint(with: profile.matches) {
+                let written = bench.sent + bench.controls.map(\.data)
+                for forbidden in other.forbidden {
+                    #expect(!forbidden.occurs(in: bench.sent.flatMap { $0 }), "\(forbidden.reason)")
+                    #expect(!written.contains { forbidden.occurs(in: $0) })
+                }
+            }
+        }
+    }
+
     @Test("noise into the ears does no harm", arguments: names, 0..<4 as Range<UInt64>)
     func listeningToNoise(_ name: String, _ seed: UInt64) throws {
         var random = Seeded(state: seed)
@@ -149,8 +193,8 @@ struct DialogueConformanceTests {
                 case .end:
                     #expect(open)
                     open = false
-                case .append: #expect(open)
-                case .send, .ask, .finish, .skipped: Issue.record("a listener acts: \(action)")
+                case .append, .reading: #expect(open)
+                case .send, .control, .ask, .finish, .skipped: Issue.record("a listener acts: \(action)")
                 default: break
                 }
             }
@@ -168,13 +212,20 @@ struct DialogueConformanceTests {
     @Test("the udev rules are those of the registry")
     func udevRules() throws {
         let file = Fixtures.root.appending(path: "udev/70-ess-agent.rules")
+        if ProcessInfo.processInfo.environment["ESS_WRITE_FIXTURES"] != nil {
+            try Data(UdevRules.rendered().utf8).write(to: file)
+        }
         #expect(try String(contentsOf: file, encoding: .utf8) == UdevRules.rendered())
         for profile in Registry.dialogues {
             for match in profile.matches {
-                #expect(
-                    UdevRules.rendered().contains(
-                        "SUBSYSTEM==\"\(match.subsystem)\", ENV{ID_VENDOR_ID}==\"\(match.vendorID)\", "
-                            + "ENV{ID_MODEL_ID}==\"\(match.productID)\", GROUP=\"ess-agent\", MODE=\"0660\""))
+                let line = try #require(
+                    UdevRules.rendered().split(separator: "\n").first { line in
+                        line.contains("SUBSYSTEM==\"\(match.subsystem)\"")
+                            && match.vendorID.map { line.contains("ENV{ID_VENDOR_ID}==\"\($0)\"") } ?? true
+                            && match.productID.map { line.contains("ENV{ID_MODEL_ID}==\"\($0)\"") } ?? true
+                            && match.interface.map { line.contains("ENV{ID_USB_INTERFACES}==\"*:\($0):*\"") } ?? true
+                    })
+                #expect(line.contains("GROUP=\"ess-agent\", MODE=\"0660\""))
             }
         }
     }
@@ -203,6 +254,21 @@ enum Fixtures {
         try FileManager.default.contentsOfDirectory(at: directory(device), includingPropertiesForKeys: nil)
             .filter { $0.pathExtension == "transcript" }
             .sorted { $0.lastPathComponent < $1.lastPathComponent }
+    }
+
+    /// With `ESS_WRITE_FIXTURES=1` in the environment writes the transcript and its report; checks them in any case.
+    static func check(_ name: String, of profile: DialogueProfile, text: String) throws {
+        let report = try replay(Transcript(parsing: text), through: profile)
+        let base = directory(profile.name).appending(path: name)
+        let (file, expected) = (base.appendingPathExtension("transcript"), base.appendingPathExtension("json"))
+        if ProcessInfo.processInfo.environment["ESS_WRITE_FIXTURES"] != nil {
+            try FileManager.default.createDirectory(
+                at: base.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: file)
+            try json(report).write(to: expected)
+        }
+        #expect(try String(contentsOf: file, encoding: .utf8) == text)
+        #expect(try JSONDecoder().decode(ReplayReport.self, from: Data(contentsOf: expected)) == report)
     }
 
     static func json(_ report: ReplayReport) throws -> Data {

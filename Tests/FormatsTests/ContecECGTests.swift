@@ -59,6 +59,8 @@ import Testing
         file.sexCode = 7
         let bytes = try file.encoded()
         let again = try ContecECG(decoding: bytes)
+        file.nameBytes = Array("  Lea B ".utf8)
+        #expect(file.name == "Lea B")
         #expect(again.name == "Léa" && again.leads == file.leads && again.footer == file.footer)
         #expect(again.notes.count == 3)
         #expect(try again.encoded() == bytes)

@@ -226,6 +226,25 @@ import Testing
         #expect(file.notes.isEmpty)
     }
 
+    @Test func paddingAtTheEndOf32BitsLeavesTheBaselineItsRoom() throws {
+        let data: [UInt8] = [100, 0, 0, 0, 0, 0, 0, 0x80]
+        let file = try DicomWaveformFile(
+            decoding: object(
+                kind: "SL", bits: 32, data: data, sensitivity: "2.44", baseline: "-2.5", padding: [0, 0, 0, 0x80]))
+        let wave = file.groups[0].waveform
+        #expect(wave.samples[0][1] == .absent)
+        #expect(wave.channels[0].physical(wave.samples[0][0]) == 241.5)
+        #expect(file.notes.isEmpty)
+    }
+
+    @Test func aBaselineWithoutRoomCostsTheExtremesTheirValueNotEveryoneTheBaseline() throws {
+        let data: [UInt8] = [0xFF, 0xFF, 0xFF, 0x7F, 7, 0, 0, 0]
+        let file = try DicomWaveformFile(decoding: object(kind: "SL", bits: 32, data: data, baseline: "3"))
+        let wave = file.groups[0].waveform
+        #expect(wave.samples[0] == [.absent, 10])
+        #expect(wave.channels[0].range.upperBound == .max)
+    }
+
     @Test func privateSequencesAreSteppedOverButNotForEver() throws {
         for implicit in [false, true] {
             let shallow = object(kind: "SS", bits: 16, data: [1, 0, 2, 0], implicit: implicit, privateDepth: 10)

@@ -179,6 +179,58 @@ import Testing
         #expect(file.waveform.channels.isEmpty && file.notes.filter { $0.text.hasPrefix("Sleep stage") }.count > 100)
     }
 
+    /// One signal, one record of a second, as another program would write it.
+    private func foreign(
+        bdf: Bool = false, recording: String = "", date: String = "22.11.26", digital: (Int, Int),
+        physical: (String, String),
+        samples: [Int]
+    ) -> [UInt8] {
+        func field(_ text: String, _ width: Int) -> [UInt8] {
+            Array(text.utf8) + Array(repeating: 0x20, count: width - text.utf8.count)
+        }
+        var bytes = bdf ? [0xFF] + Array("BIOSEMI".utf8) : field("0", 8)
+        for (text, width) in [
+            ("", 80), (recording, 80), (date, 8), ("01.02.03", 8), ("512", 8), (bdf ? "24BIT" : "", 44), ("1", 8),
+            ("1", 8), ("1", 4), ("EEG Fpz-Cz", 16), ("", 80), ("uV", 8), (physical.0, 8), (physical.1, 8),
+            ("\(digital.0)", 8), ("\(digital.1)", 8), ("", 80), ("\(samples.count)", 8), ("", 32),
+        ] { bytes += field(text, width) }
+        for sample in samples {
+            for byte in 0..<(bdf ? 3 : 2) { bytes.append(UInt8(truncatingIfNeeded: sample >> (8 * byte))) }
+        }
+        return bytes
+    }
+
+    @Test func offsetsAreExactWhereTheValuesLeaveRoom() throws {
+        // 24 bits, of which the limits use 12: the offset of these limits is a multiple of 1/1889 of a step.
+        let file = try EDFFile(
+            decoding: foreign(
+                bdf: true, digital: (-2048, 2047), physical: ("-187.5", "190.3"), samples: [-2048, 0, 2047]))
+        let channel = file.waveform.channels[0]
+        let values = file.waveform.samples[0].compactMap { channel.physical($0) }
+        #expect(values[0] == -187.5 && values[2] == 190.3)
+        #expect(abs(values[1] - (-187.5 + 2048 * 377.8 / 4095)) < 1e-9)
+        #expect(file.notes.isEmpty)
+    }
+
+    @Test func samplesOutsideTheLimitsKeepTheirValue() throws {
+        let file = try EDFFile(
+            decoding: foreign(digital: (0, 100), physical: ("0.5", "100.5"), samples: [-32768, 32767, 3]))
+        let channel = file.waveform.channels[0]
+        #expect(file.waveform.samples[0].map { channel.physical($0) } == [-32767.5, 32767.5, 3.5])
+    }
+
+    @Test func plainEDFCanSayThatNobodyKnowsTheDate() throws {
+        for (recording, start) in [
+            ("Startdate X X X X", nil), ("", "1985-01-01 01:02:03"),
+            ("Startdate 04-MAR-2031 X X X", "2031-03-04 01:02:03"),
+        ] as [(String, String?)] {
+            let file = try EDFFile(
+                decoding: foreign(
+                    recording: recording, date: "01.01.85", digital: (-1, 1), physical: ("-1", "1"), samples: [0]))
+            #expect(file.variant == .edf && file.start?.description == start)
+        }
+    }
+
     @Test func survivesAnything() throws {
         let bytes = try EDFWriter.write(oximetry(seconds: 2), header: edfHeader(simulated: true), interrupted: true)
         torture(bytes, keeping: 256 * 5, rounds: 300, seed: 88) { _ = try? EDFFile(decoding: $0).waveform.summaries }
@@ -192,5 +244,30 @@ import Testing
             }
             _ = try? EDFFile(decoding: broken)
         }
+    }
+}
+
+@Suite struct EDFSlowSignalTests {
+    private func slow(_ seconds: Int, rate: Ratio = Ratio(1), more: Int = 0) -> Waveform {
+        let channel = Channel(
+            signal: .spo2, name: "SpO2", unit: "%", rate: rate, scale: Ratio(1), range: 0...100, calibration: .verified)
+        func samples(_ count: Int) -> [Sample] { (0..<count).map { $0 % 11 == 4 ? .absent : Sample(90 + $0 % 9) } }
+        let count = (rate.numerator * seconds) / rate.denominator
+        return Waveform(channels: [channel, channel], samples: [samples(count), samples(count + more)])
+    }
+
+    @Test(arguments: [
+        (28_800, Ratio(1), 0, 60.0), (28_801, Ratio(1), 0, 1.0), (3599, Ratio(1), 0, 59.0), (3600, Ratio(4), 0, 60.0),
+        (3600, Ratio(5), 0, 1.0), (600, Ratio(1, 2), 0, 60.0), (22, Ratio(1, 2), 0, 22.0), (600, Ratio(1), 1, 1.0),
+    ])
+    func takesLongRecordsWhereNothingIsPadded(seconds: Int, rate: Ratio, more: Int, duration: Double) throws {
+        let wave = slow(seconds, rate: rate, more: more)
+        let notes = [Note(kind: .sensor, at: Double(seconds) / 2, duration: 3, text: "finger out")]
+        let bytes = try EDFWriter.write(wave, header: edfHeader(), notes: notes)
+        let file = try EDFFile(decoding: bytes)
+        #expect(file.recordDuration.value == duration && file.notes.contains(notes[0]))
+        #expect(Array(file.waveform.samples[0].prefix(wave.samples[0].count)) == wave.samples[0])
+        if more == 0 { #expect(file.waveform.samples == wave.samples) }
+        if duration == 60, rate == Ratio(1) { #expect(bytes.count < 5 * seconds + 60_000) }
     }
 }

@@ -16,7 +16,7 @@ GRAPH = {
     "Formats": {"Wire", "Clinical"},
     "FHIR": set(),
     "Devices": {"Wire", "Clinical", "Formats"},
-    "Ports": {"Wire", "CUDev"},
+    "Ports": {"Wire", "CUDev", "CLibUSB"},
     "Store": {"Clinical"},
     "Uplink": {"Clinical", "FHIR", "CCurl"},
     "Agent": {"Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost"},
@@ -41,7 +41,7 @@ SYSTEM = {"Swift", "Glibc", "Synchronization", "Dispatch", "FoundationEssentials
 NO_FOUNDATION = {"Wire", "Clinical", "Formats", "Devices"}
 # Where `unsafe` may stand: the floors that count bytes and whoever talks to C.
 MAY_BE_UNSAFE = {"Ports", "Store", "Uplink", "Agent", "Web", "ess-agent", "ess-server", "ess-sim"}
-C_MODULES = {"CUDev", "CCurl", "CHost", "CPageFiles"}
+C_MODULES = {"CUDev", "CLibUSB", "CCurl", "CHost", "CPageFiles"}
 
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:\w+\s+)?([\w.-]+)")
 

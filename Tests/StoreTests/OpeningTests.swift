@@ -95,6 +95,7 @@ import Testing
     @Test func aClosedStoreSaysSo() async throws {
         let bench = try await Bench()
         try await bench.store.close()
+        #expect(await failure { try await bench.store.close() } != nil)
         #expect(await failure { try await bench.store.healthCheck() } != nil)
         #expect(await failure { try await bench.store.visits() } != nil)
     }

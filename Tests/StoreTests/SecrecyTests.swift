@@ -102,14 +102,15 @@ import Testing
 
 extension Bench {
     /// What somebody with the file but without the program does: no triggers in the way.
-    func tamper(_ sql: String) async throws {
+    /// - Parameter keepingTriggers: puts the triggers back afterwards.
+    func tamper(_ sql: String, keepingTriggers: Bool = false) async throws {
         var configuration = Configuration()
         configuration.foreignKeysEnabled = false
         try await DatabaseQueue(path: scratch.database, configuration: configuration).write { db in
-            for trigger in try String.fetchAll(db, sql: "SELECT name FROM sqlite_master WHERE type = 'trigger'") {
-                try db.execute(sql: "DROP TRIGGER \(trigger)")
-            }
+            let triggers = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            for trigger in triggers { try db.execute(sql: "DROP TRIGGER \(trigger["name"] as String)") }
             try db.execute(sql: sql)
+            if keepingTriggers { for trigger in triggers { try db.execute(sql: trigger["sql"] as String) } }
         }
     }
 }
@@ -122,6 +123,8 @@ extension Bench {
         try await bench.store.begin(held, binding: binding)
         let id = try await bench.sealed(.sample(), binding)
         try await bench.store.add(Note(kind: .device, text: "x"), to: id)
+        let from = try #require(LocalTime("2026-11-22 17:00:00"))
+        try await bench.store.lend(driver: "d", serial: "s", to: "v1", from: from, by: "n", at: 1)
         let document = try await bench.freeze(id).artefact
         try await bench.store.beginUpload(document.id)
         try await bench.store.record(
@@ -137,7 +140,8 @@ extension Bench {
                 "UPDATE document SET sha256 = ''", "UPDATE document_part SET n = n", "DELETE FROM document_part",
                 "DELETE FROM outgoing WHERE begun_at IS NOT NULL", "UPDATE outgoing SET begun_at = NULL",
                 "DELETE FROM recording", "UPDATE recording SET state = 'open' WHERE state = 'complete'",
-                "UPDATE recording SET claim = NULL", "UPDATE recording SET origin = 'device'",
+                "UPDATE recording SET claim = NULL", "DELETE FROM loan", "UPDATE loan SET visit = 'v2'",
+                "UPDATE recording SET data_key = zeroblob(0)", "UPDATE recording SET origin = 'device'",
                 "INSERT INTO chunk SELECT recording, 99, first, arrived, created, decoder, raw, decoded FROM chunk "
                     + "LIMIT 1",
             ]
@@ -177,6 +181,14 @@ extension Bench {
             ("UPDATE audit SET action = 'exportr', subject = substr(subject, 2) WHERE id = 2", 2),
             ("DELETE FROM audit WHERE id = 4", 4), ("DELETE FROM audit WHERE id = 5", 5), ("DELETE FROM audit", 1),
             ("UPDATE audit SET details = (SELECT details FROM audit WHERE id = 1) WHERE id = 2", 2),
+            // Reordered: two entries change places.
+            (
+                "UPDATE audit SET id = 99 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3; "
+                    + "UPDATE audit SET id = 3 WHERE id = 99", 2
+            ),
+            // Cut at the end, with the head of an earlier moment missing or made up.
+            ("DELETE FROM audit WHERE id > 3; DELETE FROM meta WHERE key = 'audit'", 4),
+            ("DELETE FROM audit; UPDATE meta SET value = zeroblob(60) WHERE key = 'audit'", 1),
             ("INSERT INTO audit SELECT 6, at, actor, action, subject, details, hash FROM audit WHERE id = 5", 6),
         ] as [(String, Int64)])
     func noticesTampering(_ sql: String, _ entry: Int64) async throws {

@@ -38,7 +38,7 @@ private func facts(
                 id: id(1), recording: ecgRecording.id, role: .artefact, mediaType: "application/dicom", size: 123_504,
                 sha256: String(repeating: "ab", count: 32), sha1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk="),
             recording: ecgRecording, sensor: id(20), start: "2026-11-22T10:02:03+01:00",
-            end: "2026-11-22T10:02:13+01:00"),
+            end: "2026-11-22T10:02:13+01:00", original: id(2)),
         VisitFacts.Entry(
             document: Document(
                 id: id(2), recording: ecgRecording.id, role: .original, mediaType: "application/octet-stream",
@@ -73,6 +73,30 @@ private func facts(
         closed: state == .final ? "2026-11-22T10:40:00+01:00" : nil, recorded: Instant("2026-11-22T09:41:00Z")!)
 }
 
+/// A blood pressure with its pulse, and a weight: one panel, one plain value.
+private func measuredFacts() -> VisitFacts {
+    var facts = facts()
+    let recording = facts.entries[0].recording
+    let at = LocalTime("2026-11-22 10:05:00")
+    func reading(_ kind: Reading.Kind, _ value: Ratio, _ unit: String, _ sequence: Int, _ flags: [String] = [])
+        -> Reading
+    {
+        Reading(
+            kind: kind, value: value, unit: unit, at: at, rawTime: "26/11/22 10:05", sequence: sequence, flags: flags)
+    }
+    facts.measured = [
+        VisitFacts.Measured(
+            recording: recording, sensor: facts.sensors[0].id,
+            readings: [
+                reading(.systolic, Ratio(142), "mm[Hg]", 0, ["irregular pulse"]),
+                reading(.diastolic, Ratio(81), "mm[Hg]", 0),
+                reading(.pulseRate, Ratio(67), "/min", 0), reading(.weight, Ratio(725, 10), "kg", 1),
+            ],
+            ids: [0: id(30), 1: id(31)], times: [0: "2026-11-22T10:05:00+01:00", 1: "2026-11-22T10:05:00+01:00"])
+    ]
+    return facts
+}
+
 private let base = "https://ess.example/fhir"
 private let recordings = "https://ess.example/ess/v1/recordings"
 
@@ -81,7 +105,7 @@ struct FactsLaneTests {
     /// The golden Bundles, which Tests/Interop/check_fhir.py holds against somebody else's FHIR. `UPDATE_GOLDEN=1` writes them.
     @Test(arguments: [
         ("visit-preliminary", facts()), ("visit-final", facts(state: .final)),
-        ("visit-simulated", facts(status: "PROV", simulated: true, nurse: false)),
+        ("visit-simulated", facts(status: "PROV", simulated: true, nurse: false)), ("visit-measured", measuredFacts()),
     ])
     func golden(name: String, facts: VisitFacts) throws {
         let bundle = try facts.bundle(base: base, recordings: recordings)
@@ -91,6 +115,18 @@ struct FactsLaneTests {
         #expect(try Data(contentsOf: file) == Data(bytes), "regenerate with UPDATE_GOLDEN=1 and look at the difference")
         #expect(try FHIRCodec.decode(Bundle.self, from: bytes) == bundle)
         #expect(try FHIRCodec.encode(facts.bundle(base: base, recordings: recordings), pretty: true) + [10] == bytes)
+    }
+
+    @Test func readingsOfOneMeasurementAreOneObservation() throws {
+        let bundle = try measuredFacts().bundle(base: base, recordings: recordings)
+        let observations = bundle.entry.compactMap {
+            if case .observation(let value)? = $0.resource { value } else { nil }
+        }
+        #expect(observations.map(\.id) == [id(30).uuidString.lowercased(), id(31).uuidString.lowercased()])
+        #expect(observations[0].component.compactMap(\.valueQuantity?.value) == [142, 81, 67])
+        #expect(observations[0].note.map(\.text) == ["irregular pulse"])
+        #expect(observations[1].valueQuantity?.value == Decimal(string: "72.5"))
+        #expect(observations.allSatisfy { $0.derivedFrom.count == 1 })
     }
 
     @Test func everyEntryIsAPutUnderItsOwnId() throws {

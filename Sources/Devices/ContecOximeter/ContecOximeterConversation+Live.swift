@@ -21,6 +21,7 @@ extension ContecOximeterConversation {
             append(raw: raw, at: now)
             return []
         }
+        if candidate.isEmpty { candidateIsEarlier = !hasHost }
         // From here on the bytes wait beside the frames until it is clear whose they are.
         candidate.append(values)
         append(raw: raw, at: now)
@@ -36,8 +37,11 @@ extension ContecOximeterConversation {
     mutating func acceptCandidate(atEnd: Bool, at now: UInt64) -> [DialogueAction] {
         let frames = candidate
         candidate = []
+        let isEnough = frames.count >= Self.believedWhenEnded
         let isBelieved =
-            atEnd ? recordings == 0 && asked == .nothing : isIdle && frames.count >= Self.believedWhenEnded
+            atEnd
+            ? (recordings == 0 && asked == .nothing) || (isIdle && isEnough)
+            : isIdle && (isEnough || (hasHost && candidateIsEarlier))
         guard !frames.isEmpty, isBelieved else {
             if !isIdle {
                 let raw = leadIn

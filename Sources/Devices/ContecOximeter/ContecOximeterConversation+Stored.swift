@@ -1,6 +1,9 @@
 import Clinical
 
 extension ContecOximeterConversation {
+    /// Storage frames that may follow a stop (devices.md 3.6).
+    static let stragglers = 3
+
     mutating func stored(
         _ samples: [ContecOximeterStoredSample], perfusion: Bool, raw: [UInt8], at now: UInt64
     ) -> [DialogueAction] {
@@ -9,7 +12,9 @@ extension ContecOximeterConversation {
         if isIdle {
             guard let place = nextPlace else {
                 append(raw: raw, at: now)
-                return []
+                stray += 1
+                return isListening && stray > Self.stragglers
+                    ? surprise("storage frames after the end, more than the \(Self.stragglers) that are usual") : []
             }
             actions += beginStored(place.facts, perfusion: perfusion, at: now)
         }
@@ -47,7 +52,8 @@ extension ContecOximeterConversation {
             guard !isDrained else { return nil }
             // A short command names no place: then it is the one that was described last.
             return (
-                place.map { facts[$0] ?? ContecOximeterStoredFacts(place: $0) } ?? waiting.last.flatMap { facts[$0] },
+                place.map { facts[$0] ?? aliases[$0].flatMap { facts[$0] } ?? ContecOximeterStoredFacts(place: $0) }
+                    ?? waiting.last.flatMap { facts[$0] },
                 ()
             )
         }
@@ -63,6 +69,7 @@ extension ContecOximeterConversation {
         let facts = facts ?? ContecOximeterStoredFacts(place: ContecOximeterPlace(user: 0, segment: 0))
         waiting.removeAll { $0 == facts.place }
         recordings += 1
+        stray = 0
         var stored = ContecOximeterStoredStream(
             hasPerfusion: perfusion, announced: facts.samples(perfusion: perfusion))
         stored.builder.append(raw: leadIn, at: now)

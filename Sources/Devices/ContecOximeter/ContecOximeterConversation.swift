@@ -47,6 +47,14 @@ struct ContecOximeterConversation: Sendable {
     var leadInLost = 0
     /// Live frames that may be the beginning of a live recording, or mere stragglers.
     var candidate: [ContecOximeterRealTime] = []
+    /// They began before the host's first command: the capture begins within a live stream.
+    var candidateIsEarlier = false
+    /// Storage frames after the end of a dump.
+    var stray = 0
+    /// Where the host asked about a place and the device answered about another (clients that count from 1, devices without
+    /// segments: devices.md 3.5, 3.8).
+    private(set) var aliases: [ContecOximeterPlace: ContecOximeterPlace] = [:]
+    private var questioned: ContecOximeterPlace?
     var recordings = 0
     /// Bytes in whole frames, and bytes in none, since the last `forget`: tells a device from noise.
     private(set) var framedBytes = 0
@@ -55,6 +63,8 @@ struct ContecOximeterConversation: Sendable {
     var lastSampleAt: UInt64 = 0
     private var lastArrival: UInt64?
     private var hasHeardFrame = false
+    /// Nothing but lost bytes since the last frame.
+    private var isAfterCut = false
     private var announcedIdentity: DeviceIdentity?
     private var decoder = ContecOximeterDecoder()
     private var surprises = 0
@@ -91,7 +101,11 @@ struct ContecOximeterConversation: Sendable {
             asked = .stored(command.parameters.count >= 2 ? command.place : nil)
             isDrained = false
             clearLeadIn()
+            stray = 0
             return actions
+        case .length, .startTime:
+            questioned = command.parameters.count >= 2 ? command.place : nil
+            return []
         case .stopDownload:
             defer { clearLeadIn() }
             guard case .stored = stream else {
@@ -116,7 +130,7 @@ struct ContecOximeterConversation: Sendable {
             switch piece {
             case .lost(let raw, let unknownTypes):
                 lostBytes += raw.count
-                actions += lose(raw, at: now)
+                actions += lose(raw, unknownTypes: unknownTypes, at: now)
                 for type in unknownTypes {
                     actions += surprise("frame type \(hexadecimal(type)) is unknown")
                 }
@@ -124,6 +138,7 @@ struct ContecOximeterConversation: Sendable {
                 framedBytes += raw.count
                 actions += take(frame, raw: raw, at: now)
                 hasHeardFrame = true
+                isAfterCut = false
                 switch frame {
                 case .realTime, .stored, .storedWithPerfusion: break
                 default: answers.append(frame)
@@ -198,6 +213,8 @@ struct ContecOximeterConversation: Sendable {
             if !isIdle {
                 let text = "the device disconnects by itself: \(ContecOximeterReason.text(reason))"
                 actions.append(.note(Note(kind: .device, text: text)))
+            } else if isListening {
+                actions += surprise("the device disconnects by itself: \(ContecOximeterReason.text(reason))")
             }
             actions += endLive(at: now, reason: .deviceEnded) + endStored(at: now, reason: .deviceEnded)
             asked = .idle
@@ -226,6 +243,7 @@ struct ContecOximeterConversation: Sendable {
         _ place: ContecOximeterPlace, at now: UInt64, _ change: (inout ContecOximeterStoredFacts) -> Void
     ) -> [DialogueAction] {
         let actions = endStored(at: now, reason: .deviceEnded)
+        if let questioned, questioned != place { aliases[questioned] = place }
         change(&facts[place, default: ContecOximeterStoredFacts(place: place)])
         if !waiting.contains(place) { waiting.append(place) }
         if !hasHost { isDrained = false }
@@ -234,27 +252,45 @@ struct ContecOximeterConversation: Sendable {
 
     private mutating func refused(_ command: UInt8, _ reason: UInt8) -> [DialogueAction] {
         guard reason != ContecOximeterReason.done.rawValue else { return [] }
+        var actions: [DialogueAction] = []
         switch (ContecOximeterCommand.Code(rawValue: command), asked) {
-        case (.startLive, .live), (.download, .stored): if isIdle { asked = .idle }
+        case (.startLive, .live), (.download, .stored):
+            guard isIdle else { break }
+            asked = .idle
+            guard isListening else { break }
+            let what = command == ContecOximeterCommand.Code.download.rawValue ? "download" : "live stream"
+            actions += surprise("the device refused the \(what): \(ContecOximeterReason.text(reason))")
         default: break
         }
-        return ContecOximeterReason(rawValue: reason) == nil
-            ? surprise("reason \(hexadecimal(reason)) for command \(hexadecimal(command)) is unknown") : []
+        guard ContecOximeterReason(rawValue: reason) == nil else { return actions }
+        return actions + surprise("reason \(hexadecimal(reason)) for command \(hexadecimal(command)) is unknown")
     }
 
     // MARK: Bytes
 
     var isIdle: Bool { if case .none = stream { true } else { false } }
 
-    private mutating func lose(_ raw: [UInt8], at now: UInt64) -> [DialogueAction] {
+    /// Answers are in no recording that could have a gap. Bytes that follow a loss belong to it.
+    private mutating func cutAnswers(_ raw: [UInt8], _ unknownTypes: [UInt8]) -> [DialogueAction] {
+        defer { isAfterCut = true }
+        let cut = raw.filter { $0 & 0x80 == 0 && !unknownTypes.contains($0) }
+        guard cut.isEmpty else {
+            return cut.flatMap { surprise("a frame of type \(hexadecimal($0)) was cut") }
+        }
+        return isAfterCut || !unknownTypes.isEmpty ? [] : surprise("bytes without a frame's beginning")
+    }
+
+    private mutating func lose(_ raw: [UInt8], unknownTypes: [UInt8], at now: UInt64) -> [DialogueAction] {
         switch stream {
         case .none:
             append(raw: raw, at: now)
             // The tail of a frame that began before we listened is nobody's loss.
-            if hasHeardFrame || raw.contains(where: { $0 & 0x80 == 0 }) { leadInLost += raw.count }
-            return []
+            guard hasHeardFrame || raw.contains(where: { $0 & 0x80 == 0 }) else { return [] }
+            leadInLost += raw.count
+            return isListening ? cutAnswers(raw, unknownTypes) : []
         case .live, .stored:
-            let actions = flush(at: now)
+            // What is lost in several arrivals is one loss.
+            let actions = isAfterLoss ? [] : flush(at: now)
             append(raw: raw, at: now)
             change { $0.lose(raw.count) }
             if case .stored(var stored) = stream {
@@ -279,12 +315,21 @@ struct ContecOximeterConversation: Sendable {
         leadIn = []
         leadInLost = 0
         candidate = []
+        candidateIsEarlier = false
     }
 
     mutating func flush(at now: UInt64) -> [DialogueAction] {
         var block: Block?
         change { block = $0.take(at: now) }
         return block.map { [.append($0)] } ?? []
+    }
+
+    private var isAfterLoss: Bool {
+        switch stream {
+        case .none: false
+        case .live(let live): live.builder.isAfterLoss
+        case .stored(let stored): stored.builder.isAfterLoss
+        }
     }
 
     private mutating func change(_ body: (inout ContecOximeterBlockBuilder) -> Void) {

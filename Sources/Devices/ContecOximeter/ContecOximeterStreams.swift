@@ -12,6 +12,9 @@ struct ContecOximeterBlockBuilder: Sendable {
     /// Samples per channel since the recording began.
     private(set) var total = 0
 
+    /// The coming block begins with a loss and has no samples yet.
+    var isAfterLoss: Bool { lost > 0 && count == 0 }
+
     init(channels: Int) { samples = Array(repeating: [], count: channels) }
 
     /// Samples per channel in the coming block.
@@ -120,8 +123,8 @@ struct ContecOximeterStoredStream: Sendable {
     var announced: Int?
     /// Something was lost, so the count can't come right any more.
     var isDamaged = false
-    /// Zero pairs at the end of the last frame of a damaged stream: seconds without values, or only the padding of the
-    /// device's last frame. They become samples when another frame follows.
+    /// Zero pairs at the end of the newest frame, where no count says how many of its pairs are samples: seconds without
+    /// values, or only the padding of the device's last frame. They become samples when another frame follows.
     var held = 0
 
     init(hasPerfusion: Bool, announced: Int?) {
@@ -137,8 +140,9 @@ struct ContecOximeterStoredStream: Sendable {
         for _ in 0..<held where !isComplete { append(ContecOximeterStoredSample(spo2: 0, pulse: 0, perfusion: nil)) }
         held = 0
         var fresh = samples[...]
-        if isDamaged, announced != nil, !hasPerfusion {
-            while fresh.last?.isZero ?? false {
+        if isDamaged || announced == nil, !hasPerfusion {
+            // The last frame has at least one sample, or it would not have been sent.
+            while fresh.count > 1, fresh.last?.isZero ?? false {
                 fresh.removeLast()
                 held += 1
             }

@@ -65,7 +65,7 @@ public struct ContecECG: Sendable, Equatable {
     public var name: String? {
         let text = String(String.UnicodeScalarView(nameBytes.prefix { $0 != 0 }.map { Unicode.Scalar($0) }))
         let start = text.drop { $0 == " " }
-        return start.isEmpty ? nil : String(start)
+        return start.lastIndex { $0 != " " }.map { String(start[...$0]) }
     }
 
     /// What the file says about whose it is.

@@ -58,7 +58,7 @@ struct DicomGroupReader {
         for (index, definition) in definitions.enumerated() {
             let column = columns[index]
             let (channel, calibrated) = channel(
-                definition, index: index, kind: kind, column: column, rate: rate.reduced)
+                definition, index: index, kind: kind, column: column, padding: padding, rate: rate.reduced)
             channels.append(channel)
             samples.append(column.map { $0 == padding ? .absent : calibrated.sample($0) })
         }
@@ -95,7 +95,7 @@ struct DicomGroupReader {
     }
 
     private mutating func channel(
-        _ definition: DicomDataset, index: Int, kind: Kind, column: [Int], rate: Ratio
+        _ definition: DicomDataset, index: Int, kind: Kind, column: [Int], padding: Int?, rate: Ratio
     ) -> (Channel, Calibrated) {
         let full: ClosedRange<Int> =
             switch kind {
@@ -104,7 +104,7 @@ struct DicomGroupReader {
             case .SS: -32768...32767
             case .US: 0...65535
             // What occurs: the whole of 32 bits would leave no room for an offset.
-            case .SL: (column.min() ?? 0)...(column.max() ?? 0)
+            case .SL: Self.occurring(column, padding: padding)
             }
         let scale = calibration(definition, index: index)
         let calibrated = Calibrated(gain: scale?.gain ?? Ratio(1), offset: scale?.offset ?? Ratio(0), digital: full)
@@ -118,6 +118,12 @@ struct DicomGroupReader {
             calibration: scale == nil ? .unverified : .singleSource,
             derivation: definition.text(DicomTag.channelDerivation))
         return (channel, calibrated)
+    }
+
+    /// Padding is no value: it must not widen the range.
+    private static func occurring(_ column: [Int], padding: Int?) -> ClosedRange<Int> {
+        let values = column.lazy.filter { $0 != padding }
+        return (values.min() ?? 0)...(values.max() ?? 0)
     }
 
     /// physical = stored × sensitivity × correction factor + baseline, in the unit given (formats.md 1.3).

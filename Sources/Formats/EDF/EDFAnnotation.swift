@@ -51,7 +51,7 @@ enum EDFAnnotation {
 
     /// A note as `bytes(_:)` wrote it; another program's text is a note about the device's recording.
     static func note(_ text: String, at onset: Double, duration: Double?) -> Note {
-        for kind in [Note.Kind.gap, .surprise, .sensor, .device] where text.hasPrefix("\(kind.rawValue): ") {
+        for kind in [Note.Kind.gap, .surprise, .sensor, .device, .event] where text.hasPrefix("\(kind.rawValue): ") {
             let rest = String(text.dropFirst(kind.rawValue.count + 2))
             return Note(kind: kind, at: onset, duration: duration, text: rest)
         }

@@ -64,7 +64,7 @@ struct EDFRawHeader {
         announcedRecords = records
         recordDuration = duration
         startText = "\(date) \(time)"
-        start = Self.start(date: date, time: time, recording: reserved.isEmpty ? "" : recording)
+        start = Self.start(date: date, time: time, recording: recording)
         notes = []
         if announcedSize != headerSize {
             notes.append(
@@ -111,7 +111,8 @@ struct EDFRawHeader {
         return String(String.UnicodeScalarView(rest.map { Unicode.Scalar($0) }))
     }
 
-    /// `dd.mm.yy` and `hh.mm.ss`; EDF+ says the year in full in its recording field, and `X` when nobody knows.
+    /// `dd.mm.yy` and `hh.mm.ss`; EDF+ says the year in full in its recording field, and `X` when nobody knows. Some
+    /// programs fill in that field as EDF+ does and leave the file plain EDF.
     private static func start(date: String, time: String, recording: String) -> LocalTime? {
         let days = date.split(whereSeparator: { ".-/:".contains($0) }).compactMap { Int($0) }
         let hours = time.split(whereSeparator: { ".-/:".contains($0) }).compactMap { Int($0) }

@@ -71,6 +71,12 @@ public struct EDFFile: Sendable, Equatable {
                 notes.append(Note(kind: .surprise, text: "signal \(index + 1) has no samples in any record"))
                 continue
             }
+            // Annotations without duration, beside a checksum that is no signal (formats.md 3.3, EVE and CSL).
+            if header.recordDuration.numerator == 0, signal.label.hasPrefix("Crc"),
+                header.signals.contains(where: \.isAnnotation)
+            {
+                continue
+            }
             if signal.isAnnotation {
                 let isFirst = keeping.isEmpty
                 for record in 0..<layout.records {

@@ -1,6 +1,7 @@
 import Clinical
 
-/// How a waveform is cut into data records: 1 s when every channel has a whole number of samples in it.
+/// How a waveform is cut into data records: 1 s when every channel has a whole number of samples in it, longer for slow
+/// signals where nothing has to be padded.
 struct EDFRecordPlan {
     /// Bytes that a record should not exceed (formats.md 3.1).
     static let limit = 61440
@@ -21,8 +22,9 @@ struct EDFRecordPlan {
             seconds *= factor
             guard seconds <= 3600 else { throw .cannotRepresent("no record duration fits the sampling rates") }
         }
-        for division in [1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 100] {
-            let duration = Ratio(seconds, division).reduced
+        var durations = [1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 100].map { Ratio(seconds, $0).reduced }
+        if let long = Self.longRecord(waveform, unit: seconds) { durations.insert(Ratio(long), at: 0) }
+        for duration in durations {
             let counts = rates.map { $0.times(duration)?.integer ?? 0 }
             guard counts.allSatisfy({ (1...Self.limit).contains($0) }),
                 2 * counts.reduce(0, +) <= Self.limit - 256, let text = duration.decimal(width: 8)
@@ -35,6 +37,16 @@ struct EDFRecordPlan {
             return
         }
         throw .cannotRepresent("no record duration holds a whole number of samples of each channel in 61440 bytes")
+    }
+
+    /// For slow signals, of which a second holds less than its annotations: the longest record, a multiple of `unit`, of at most
+    /// a minute that divides the recording without padding.
+    private static func longRecord(_ waveform: Waveform, unit: Int) -> Int? {
+        guard waveform.channels.allSatisfy({ $0.rate.numerator <= 4 * $0.rate.denominator }) else { return nil }
+        let lengths = Set(
+            zip(waveform.channels, waveform.samples).map { Ratio($1.count).divided(by: $0.rate)?.integer })
+        guard lengths.count == 1, let only = lengths.first, let total = only, total > 0 else { return nil }
+        return Array(stride(from: unit, through: 60, by: unit)).last { total % $0 == 0 }
     }
 
     /// True when the last record holds samples that were never recorded.

@@ -35,7 +35,9 @@ struct EDFSignal {
         var calibrated = Calibrated(gain: Ratio(1), offset: Ratio(0), digital: full)
         var unit = dimension.isEmpty ? "1" : dimension
         if let gain, let offset = gain.times(digitalMinimum).flatMap({ physicalMinimum.minus($0) }) {
-            calibrated = Calibrated(gain: gain, offset: offset, digital: full)
+            // The narrower the range, the more offsets are exact.
+            calibrated = Calibrated(
+                gain: gain, offset: offset, digital: occurring(layout, file, index: index, limits: limits))
             if !calibrated.isExact { note("the offset is rounded to 1/\(calibrated.factor) of a step") }
         } else {
             note("its limits give no scale: digital values are given")
@@ -60,6 +62,22 @@ struct EDFSignal {
             derivation: transducer.hasPrefix("derived: ")
                 ? String(transducer.dropFirst("derived: ".count).prefix { $0 != ";" }) : nil)
         return Decoded(channel: channel, samples: samples, notes: notes)
+    }
+
+    /// The digital limits, widened where samples lie outside of them.
+    private func occurring(
+        _ layout: EDFLayout, _ file: [UInt8], index: Int, limits: ClosedRange<Int>
+    ) -> ClosedRange<Int> {
+        var (low, high) = (limits.lowerBound, limits.upperBound)
+        let absent = absentDigital
+        for record in 0..<layout.records {
+            layout.digital(file, record: record, signal: index) { digital in
+                guard digital != absent else { return }
+                low = min(low, digital)
+                high = max(high, digital)
+            }
+        }
+        return low...high
     }
 
     /// Units per digital step; nil when the limits don't say.

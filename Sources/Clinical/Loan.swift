@@ -1,0 +1,100 @@
+/// A device handed to a patient for a period: what it records in that time is that patient's, whoever's visit is open
+/// when it comes back.
+public struct Loan: Sendable, Equatable, Codable, Identifiable {
+    public var id: Int64
+    /// `DeviceIdentity.driver`
+    public var driver: String
+    /// `DeviceIdentity.serial`; nil for a device that doesn't say it (its nights are then never bound by themselves).
+    public var serial: String?
+    /// The visit whose patient it is lent to.
+    public var visit: String
+    /// `Patient.id` of that visit.
+    public var patient: String
+    /// From when on, on the clock on the wall.
+    public var from: LocalTime
+    /// Until when, inclusive; nil while it is lent.
+    public var to: LocalTime?
+    /// Who gave it out.
+    public var by: String
+    /// When that was written down: Unix time in milliseconds.
+    public var at: Int64
+    /// Who took it back.
+    public var returnedBy: String?
+    public var returnedAt: Int64?
+
+    public init(
+        id: Int64, driver: String, serial: String?, visit: String, patient: String, from: LocalTime,
+        to: LocalTime? = nil, by: String, at: Int64, returnedBy: String? = nil, returnedAt: Int64? = nil
+    ) {
+        self.id = id
+        self.driver = driver
+        self.serial = serial
+        self.visit = visit
+        self.patient = patient
+        self.from = from
+        self.to = to
+        self.by = by
+        self.at = at
+        self.returnedBy = returnedBy
+        self.returnedAt = returnedAt
+    }
+
+    public func concerns(_ device: DeviceIdentity) -> Bool { driver == device.driver && serial == device.serial }
+
+    public func covers(_ time: LocalTime) -> Bool { from <= time && to.map { time <= $0 } ?? true }
+
+    /// Whether there is a moment at which both hold.
+    public func overlaps(_ other: Loan) -> Bool {
+        (to.map { other.from <= $0 } ?? true) && (other.to.map { from <= $0 } ?? true)
+    }
+}
+
+/// Why a recording is nobody's yet, for a program to read; the words for people are the agent's.
+public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
+    /// No visit was open.
+    case noVisit
+    /// The visit that was named was not open at that moment.
+    case visitNotOpen
+    /// Identities contradict each other; see the hold.
+    case contradiction
+    /// It began while two loans of its device ran.
+    case overlappingLoans
+    /// Its device was lent, and it began outside of every loan.
+    case outsideLoans
+    /// Its device was lent, and nobody knows when it began.
+    case startUnknown
+    /// Its device was lent, and doesn't tell itself apart from others of its kind.
+    case deviceWithoutSerial
+}
+
+/// What the loans of a device say about a recording.
+public enum LoanVerdict: Sendable, Equatable {
+    /// Nothing: the visit that is open counts.
+    case unconcerned
+    /// It is this loan's patient's.
+    case lent(Loan)
+    /// It can't be said without guessing.
+    case doubt(UnattributedReason)
+}
+
+extension Binding {
+    /// Whose a recording is that was stored while nobody watched. A loan wins over the visit that is open when the
+    /// device comes back; what is not clear is nobody's. A live capture is never asked about: its patient is there.
+    /// - Parameters:
+    ///   - start: the corrected start; nil when it isn't known.
+    ///   - openVisitPatient: `Patient.id` of the visit that would be taken otherwise.
+    public static func byLoan(
+        of device: DeviceIdentity, started start: LocalTime?, loans: [Loan], openVisitPatient: String?
+    ) -> LoanVerdict {
+        let loans = loans.filter { $0.concerns(device) }
+        guard !loans.isEmpty else { return .unconcerned }
+        guard device.serial != nil else { return .doubt(.deviceWithoutSerial) }
+        guard let start else { return .doubt(.startUnknown) }
+        let inside = loans.filter { $0.covers(start) }
+        if inside.count > 1 { return .doubt(.overlappingLoans) }
+        if let loan = inside.first { return .lent(loan) }
+        // Outside of all of them: only clear when nobody but the patient of the open visit ever had it.
+        let isOnlyTheirs = loans.allSatisfy { $0.patient == openVisitPatient }
+        return isOnlyTheirs ? .unconcerned : .doubt(.outsideLoans)
+    }
+}

@@ -1,0 +1,102 @@
+import Clinical
+
+/// One blood pressure measurement out of a monitor's memory.
+struct BloodPressureMeasurement: Equatable, Sendable {
+    /// mmHg; nil when the device has no value.
+    var systolic: Int?
+    var diastolic: Int?
+    /// Beats per minute.
+    var pulse: Int?
+    var at: LocalTime?
+    /// As the device sent it, in decimal.
+    var rawTime: String
+    var flags: [String] = []
+}
+
+/// What is read out of one bank of a monitor's memory, and the bytes it came from. Becomes one recording: its start is
+/// only known when the oldest measurement is, so it is told as a whole.
+struct BloodPressureMemory: Equatable, Sendable {
+    /// A monitor holds a few hundred; noise that looks like measurements must not fill the memory.
+    static let mostMeasurements = 2000
+    static let mostBytes = 1 << 20
+
+    /// The user or bank as the device counts it.
+    var bank: Int?
+    /// Part of the recording's name beside the bank: `averages`.
+    var section: String?
+    private(set) var measurements: [BloodPressureMeasurement] = []
+    private(set) var raw: [UInt8] = []
+    /// What the device said it has; nil when it was not asked.
+    var announced: Int?
+
+    init(bank: Int?, section: String? = nil) {
+        self.bank = bank
+        self.section = section
+    }
+
+    /// The same measurement again (asked for twice) is left out.
+    mutating func add(_ measurement: BloodPressureMeasurement) {
+        guard measurements.count < Self.mostMeasurements, !measurements.contains(measurement) else { return }
+        measurements.append(measurement)
+    }
+
+    mutating func add(raw bytes: some Collection<UInt8>) {
+        if raw.count + bytes.count <= Self.mostBytes { raw += bytes }
+    }
+
+    /// Bytes that came before this bank's own.
+    mutating func precede(with bytes: [UInt8]) { raw = bytes + raw }
+
+    /// The recording, from `begin` to `end`; nothing when there is nothing.
+    /// - Parameters:
+    ///   - device: what names the device inside `StoredItem.source`.
+    ///   - known: sources that are there already: of recordings, or of single measurements.
+    ///   - reason: `.finished` becomes `.deviceEnded` when fewer came than were announced.
+    func recording(
+        driver: String, device: String, known: Set<String> = [], reason: Recording.EndReason, at now: UInt64
+    ) -> [DialogueAction] {
+        guard !measurements.isEmpty else { return [] }
+        let place = ([driver, device] + [bank.map { "\($0)" }, section].compactMap { $0 }).joined(separator: "/")
+        let times = measurements.map(\.rawTime).sorted()
+        let starts = measurements.compactMap(\.at).sorted { $0.description < $1.description }
+        let item = StoredItem(
+            source: "\(place)/\(times.first ?? "none")/\(times.last ?? "none")/\(measurements.count)",
+            // A clock that was never set is the device's clock all the same: recorded as it is.
+            start: starts.first, rawStart: times.first, samples: 0)
+        let fresh = measurements.enumerated().filter { !known.contains("\(place)/\($0.element.rawTime)") }
+        guard !known.contains(item.source), !fresh.isEmpty else { return [.skipped(item)] }
+        var actions: [DialogueAction] = [
+            .begin(RecordingStart(kind: .stored, modality: .bloodPressure, channels: [], item: item)),
+            .append(Block(samples: [], raw: raw, at: now)),
+        ]
+        var seen: [String: Int] = [:]
+        for (index, measurement) in fresh {
+            // Clocks without seconds: two measurements may have the same time.
+            let twin = seen[measurement.rawTime, default: 0]
+            seen[measurement.rawTime] = twin + 1
+            let source = "\(place)/\(measurement.rawTime)" + (twin > 0 ? "/\(twin)" : "")
+            let values: [(Reading.Kind, Int?, String)] = [
+                (.systolic, measurement.systolic, "mm[Hg]"), (.diastolic, measurement.diastolic, "mm[Hg]"),
+                (.pulseRate, measurement.pulse, "/min"),
+            ]
+            for case (let kind, let value?, let unit) in values {
+                actions.append(
+                    .reading(
+                        Reading(
+                            kind: kind, value: Ratio(value), unit: unit, at: measurement.at,
+                            rawTime: measurement.rawTime, bank: bank, sequence: index, flags: measurement.flags,
+                            source: source)))
+            }
+        }
+        guard let announced, measurements.count < announced else { return actions + [.end(reason)] }
+        let text = "\(measurements.count) of \(announced) measurements arrived"
+        return actions + [
+            .note(Note(kind: .gap, text: text)), .end(reason.state == .complete ? .deviceEnded : reason),
+        ]
+    }
+
+    /// `07-01-03-00-06-51`
+    static func decimal(_ bytes: some Sequence<UInt8>) -> String {
+        bytes.map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: "-")
+    }
+}

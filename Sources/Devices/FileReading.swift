@@ -1,0 +1,46 @@
+import Clinical
+public import Formats
+
+/// Decodes one file of any kind that the agent knows, recognised by its content: standard formats, vendors' files, and the
+/// originals that importers make of several files.
+/// - Parameters:
+///   - named: its name, for formats that spread over several files; plays no part in recognising it.
+///   - beside: the content of another file in the same folder; nil when there is none.
+/// - Throws: `.notRecognised` when it is of none.
+public func decodeAnyFile(
+    _ bytes: [UInt8], named: String = "", beside: (String) throws -> [UInt8]? = { _ in nil }
+) throws(DecodeError) -> DecodedFile {
+    // These look like SCP-ECG and are not.
+    if EasyEcgFile.model(of: bytes.prefix(EasyEcgFile.headerSize)) != nil {
+        if let file = try decode(bytes, with: EasyEcgFiles()) { return file }
+    }
+    let unknown: DecodeError
+    do throws(DecodeError) {
+        return try FileDecoder.decode(bytes, named: named, beside: beside)
+    } catch {
+        guard case .notRecognised = error else { throw error }
+        unknown = error
+    }
+    for importer in Registry.importers {
+        if let file = try decode(bytes, with: importer) { return file }
+    }
+    throw unknown
+}
+
+/// Nil when it is no file of this importer's.
+private func decode(_ bytes: [UInt8], with importer: any Importer) throws(DecodeError) -> DecodedFile? {
+    do throws(ImportError) {
+        let recording = try importer.decode(bytes)
+        return DecodedFile(
+            format: importer.name, groups: [.init(waveform: recording.waveform)], start: recording.start,
+            startText: recording.rawStart, claim: recording.claim, isSimulated: recording.device.isSimulated,
+            notes: recording.notes)
+    } catch {
+        switch error {
+        case .notRecognised: return nil
+        case .damaged(let text): throw .damaged(format: importer.name, text)
+        // Only trees throw this; bytes have none.
+        case .tree: return nil
+        }
+    }
+}

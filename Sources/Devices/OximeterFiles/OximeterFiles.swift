@@ -1,0 +1,67 @@
+public import Clinical
+import Formats
+public import Wire
+
+/// Nights as the vendors' own programs save them: Contec's `.SpO2` (devices.md 3.11) and ChoiceMMed's `.dat` (rank 20).
+public struct OximeterFiles: Importer {
+    /// Bytes that tell both kinds apart: what the longer header needs.
+    private static let headerSize = 1084
+
+    public let name = "oximeter-files"
+    public let title = "Oximeter files (Contec .SpO2, ChoiceMMed .dat)"
+    /// The weaker of the two: `.SpO2` has two sources, `.dat` one.
+    public let support = SupportLevel.singleSource
+
+    public init() {}
+
+    public func find(in tree: any Tree) throws(TreeError) -> [ImportItem] {
+        var items: [ImportItem] = []
+        try FileWalk.files(in: tree) { path, size in
+            guard (14...FileWalk.sizeLimit).contains(size),
+                let header = try? tree.read(path, offset: 0, count: Self.headerSize),
+                ContecSpO2.isHeader(header) || ChoiceMMedFile.isHeader(header, size: size)
+            else { return }
+            items.append(ImportItem(path: path, size: size))
+        }
+        return items
+    }
+
+    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
+        let bytes: [UInt8]
+        do {
+            bytes = try tree.read(item.path, limit: FileWalk.sizeLimit)
+        } catch {
+            throw .tree(error)
+        }
+        return try decode(bytes)
+    }
+
+    public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
+        if ContecSpO2.isHeader(bytes) { return try contec(bytes) }
+        let file = try ChoiceMMedFile(bytes)
+        return ImportedRecording(
+            modality: .oximetry,
+            device: DeviceIdentity(
+                driver: name, vendor: "ChoiceMMed", model: "MD300", serial: file.simulatedSerial, support: .singleSource
+            ),
+            waveform: file.waveform, original: bytes, start: file.start, rawStart: file.startText, claim: nil,
+            notes: file.notes)
+    }
+
+    private func contec(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
+        do {
+            let file = try ContecSpO2(decoding: bytes)
+            return ImportedRecording(
+                modality: .oximetry,
+                device: DeviceIdentity(
+                    driver: name, vendor: "Contec", model: "CMS50", serial: file.simulatedSerial, support: .verified),
+                waveform: file.waveform, original: bytes, start: file.start, rawStart: file.startText, claim: nil,
+                notes: file.notes)
+        } catch {
+            switch error {
+            case .notRecognised: throw .notRecognised
+            case .damaged(_, let text), .unsupported(_, let text): throw .damaged(text)
+            }
+        }
+    }
+}

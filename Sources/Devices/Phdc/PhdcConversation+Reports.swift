@@ -1,0 +1,315 @@
+import Clinical
+import Wire
+
+extension PhdcConversation {
+    /// One observation, ready to be said.
+    private struct Finding {
+        var person: UInt16?
+        var object: PhdcObject
+        var observation: PhdcObservation
+    }
+
+    /// A scan report, from the device itself or from a scanner (phdc.md 8.1).
+    mutating func report(
+        _ event: PhdcEvent, confirmed: Bool, at now: UInt64
+    ) -> (actions: [DialogueAction], verdict: Verdict) {
+        guard let (form, persons) = PhdcScanReport.form(of: event.type) else {
+            return (surprise("event type \(phdcHexadecimal(event.type)) is unknown"), .noSuchEvent)
+        }
+        guard event.handle == 0 || configuration == nil || scanner(event.handle) != nil else {
+            return (surprise("a report of object \(event.handle), which is no scanner"), .noSuchObject)
+        }
+        let report: PhdcScanReport
+        do {
+            report = try PhdcScanReport(event.info, form, persons: persons)
+        } catch {
+            return (surprise("a report can't be read: \(error)"), .malformed)
+        }
+        guard open?.transfer == nil else {
+            return (surprise("a report in the middle of a segment's transfer"), .busy)
+        }
+        var actions: [DialogueAction] = []
+        if report.surplus > 0 { actions += surprise("\(report.surplus) bytes behind a report's list") }
+        if configuration == nil { actions += assume(report) }
+        var findings: [Finding] = []
+        for item in report.items {
+            let (found, more) = self.findings(in: item, of: event.handle)
+            findings += found
+            actions += more
+        }
+        actions += count(report, from: event.handle, at: now)
+        actions += say(findings, event, confirmed: confirmed, at: now)
+        if confirmed { actions += flush(all: false, at: now) }
+        return (actions + flushIfDue(at: now), .accepted)
+    }
+
+    private func scanner(_ handle: UInt16) -> PhdcObject? {
+        configuration?[handle].flatMap { PhdcClass.isScanner($0.kind) ? $0 : nil }
+    }
+
+    // MARK: Taking apart
+
+    private mutating func findings(
+        in item: PhdcScanReport.Item, of source: UInt16
+    ) -> ([Finding], [DialogueAction]) {
+        switch item.content {
+        case .fixed(let handle, let data):
+            guard let configuration else { return guess(handle, data, item.person) }
+            guard let object = configuration[handle] else {
+                return ([], surprise("object \(handle) was never announced: \(PhdcObservation.shown(data))"))
+            }
+            let announced = scanner(source)?.scannerMap?.first { $0.handle == handle }?.map ?? object.map
+            guard let map = announced else {
+                return ([], surprise("object \(handle) has no value map: \(PhdcObservation.shown(data))"))
+            }
+            return finding(object, PhdcObservation.split(data, map), item.person)
+        case .variable(let handle, let attributes):
+            guard let object = configuration?[handle] else {
+                guard configuration == nil else {
+                    return ([], surprise("object \(handle) was never announced, \(attributes.count) attributes"))
+                }
+                return finding(
+                    PhdcObject(kind: PhdcClass.numeric, handle: handle, attributes: []), (attributes, []), item.person)
+            }
+            let (found, actions) = finding(object, (attributes, []), item.person)
+            return (found, actions + change(handle, found.flatMap(\.observation.changes)))
+        case .grouped(let data):
+            guard let map = scanner(source)?.scannerMap else {
+                return ([], surprise("a grouped report without a map: \(PhdcObservation.shown(data))"))
+            }
+            return grouped(data, map, item.person)
+        }
+    }
+
+    private mutating func grouped(
+        _ data: [UInt8], _ map: [(handle: UInt16, map: [PhdcMapEntry])], _ person: UInt16?
+    ) -> ([Finding], [DialogueAction]) {
+        var reader = ByteReader(data)
+        var findings: [Finding] = []
+        var actions: [DialogueAction] = []
+        for (handle, entries) in map {
+            let length = entries.reduce(0) { $0 + Int($1.length) }
+            guard let part = try? reader.bytes(length) else {
+                return (findings, actions + surprise("a grouped report is shorter than its map"))
+            }
+            guard let object = configuration?[handle] else {
+                actions += surprise("object \(handle) was never announced: \(PhdcObservation.shown(part))")
+                continue
+            }
+            let (found, more) = finding(object, PhdcObservation.split(Array(part), entries), person)
+            findings += found
+            actions += more
+        }
+        if !reader.isAtEnd { actions += surprise("\(reader.remaining) bytes behind a grouped report") }
+        return (findings, actions)
+    }
+
+    private mutating func finding(
+        _ object: PhdcObject, _ parts: (attributes: [PhdcAttribute], problems: [String]), _ person: UInt16?
+    ) -> ([Finding], [DialogueAction]) {
+        let observation = PhdcObservation(parts.attributes, of: object)
+        var actions: [DialogueAction] = []
+        for problem in parts.problems + observation.problems {
+            actions += surprise("object \(object.handle): \(problem)")
+        }
+        for attribute in observation.unknown {
+            let value = PhdcObservation.shown(attribute.value)
+            actions += surprise("object \(object.handle): attribute \(phdcHexadecimal(attribute.id)) = \(value)")
+        }
+        var current = object
+        for attribute in observation.changes { current.set(attribute) }
+        return ([Finding(person: person, object: current, observation: observation)], actions)
+    }
+
+    /// The beginning of a foreign conversation wasn't heard: when one standard configuration fits, and only one, it is that.
+    private mutating func assume(_ report: PhdcScanReport) -> [DialogueAction] {
+        let fitting = (PhdcConfiguration.known + [0x06A4]).compactMap(PhdcConfiguration.standard).filter { standard in
+            report.items.allSatisfy { item in
+                guard case .fixed(let handle, let data) = item.content else { return false }
+                return standard[handle]?.map?.reduce(0) { $0 + Int($1.length) } == data.count
+            }
+        }
+        guard !report.items.isEmpty, fitting.count == 1, let only = fitting.first else { return [] }
+        configure(only)
+        return surprise("the configuration was not heard; only the standard one \(phdcHexadecimal(only.id)) fits")
+    }
+
+    /// Only a foreign conversation of which the beginning wasn't heard: the data alone say what they can be.
+    private mutating func guess(
+        _ handle: UInt16, _ data: [UInt8], _ person: UInt16?
+    ) -> ([Finding], [DialogueAction]) {
+        typealias ID = PhdcAttributeID
+        let isStamped = data.count >= 10 && PhdcClock.absolute(data.suffix(8)) != nil
+        let value = isStamped ? data.count - 8 : data.count
+        let isCompound =
+            value >= 6 && value == 4 + 2 * Int(data[1]) && data[0] == 0 && data[2] == 0 && data[3] == 2 * data[1]
+        var map: [PhdcMapEntry]
+        switch value {
+        case 2: map = [PhdcMapEntry(attribute: ID.basicValue, length: 2)]
+        case 4: map = [PhdcMapEntry(attribute: ID.simpleValue, length: 4)]
+        case _ where isCompound: map = [PhdcMapEntry(attribute: ID.basicCompound, length: UInt16(value))]
+        default: return ([], surprise("object \(handle) of an unheard configuration: \(PhdcObservation.shown(data))"))
+        }
+        if isStamped { map.append(PhdcMapEntry(attribute: ID.timeStamp, length: 8)) }
+        let object = PhdcObject(kind: PhdcClass.numeric, handle: handle, attributes: [])
+        let (found, actions) = finding(object, PhdcObservation.split(data, map), person)
+        return (found, actions + surprise("object \(handle): the configuration was not heard, its form was guessed"))
+    }
+
+    /// Attributes that a report changes for good (phdc.md 8.2). Other samples are another recording.
+    private mutating func change(_ handle: UInt16, _ changes: [PhdcAttribute]) -> [DialogueAction] {
+        guard let index = configuration?.objects.firstIndex(where: { $0.handle == handle }) else { return [] }
+        for attribute in changes { configuration?.objects[index].set(attribute) }
+        return []
+    }
+
+    // MARK: Saying
+
+    private mutating func say(
+        _ findings: [Finding], _ event: PhdcEvent, confirmed: Bool, at now: UInt64
+    ) -> [DialogueAction] {
+        var actions: [DialogueAction] = []
+        var persons: [UInt16?] = []
+        for finding in findings where !persons.contains(finding.person) { persons.append(finding.person) }
+        for person in persons {
+            // Several readings of one moment are one measurement.
+            var measurements: [String: Int] = [:]
+            for finding in findings where finding.person == person {
+                actions += prepare(for: person, at: now)
+                let stamp = PhdcReadingTime(finding.observation.stamp, nameplate)
+                let key = stamp.raw ?? "none"
+                if measurements[key] == nil, let next = open?.measurement {
+                    measurements[key] = next
+                    open?.measurement += 1
+                }
+                let sequence = measurements[key] ?? 0
+                for value in finding.observation.values {
+                    actions += say(value, finding.object, stamp, sequence, person, throttled: !confirmed, at: now)
+                }
+                for state in finding.observation.states { actions += say(state, finding.object, stamp) }
+                if let samples = finding.observation.samples {
+                    actions += add(samples, finding.object, finding.observation.stamp, event, at: now)
+                }
+                open?.touch(at: now)
+            }
+        }
+        return actions
+    }
+
+    /// A live recording for this person, with the channels as they are configured now.
+    private mutating func prepare(for person: UInt16?, at now: UInt64) -> [DialogueAction] {
+        let waves = (configuration?.objects ?? []).compactMap(PhdcWave.init)
+        if let open, open.person == person, open.waves == waves { return [] }
+        // Another person's, or another scale: never in the same recording.
+        return end(.finished, at: now)
+            + begin(
+                PhdcOpenRecording(kind: .live, person: person, waves: waves),
+                Self.modality(of: (configuration?.objects ?? []).compactMap(\.type), waves))
+    }
+
+    static func modality(of types: [PhdcCode], _ waves: [PhdcWave]) -> Recording.Modality {
+        if types.contains(where: { PhdcNomenclature.lead($0) != nil }), !waves.isEmpty { return .ecg }
+        if waves.contains(where: { $0.channel.signal == .plethysmogram }) { return .oximetry }
+        return types.contains(PhdcCode(PhdcCode.scada, 0x4A04)) ? .bloodPressure : .vitals
+    }
+
+    /// - Parameter throttled: a value that is the same as within the last second is counted, not said again.
+    mutating func say(
+        _ value: PhdcObservation.Value, _ object: PhdcObject, _ stamp: PhdcReadingTime, _ sequence: Int,
+        _ person: UInt16?, throttled: Bool, at now: UInt64
+    ) -> [DialogueAction] {
+        let metric = value.code.flatMap(PhdcNomenclature.metric)
+        let code = value.code.map { "\($0)" }
+        let name = "object \(object.handle), \(value.code.map(PhdcNomenclature.name) ?? "unknown metric")"
+        var flags = (0..<16).filter { value.status & 0x8000 >> $0 != 0 }
+            .map { PhdcNomenclature.measurementStatus[$0] ?? "status bit \($0)" }
+        guard let ratio = value.number.ratio, value.status & 0xA000 == 0 else {
+            let reason = ([value.number.special?.rawValue ?? value.number.description] + flags).joined(separator: ", ")
+            let key = "absent \(object.handle) \(code ?? "")"
+            guard open?.states[key] != reason || stamp.at != nil else { return [] }
+            if (open?.states.count ?? 0) < 256 { open?.states[key] = reason }
+            return note(.sensor, "\(name): no value (\(reason))" + stamp.suffix)
+        }
+        open?.states["absent \(object.handle) \(code ?? "")"] = nil
+        if value.number.isSuspicious { flags.append("special mantissa") }
+        if value.code == nil { flags.append("configuration not heard") }
+        flags += object.supplementalTypes.map(PhdcNomenclature.modality)
+        flags += stamp.flags
+        let key = "\(object.handle) \(code ?? "") \(flags)"
+        // A date that was worked out from a counter is no reason to say it again.
+        if throttled, stamp.at == nil || !stamp.flags.isEmpty, let said = open?.said[key], said.value == ratio,
+            now < said.at + Self.second
+        {
+            open?.repeated += 1
+            return []
+        }
+        if (open?.said.count ?? 0) < 256 {
+            open?.said[key] = PhdcOpenRecording.Said(value: ratio, flags: flags, at: now)
+        }
+        let bank = person.flatMap { $0 == PhdcScanReport.nobody ? nil : Int($0) }
+        var source: String?
+        if stamp.at != nil, let system = nameplate.systemName, let raw = stamp.raw, let code {
+            source = [Phdc.name, system, code, bank.map(String.init) ?? "", raw.filter { $0 != " " }]
+                .joined(separator: ":")
+        }
+        return [
+            .reading(
+                Reading(
+                    kind: metric?.kind ?? .other, value: ratio, unit: PhdcNomenclature.unit(value.unit), at: stamp.at,
+                    rawTime: stamp.raw, bank: bank, sequence: sequence, flags: flags, source: source, code: code))
+        ]
+    }
+
+    mutating func say(
+        _ state: PhdcObservation.State, _ object: PhdcObject, _ stamp: PhdcReadingTime
+    ) -> [DialogueAction] {
+        // A state that lasts is said when it changes.
+        let key = "state \(object.handle) \(state.code.map { "\($0)" } ?? "")"
+        guard open?.states[key] != state.text || stamp.at != nil else { return [] }
+        if (open?.states.count ?? 0) < 256 { open?.states[key] = state.text }
+        let name = state.code.map { "\(PhdcNomenclature.name($0)) (\($0))" } ?? "unknown state"
+        return note(.sensor, "object \(object.handle), \(name) = \(state.text)" + stamp.suffix)
+    }
+
+    // MARK: Samples and gaps
+
+    /// Numbers that were left out mean reports that were lost.
+    private mutating func count(_ report: PhdcScanReport, from source: UInt16, at now: UInt64) -> [DialogueAction] {
+        let key = UInt32(source) << 16 | UInt32(report.request)
+        defer { if numbers.count < 64 || numbers[key] != nil { numbers[key] = report.number } }
+        guard let last = numbers[key], report.number != last &+ 1 else { return [] }
+        // A device that does not count is not losing anything.
+        guard report.number != last else { return [] }
+        let missing = report.number &- last &- 1
+        let text = missing < 0x8000 ? "\(missing) reports are missing" : "report numbers begin anew"
+        guard open?.waves.isEmpty == false, missing < 0x8000 else { return surprise(text) }
+        let actions = flush(all: true, at: now)
+        open?.gap = text
+        stamps = [:]
+        return actions
+    }
+
+    private mutating func add(
+        _ raw: [UInt8], _ object: PhdcObject, _ stamp: PhdcObservation.Stamp?, _ event: PhdcEvent, at now: UInt64
+    ) -> [DialogueAction] {
+        guard let index = open?.wave(object.handle), let wave = open?.waves[index] else {
+            return surprise("samples of object \(object.handle) can't be placed: \(PhdcObservation.shown(raw))")
+        }
+        var actions: [DialogueAction] = []
+        let samples = wave.samples(raw)
+        if case .relative(let ticks) = stamp {
+            if let expected = stamps[object.handle] {
+                let off = Int(Int32(bitPattern: ticks &- expected))
+                if abs(off) > 1, open?.gap == nil {
+                    actions += flush(all: true, at: now)
+                    open?.gap =
+                        off > 0
+                        ? "\(Double(off) / 8000) s are missing" : "time stamps go back by \(Double(-off) / 8000) s"
+                }
+            }
+            stamps[object.handle] = ticks &+ UInt32(truncatingIfNeeded: samples.count * wave.period)
+        }
+        open?.add(samples, to: index, at: now)
+        return actions
+    }
+}

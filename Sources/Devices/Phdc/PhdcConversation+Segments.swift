@@ -1,0 +1,176 @@
+import Clinical
+import Wire
+
+extension PhdcConversation {
+    /// The answer to get-segment-info.
+    mutating func take(segments list: [PhdcSegmentInfo], of store: UInt16) {
+        for info in list.prefix(4096) {
+            let segment = PhdcSegment(info, of: store, stores[store] ?? configuration?[store]?.attributes ?? [])
+            segments[segment.key] = segment
+        }
+    }
+
+    /// What a segment is, for `known`; a segment without a start time could be any, so it is never the same one.
+    func item(_ segment: PhdcSegment, at now: UInt64) -> StoredItem {
+        let start = segment.rawStart.map { phdcHexadecimal($0).filter { $0 != " " } }
+        let parts = [
+            Phdc.name, nameplate.systemName ?? "", "\(segment.key.store)", "\(segment.key.instance)",
+            start ?? "unstamped-\(now)", "\(segment.usage)",
+        ]
+        let arrays = waves(of: segment)
+        let samples = arrays.map { Int(clamping: Int(segment.usage) * $0.specification.count) }.max() ?? 0
+        return StoredItem(
+            source: parts.joined(separator: ":"), start: segment.start,
+            rawStart: segment.rawStart.map(PhdcClock.text), samples: samples)
+    }
+
+    /// The object that an element of an entry belongs to.
+    private func object(_ element: PhdcSegment.Element) -> PhdcObject {
+        var object =
+            configuration?[element.handle] ?? PhdcObject(kind: element.kind, handle: element.handle, attributes: [])
+        object.set(
+            PhdcAttribute(
+                PhdcAttributeID.type, long: UInt32(element.type.partition) << 16 | UInt32(element.type.code)))
+        return object
+    }
+
+    private func waves(of segment: PhdcSegment) -> [PhdcWave] {
+        var handles: Set<UInt16> = []
+        return (segment.elements ?? []).filter { handles.insert($0.handle).inserted }.compactMap {
+            PhdcWave(self.object($0))
+        }
+    }
+
+    /// A portion of a segment (phdc.md 10.2).
+    /// - Returns: what is to be done; what to answer; the status of that answer; whether the transfer is over.
+    mutating func segmentData(
+        _ event: PhdcEvent, at now: UInt64
+    ) -> (actions: [DialogueAction], verdict: Verdict, reply: [UInt8], isOver: Bool) {
+        let data: PhdcSegmentData
+        do {
+            data = try PhdcSegmentData(event.info)
+        } catch {
+            return (surprise("a segment's data can't be read: \(error)"), .malformed, [], false)
+        }
+        let key = PhdcSegmentKey(store: event.handle, instance: data.instance)
+        var actions: [DialogueAction] = []
+        if let transfer = open?.transfer, transfer.store == key.store, transfer.instance == key.instance {
+        } else {
+            actions += end(open?.transfer == nil ? .finished : .deviceEnded, at: now)
+            actions += begin(key, at: now)
+        }
+        guard var transfer = open?.transfer else { return (actions, .noSuchObject, [], true) }
+        defer { if open != nil { open?.transfer = transfer } }
+        let confirm = data.response(data.status | PhdcSegmentData.confirm)
+        if data.index < transfer.received, data.count > 0 {
+            // Our confirmation was lost: these are here already.
+            actions += surprise("entries \(data.index) and after came again")
+            return (actions, .accepted, confirm, false)
+        }
+        if data.index > transfer.received {
+            transfer.isDamaged = true
+            actions += note(.gap, "entries \(transfer.received) to \(data.index - 1) are missing")
+            if !isListening {
+                open?.transfer = transfer
+                actions += end(.deviceEnded, at: now)
+                return (actions, .accepted, data.response(PhdcSegmentData.hostAbort), true)
+            }
+        }
+        let (said, whole) = entries(data, segments[key], at: now)
+        actions += said
+        transfer.isDamaged = transfer.isDamaged || !whole
+        transfer.received = data.index &+ data.count
+        open?.transfer = transfer
+        open?.touch(at: now)
+        // Durable before the answer goes out (phdc.md 5.4): the actions are carried out in this order.
+        actions += flush(all: true, at: now)
+        let isAborted = data.status & PhdcSegmentData.agentAbort != 0
+        let isOver = isAborted || data.status & PhdcSegmentData.lastEntry != 0
+        if isOver {
+            let isComplete = !isAborted && !transfer.isDamaged && transfer.received >= transfer.announced
+            if isAborted { actions += note(.device, "the device ended the transfer of the segment") }
+            actions += end(isComplete ? .finished : .deviceEnded, at: now)
+        }
+        return (actions, .accepted, confirm, isOver)
+    }
+
+    private mutating func begin(_ key: PhdcSegmentKey, at now: UInt64) -> [DialogueAction] {
+        let segment = segments[key]
+        let waves = segment.map(waves) ?? []
+        var types = (segment?.elements ?? []).map(\.type)
+        if segment == nil { types = [] }
+        let recording = PhdcOpenRecording(
+            kind: .stored, person: segment?.person, waves: waves,
+            transfer: PhdcTransfer(store: key.store, instance: key.instance, announced: segment?.usage ?? 0))
+        var actions = begin(
+            recording, Self.modality(of: types, waves), item: segment.map { item($0, at: now) })
+        actions += note(.device, "store \(key.store), segment \(key.instance)")
+        guard let segment else { return actions + surprise("a segment that was not described") }
+        for attribute in segment.attributes {
+            actions += note(
+                .device,
+                "segment attribute \(phdcHexadecimal(attribute.id)): \(PhdcObservation.shown(attribute.value))")
+        }
+        if segment.elements == nil { actions += surprise("the layout of a segment's entries is not known") }
+        return actions
+    }
+
+    /// Returns what the entries say, and whether they were all there and readable.
+    private mutating func entries(
+        _ data: PhdcSegmentData, _ segment: PhdcSegment?, at now: UInt64
+    ) -> ([DialogueAction], Bool) {
+        guard let segment, let elements = segment.elements, let length = segment.entryLength, length > 0 else {
+            return (surprise("\(data.entries.count) bytes of entries are kept as they are"), true)
+        }
+        var actions: [DialogueAction] = []
+        let count = data.entries.count / length
+        let isWhole = data.entries.count == count * length && count == Int(data.count)
+        if !isWhole {
+            actions += surprise(
+                "\(data.entries.count) bytes are not \(data.count) entries of \(length): \(count) are read")
+        }
+        var reader = ByteReader(data.entries)
+        var index = data.index
+        for _ in 0..<min(count, Int(data.count)) {
+            do {
+                let time = try segment.time(of: index, &reader, nameplate)
+                for element in elements { actions += say(element, &reader, time, segment, at: now) }
+            } catch {
+                return (actions + surprise("entry \(index) can't be read: \(error)"), false)
+            }
+            open?.measurement += 1
+            index &+= 1
+        }
+        return (actions, isWhole)
+    }
+
+    private mutating func say(
+        _ element: PhdcSegment.Element, _ reader: inout ByteReader, _ time: PhdcReadingTime, _ segment: PhdcSegment,
+        at now: UInt64
+    ) -> [DialogueAction] {
+        guard let raw = try? reader.bytes(element.length) else { return surprise("an entry is cut") }
+        let object = self.object(element)
+        let (attributes, problems) = PhdcObservation.split(Array(raw), element.map)
+        let observation = PhdcObservation(attributes, of: object)
+        var actions: [DialogueAction] = []
+        for problem in problems + observation.problems { actions += surprise("object \(object.handle): \(problem)") }
+        for attribute in observation.unknown {
+            let value = PhdcObservation.shown(attribute.value)
+            actions += surprise("object \(object.handle): attribute \(phdcHexadecimal(attribute.id)) = \(value)")
+        }
+        let own = observation.stamp.map { PhdcReadingTime($0, nameplate) } ?? time
+        let sequence = open?.measurement ?? 0
+        for value in observation.values {
+            actions += say(value, object, own, sequence, segment.person, throttled: false, at: now)
+        }
+        for state in observation.states { actions += say(state, object, own) }
+        if let samples = observation.samples {
+            if let index = open?.wave(object.handle), let wave = open?.waves[index] {
+                open?.add(wave.samples(samples), to: index, at: now)
+            } else {
+                actions += surprise("samples of object \(object.handle) can't be placed")
+            }
+        }
+        return actions
+    }
+}

@@ -1,0 +1,87 @@
+/// Cuts APDUs out of bulk transfers (phdc.md 2.8, 2.9): several in one transfer, one over several, padding behind one, a
+/// metadata preamble that nobody asked for. Keeps less than one APDU and one transfer.
+struct PhdcFramer: Sendable {
+    enum Piece: Sendable, Equatable {
+        /// Whole, by its own length field.
+        case apdu([UInt8])
+        case preamble([UInt8])
+        /// Behind an APDU in the same transfer: buffer padding.
+        case padding([UInt8])
+        /// Can't be an APDU: framing is lost until the next transfer.
+        case lost([UInt8])
+
+        var bytes: [UInt8] {
+            switch self {
+            case .apdu(let bytes), .preamble(let bytes), .padding(let bytes), .lost(let bytes): bytes
+            }
+        }
+    }
+
+    /// The rest of an APDU must come within 3 s.
+    static let patience: UInt64 = 3_000_000_000
+    /// `PhdcQoSSignature`
+    static let signature = Array("PhdcQoSSignature".utf8)
+
+    private var buffer: [UInt8] = []
+    private var since: UInt64 = 0
+
+    /// When what is incomplete is given up; nil when nothing is.
+    var deadline: UInt64? { buffer.isEmpty ? nil : since + Self.patience }
+
+    /// Bytes of one transfer; empty ones (a terminating packet) mean nothing.
+    mutating func take(_ transfer: [UInt8], at now: UInt64) -> [Piece] {
+        var pieces = expire(at: now)
+        guard !transfer.isEmpty else { return pieces }
+        if buffer.isEmpty { since = now }
+        buffer += transfer
+        var hasApdu = false
+        while !buffer.isEmpty {
+            switch next() {
+            case .wait: return pieces
+            case .cut(let count):
+                let bytes = Array(buffer.prefix(count))
+                buffer.removeFirst(count)
+                since = now
+                if bytes[0] == Self.signature[0] {
+                    pieces.append(.preamble(bytes))
+                } else {
+                    pieces.append(.apdu(bytes))
+                    hasApdu = true
+                }
+            case .invalid:
+                pieces.append(hasApdu ? .padding(buffer) : .lost(buffer))
+                buffer = []
+            }
+        }
+        return pieces
+    }
+
+    /// Gives up an APDU that never became whole.
+    mutating func expire(at now: UInt64) -> [Piece] {
+        guard let deadline, now >= deadline else { return [] }
+        return flush()
+    }
+
+    /// What is left at the end.
+    mutating func flush() -> [Piece] {
+        guard !buffer.isEmpty else { return [] }
+        defer { buffer = [] }
+        return [.lost(buffer)]
+    }
+
+    private enum Step { case wait, cut(Int), invalid }
+
+    private func next() -> Step {
+        if buffer[0] == Self.signature[0] {
+            guard buffer.starts(with: Self.signature.prefix(buffer.count)) else { return .invalid }
+            guard buffer.count >= 20 else { return .wait }
+            let count = 20 + Int(buffer[19])
+            return buffer.count >= count ? .cut(count) : .wait
+        }
+        guard 0xE2...0xE7 ~= buffer[0], buffer.count < 2 || buffer[1] == 0 else { return .invalid }
+        guard buffer.count >= 4 else { return .wait }
+        let count = 4 + (Int(buffer[2]) << 8 | Int(buffer[3]))
+        guard count <= PhdcApdu.largest else { return .invalid }
+        return buffer.count >= count ? .cut(count) : .wait
+    }
+}

@@ -1,0 +1,89 @@
+public import Clinical
+import Formats
+public import Wire
+
+/// The SD card of a ResMed S9, AirSense 10 or AirSense 11 (devices.md 4): one recording for each session, from mask on to
+/// mask off. Its original is a ustar archive of the session's files.
+public struct ResmedCard: Importer {
+    public let name = "resmed-card"
+    public let title = "ResMed SD card (S9, AirSense 10, AirSense 11)"
+    /// Layout, scales and checksums from several independent sources, which checked them on real cards (devices.md 4).
+    public let support = SupportLevel.verified
+
+    public init() {}
+
+    public func find(in tree: any Tree) throws(TreeError) -> [ImportItem] {
+        var items: [ImportItem] = []
+        for card in try ResmedLayout.cards(in: tree) {
+            let days = Dictionary(grouping: card.sessions, by: \.day)
+            for session in card.sessions {
+                let parts = session.files.flatMap { file in [file.path] + (file.checksum.map { [$0.path] } ?? []) }
+                // What the day's index is counted from: one sampled file and the events of each other session.
+                var beside = card.about
+                for other in days[session.day] ?? [] where other.files[0].path != session.files[0].path {
+                    let files = other.files.prefix(1) + other.files.filter { $0.kind == .events }
+                    beside += files.map(\.path).filter { !parts.contains($0) && !beside.contains($0) }
+                }
+                items.append(
+                    ImportItem(
+                        parts: parts, beside: beside,
+                        size: session.files.reduce(0) { $0 + $1.size + ($1.checksum?.size ?? 0) }))
+            }
+        }
+        return items
+    }
+
+    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
+        var entries: [Ustar.Entry] = []
+        var left = FileWalk.sizeLimit
+        for path in item.parts {
+            do {
+                let bytes = try tree.read(path, limit: left)
+                left -= bytes.count
+                entries.append(Ustar.Entry(name: Self.nameOnCard(path), bytes: bytes))
+            } catch {
+                throw .tree(error)
+            }
+        }
+        let original: [UInt8]
+        do { original = try Ustar(entries).encoded() } catch { throw .damaged("\(error)") }
+        var recording = try recording(of: entries, original: original)
+        ResmedSurroundings(item, tree).describe(&recording, driver: name)
+        return recording
+    }
+
+    /// An original that `read` made; without the card around it, the machine's model is unknown.
+    public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
+        let archive: Ustar
+        do {
+            archive = try Ustar(decoding: bytes)
+        } catch {
+            guard case .damaged(_, let text) = error else { throw .notRecognised }
+            throw .damaged(text)
+        }
+        let names = archive.entries.compactMap { ResmedFileName(Self.lastComponent($0.name)) }
+        guard names.contains(where: \.kind.isSampled) else { throw .notRecognised }
+        return try recording(of: archive.entries, original: bytes)
+    }
+
+    private func recording(of entries: [Ustar.Entry], original: [UInt8]) throws(ImportError) -> ImportedRecording {
+        let session = try ResmedSession(entries.map { (Self.lastComponent($0.name), $0.bytes) })
+        let variant = [session.platform.map { "MID \($0)" }, session.variant.map { "VID \($0)" }].compactMap { $0 }
+        return ImportedRecording(
+            modality: .sleep,
+            device: DeviceIdentity(
+                driver: name, vendor: "ResMed",
+                model: variant.isEmpty ? "CPAP" : "CPAP \(variant.joined(separator: " "))",
+                serial: session.serial, support: support),
+            waveform: session.waveform, original: original, start: session.start, rawStart: session.startText,
+            claim: nil, notes: session.notes)
+    }
+
+    /// Relative to the card's root, wherever a copy of the card lies.
+    private static func nameOnCard(_ path: [String]) -> String {
+        let log = path.lastIndex { $0.uppercased() == "DATALOG" } ?? 0
+        return path[log...].joined(separator: "/")
+    }
+
+    private static func lastComponent(_ name: String) -> String { String(name.split(separator: "/").last ?? "") }
+}

@@ -1,0 +1,125 @@
+import CLibUSB
+import Glibc
+import Wire
+
+/// A claimed interface of an opened USB device node. Everything here blocks: not on the cooperative pool, not in a callback.
+///
+/// Safe outside: the handle is valid until `close`, which is called once, after the last transfer.
+@safe struct OpenUSB: @unchecked Sendable {
+    struct Endpoint: Sendable, Equatable {
+        var address: UInt8
+        /// wMaxPacketSize, bytes.
+        var packet: Int
+
+        func roundedUp(_ count: Int) -> Int { (count + packet - 1) / packet * packet }
+    }
+
+    let handle: OpaquePointer
+    private let node: Int32
+    let interface: UInt8
+    let isBulk: Bool
+    let input: Endpoint
+    /// Nil: reports go by SET_REPORT.
+    let output: Endpoint?
+
+    /// - Throws: `.gone`, `.denied`, `.busy` (another program has the interface), `.system("interface", ENXIO)` when the
+    ///   device has no such interface or endpoints.
+    init(_ path: String, shape: USBShape) throws(PortError) {
+        let thread = try EventThread.enter()
+        do throws(PortError) {
+            try unsafe self.init(path, shape: shape, context: thread.context)
+        } catch {
+            EventThread.leave()
+            throw error
+        }
+    }
+
+    private init(_ path: String, shape: USBShape, context: OpaquePointer) throws(PortError) {
+        let node = unsafe Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY)
+        guard node >= 0 else {
+            switch errno {
+            case EBUSY: throw .busy
+            case EACCES, EPERM: throw .denied
+            case ENOENT, ENXIO, ENODEV, EIO: throw .gone
+            case let error: throw .system("open", error)
+            }
+        }
+        var wrapped: OpaquePointer?
+        let code = unsafe libusb_wrap_sys_device(context, Int(node), &wrapped)
+        guard code == 0, let handle = unsafe wrapped else {
+            _ = Glibc.close(node)
+            throw usbError(code, "libusb_wrap_sys_device")
+        }
+        do throws(PortError) {
+            let found = unsafe try Self.find(shape, on: handle)
+            // The kernel's driver (usbhid) makes room, and comes back when the interface is released. Where there is none
+            // to be detached this is not supported, and not needed.
+            _ = unsafe libusb_set_auto_detach_kernel_driver(handle, 1)
+            let claimed = unsafe libusb_claim_interface(handle, Int32(found.interface))
+            guard claimed == 0 else { throw usbError(claimed, "libusb_claim_interface") }
+            unsafe self.handle = unsafe handle
+            self.node = node
+            interface = found.interface
+            isBulk = shape.endpoints == .bulk
+            input = found.input
+            output = found.output
+        } catch {
+            unsafe libusb_close(handle)
+            _ = Glibc.close(node)
+            throw error
+        }
+    }
+
+    func close() {
+        _ = unsafe libusb_release_interface(handle, Int32(interface))
+        unsafe libusb_close(handle)
+        // libusb doesn't own a node that it was given.
+        _ = Glibc.close(node)
+        EventThread.leave()
+    }
+
+    private struct Found {
+        var interface: UInt8
+        var input: Endpoint
+        var output: Endpoint?
+    }
+
+    private static func find(_ shape: USBShape, on handle: OpaquePointer) throws(PortError) -> Found {
+        var read: UnsafeMutablePointer<libusb_config_descriptor>?
+        let code = unsafe libusb_get_active_config_descriptor(libusb_get_device(handle), &read)
+        guard code == 0, let configuration = unsafe read else {
+            throw usbError(code, "libusb_get_active_config_descriptor")
+        }
+        defer { unsafe libusb_free_config_descriptor(configuration) }
+        for index in 0..<Int(unsafe configuration.pointee.bNumInterfaces) {
+            let settings = unsafe configuration.pointee.interface[index]
+            // The first setting is the one in force; no device that we know has another one.
+            guard unsafe settings.num_altsetting > 0, let setting = unsafe settings.altsetting?.pointee else {
+                continue
+            }
+            let isWanted =
+                switch shape.interface {
+                case .number(let number): unsafe setting.bInterfaceNumber == number
+                case .ofClass(let code): unsafe setting.bInterfaceClass == code
+                }
+            guard isWanted else { continue }
+            let endpoints = unsafe endpoints(of: setting, isBulk: shape.endpoints == .bulk)
+            guard let input = endpoints.first(where: { $0.address & 0x80 != 0 }) else { continue }
+            let output = endpoints.first { $0.address & 0x80 == 0 }
+            if shape.endpoints == .bulk, output == nil { continue }
+            return Found(interface: unsafe setting.bInterfaceNumber, input: input, output: output)
+        }
+        throw .system("interface", ENXIO)
+    }
+
+    private static func endpoints(of setting: libusb_interface_descriptor, isBulk: Bool) -> [Endpoint] {
+        let wanted = isBulk ? LIBUSB_TRANSFER_TYPE_BULK : LIBUSB_TRANSFER_TYPE_INTERRUPT
+        return (0..<Int(unsafe setting.bNumEndpoints)).compactMap { index in
+            // As many as the descriptor's parser has found.
+            let endpoint = unsafe setting.endpoint[index]
+            let packet = Int(unsafe endpoint.wMaxPacketSize & 0x7FF)
+            guard UInt32(unsafe endpoint.bmAttributes & 0x03) == wanted.rawValue, packet > 0 else { return nil }
+            return Endpoint(address: unsafe endpoint.bEndpointAddress, packet: packet)
+        }
+    }
+}

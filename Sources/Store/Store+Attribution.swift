@@ -1,0 +1,114 @@
+internal import Clinical
+internal import Crypto
+internal import GRDB
+
+/// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
+extension Transaction {
+    func attribute(_ recording: Recording, _ binding: Binding?, _ key: SymmetricKey) throws -> Attribution {
+        switch try proposal(recording, binding) {
+        case .nobody(let reason):
+            try doubt(recording.id.description, reason)
+            return .unattributed
+        case .binding(let binding, let visit, let loan):
+            return try bind(recording, binding, visit, loan, key)
+        }
+    }
+
+    private enum Proposal {
+        case binding(Binding, Visit, loan: Int64?)
+        case nobody(UnattributedReason)
+    }
+
+    private func proposal(_ recording: Recording, _ binding: Binding?) throws -> Proposal {
+        let named = try binding.flatMap { try visit($0.visit) }
+        let isDecided = binding?.reason == .decision && named != nil
+        // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
+        if recording.kind != .live, !isDecided {
+            let verdict = Binding.byLoan(
+                of: recording.device, started: recording.clock.correctedStart(zone: environment.zone)?.local,
+                loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
+            switch verdict {
+            case .unconcerned: break
+            case .doubt(let reason): return .nobody(reason)
+            case .lent(let loan):
+                guard let visit = try visit(loan.visit) else { throw StoreError.corrupt("a loan's visit") }
+                return .binding(Binding(visit: visit.id, reason: .loan, by: loan.by, at: now), visit, loan: loan.id)
+            }
+        }
+        guard let binding, let named else { return .nobody(.noVisit) }
+        guard try wasOpen(binding) else { return .nobody(.visitNotOpen) }
+        return .binding(binding, named, loan: nil)
+    }
+
+    private func bind(
+        _ recording: Recording, _ binding: Binding, _ visit: Visit, _ loan: Int64?, _ key: SymmetricKey
+    ) throws -> Attribution {
+        let uuid = recording.id.description
+        var contradictions =
+            recording.claim.map {
+                $0.contradictions(
+                    with: visit.patient, on: recording.clock.correctedStart(zone: environment.zone)?.local.date)
+            } ?? []
+        if let source = recording.source, let earlier = try otherPatient(than: visit, for: source, except: uuid) {
+            contradictions.append(
+                Contradiction(kind: .earlierBinding, claimed: earlier, expected: visit.patient.id))
+        }
+        guard contradictions.isEmpty else {
+            let hold = Hold(visit: visit.id, contradictions: contradictions, at: now)
+            try db.execute(
+                sql: "INSERT INTO held (recording, at, sealed) VALUES (?, ?, ?)",
+                arguments: [uuid, hold.at, try key.seal(json: hold, at: "\(uuid)|held")])
+            try doubt(uuid, .contradiction)
+            try audit(
+                by: binding.by, AuditAction.hold, uuid,
+                contradictions.map(\.kind.rawValue).joined(separator: ","))
+            return .held(contradictions)
+        }
+        try write(binding, uuid, n: 0, key)
+        if let loan { try audit(by: binding.by, AuditAction.bindByLoan, uuid, "loan \(loan)") }
+        return .attributed(visit: visit.id)
+    }
+
+    private func doubt(_ uuid: String, _ reason: UnattributedReason) throws {
+        try db.execute(sql: "UPDATE recording SET doubt = ? WHERE uuid = ?", arguments: [reason.rawValue, uuid])
+        if reason != .noVisit, reason != .visitNotOpen, reason != .contradiction {
+            try audit(by: "agent", AuditAction.leaveUnattributed, uuid, reason.rawValue)
+        }
+    }
+
+    /// A decision always holds; an "open visit" must have been open at that moment. A clock that was set back in
+    /// between doesn't count against a visit that still is.
+    private func wasOpen(_ binding: Binding) throws -> Bool {
+        if binding.reason == .decision { return true }
+        return try Bool.fetchOne(
+            db,
+            sql: """
+                SELECT status = 'open' OR (opened_at <= :at AND closed_at >= :at) FROM visit WHERE id = :id
+                """, arguments: ["at": binding.at, "id": binding.visit]) ?? false
+    }
+
+    /// The patient to whom an earlier recording of the same source is bound, if that is another one: a device that was
+    /// unplugged in one home and plugged in again in the next still holds the first patient's night.
+    private func otherPatient(than visit: Visit, for source: String, except uuid: String) throws -> String? {
+        let visits = try String.fetchAll(
+            db,
+            sql: """
+                SELECT binding.visit FROM recording JOIN binding ON binding.recording = recording.uuid
+                WHERE source = ? AND uuid <> ?
+                AND n = (SELECT MAX(n) FROM binding WHERE binding.recording = recording.uuid)
+                """, arguments: [source, uuid])
+        return try visits.compactMap { try self.visit($0)?.patient.id }.first { $0 != visit.patient.id }
+    }
+
+    func write(_ binding: Binding, _ uuid: String, n: Int, _ key: SymmetricKey) throws {
+        let facts = [uuid, "\(n)", binding.visit, binding.reason.rawValue, binding.by, "\(binding.at)"]
+        try db.execute(
+            sql: "INSERT INTO binding (recording, n, visit, reason, by, at, why, mark) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            arguments: [
+                uuid, n, binding.visit, binding.reason.rawValue, binding.by, binding.at,
+                try binding.why.map { try key.seal(text: $0, at: "\(uuid)|binding.why|\(n)") },
+                try key.seal([UInt8](), at: Self.joined("binding", facts)),
+            ])
+        try db.execute(sql: "UPDATE recording SET visit = ? WHERE uuid = ?", arguments: [binding.visit, uuid])
+    }
+}

@@ -1,0 +1,111 @@
+import Clinical
+import Foundation
+import Testing
+import Wire
+
+@testable import Devices
+
+@Suite("Beurer monitor")
+struct BeurerPressureTests {
+    typealias Configuration = BeurerPressureSimulator.Configuration
+    typealias Record = BeurerPressureSimulator.Record
+
+    static func time(_ day: Int, _ hour: Int) -> LocalTime {
+        LocalTime(year: 2026, month: 11, day: day, hour: hour, minute: 20, second: 0)!
+    }
+
+    static let records = [
+        Record(time: time(18, 8), systolic: 141, diastolic: 88, pulse: 74),
+        Record(time: time(19, 8), systolic: 138, diastolic: 84, pulse: 70, isIrregular: true),
+        Record(time: time(19, 20), systolic: 119, diastolic: 71, pulse: 60, user: 2, moved: true),
+        Record(time: time(20, 8), systolic: 262, diastolic: 90, pulse: 72),
+    ]
+
+    static func configured(_ change: (inout Configuration) -> Void = { _ in }) -> BeurerPressureSimulator {
+        var configuration = Configuration()
+        configuration.records = records
+        change(&configuration)
+        return BeurerPressureSimulator(configuration)
+    }
+
+    static func bench(
+        _ goal: SessionGoal = .download(known: []), _ change: (inout Configuration) -> Void = { _ in }
+    ) -> Bench {
+        var bench = Bench(BeurerPressureProtocol(goal: goal), configured(change))
+        bench.run(until: 60)
+        return bench
+    }
+
+    @Test("downloads both users")
+    func download() throws {
+        let bench = Self.bench()
+        #expect(bench.finish == .done)
+        #expect(
+            bench.identities == [
+                DeviceIdentity(
+                    driver: "beurer-pressure", vendor: "Beurer", model: "BM58", serial: "SIM0001", support: .verified)
+            ])
+        #expect(bench.recordings.map(\.start.item?.start) == [Self.time(18, 8), Self.time(19, 20)])
+        #expect(
+            bench.recordings[0].readings.map(\.value.numerator) == [141, 88, 74, 138, 84, 70, 262, 90, 72])
+        #expect(bench.recordings[1].readings.map(\.value.numerator) == [119, 71, 60])
+        #expect(bench.recordings.map { $0.readings.first?.bank } == [1, 2])
+        #expect(bench.recordings[0].readings[3].flags == ["irregular pulse"])
+        #expect(bench.recordings[1].readings[0].flags == ["movement"])
+        #expect(bench.recordings.allSatisfy { $0.end == .finished })
+        #expect(
+            (bench.device as? BeurerPressureSimulator)?.log == [
+                0xAA, 0xA4, 0xA5, 0xA6, 0xA7, 0xA2, 0xA3, 0xA3, 0xA3, 0xA3, 0xF7, 0xF6,
+            ])
+        #expect(bench.sent.allSatisfy { $0.count == 8 })
+        #expect(bench.sent[0] == bytes("AA F4 F4 F4 F4 F4 F4 F4"))
+        #expect(bench.sent[7] == bytes("A3 02 F4 F4 F4 F4 F4 F4"))
+        #expect(bench.violations.isEmpty)
+    }
+
+    @Test("deafness is overcome, death is marked")
+    func troubles() {
+        let deaf = Self.bench { $0.deafFor = 2 }
+        #expect(deaf.finish == .done && deaf.recordings.count == 2)
+        let dead = Self.bench { $0.diesAfter = 8 }
+        #expect(dead.finish == .deviceEnded("the monitor fell silent"))
+        #expect(dead.recordings.map(\.readings.count) == [6])
+        #expect(dead.recordings[0].end == .deviceEnded)
+    }
+
+    @Test("something that answers without a name is not this device")
+    func nameless() {
+        #expect(Self.bench(.identify) { $0.text = "" }.finish == .notThisDevice)
+    }
+
+    @Test("every report gives a measurement in range, or none")
+    func robustness() {
+        var random = Seeded(state: 11)
+        for _ in 0..<20_000 {
+            let count = Int.random(in: 0...9, using: &random)
+            let report = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+            guard let measurement = BloodPressureMeasurement(beurer: report) else { continue }
+            #expect(25...280 ~= (measurement.systolic ?? 25) && 25...280 ~= (measurement.diastolic ?? 25))
+        }
+        #expect(BloodPressureMeasurement(beurer: bytes("F4 F4 F4 F4 F4 F4 F4 F4")) == nil)
+    }
+
+    @Test("the session reads the same from outside")
+    func listening() throws {
+        let bench = Self.bench()
+        let report = replay(try Transcript(parsing: bench.transcript.rendered()), through: BeurerPressure.profile)
+        #expect(report.identity == bench.identities.first)
+        #expect(
+            report.recordings.map { $0.readings.map(\.value) }
+                == bench.recordings.map { $0.readings.map(\.value.value) })
+        #expect(report.recordings.map(\.source) == bench.recordings.map { $0.start.item?.source })
+        #expect(report.surprises.isEmpty)
+    }
+
+    /// The transcripts in `fixtures/beurer-pressure` come from here (see the oximeter's).
+    @Test("the fixtures are up to date", arguments: ["download", "died"])
+    func fixtures(_ name: String) throws {
+        let bench = Self.bench { if name == "died" { $0.diesAfter = 8 } }
+        try Fixtures.check(name, of: BeurerPressure.profile, text: bench.transcript.rendered())
+    }
+}
