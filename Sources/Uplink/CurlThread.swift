@@ -115,6 +115,8 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
                 _ = unsafe curl_multi_cleanup(old)
                 unsafe multi = fresh
                 stale = false
+                // A command posted since the list was taken woke the old handle: look again before sleeping on the new one.
+                continue
             }
             var active: Int32 = 0
             _ = unsafe curl_multi_perform(multi, &active)

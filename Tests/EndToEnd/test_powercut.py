@@ -23,7 +23,7 @@ import threading
 import time
 
 import pytest
-from bench import LONG, Bench, eventually
+from bench import LONG, Bench, CommandFailed, eventually
 
 STATES = int(os.environ.get("ESS_POWERCUTS", "300" if LONG else "25"))
 SEED = int(os.environ.get("ESS_SEED", "20261121"))
@@ -269,7 +269,7 @@ class Run:
 
         field.cli("visit", "close")
         acknowledged.claim("visit", visit, "closed")
-        self.while_looking(lambda: field.cli("sync", "--wait", "--timeout", "60"))
+        self.while_looking(lambda: field.cli("sync", "--wait", "--timeout", "110"))
         acknowledged.look(field)
         assert field.agent.stop() == 0
 
@@ -449,7 +449,11 @@ def arrive(look):
         recording["documents"] or recording.get("supersededBy") or recording.get("visit") is None
         or recording["originalBytes"] == 0
         for recording in look.recordings()))
-    look.cli("sync", "--wait", "--timeout", "60")
+    try:
+        # Patient: an upload that waits for a time-out is late, not lost.
+        look.cli("sync", "--wait", "--timeout", "150", timeout=180)
+    except CommandFailed as failure:
+        raise Lost(f"not everything arrives: {failure}") from None
     files = look.server_files()
     documents = [document for recording in look.recordings() for document in recording["documents"]]
     for document in documents:
