@@ -246,7 +246,7 @@ public actor SyncEngine {
         do {
             // After a crash or a lost answer the server may have it already: ask before sending.
             var verdict = Verdict.missing
-            if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link) }
+            if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link, isUploaded: false) }
             guard verdict != .settled else { return }
             let lane = try await openLane(link)
             var location: String?
@@ -268,7 +268,7 @@ public actor SyncEngine {
                         try await store.uploadConfirmed(document.id, offset: offset)
                         await self.confirmed(document.id, offset)
                     }))
-            guard try await settle(item, link) == .settled else {
+            guard try await settle(item, link, isUploaded: true) == .settled else {
                 throw UplinkError.transient(status: 202, retryAfter: .seconds(1))
             }
         } catch let error as UplinkError {
@@ -281,7 +281,9 @@ public actor SyncEngine {
     private enum Verdict { case settled, missing, otherBytes }
 
     /// Asks for the receipt. Settled: received or set aside, no more sending is needed.
-    private func settle(_ item: OutboxItem, _ link: ServerLink) async throws -> Verdict {
+    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them. Before that it
+    ///   may as well mean that bytes are missing, which tus tells.
+    private func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
         let document = item.document
         for _ in 0..<10 {
             let other: String
@@ -294,6 +296,7 @@ public actor SyncEngine {
                     return .settled
                 }
                 other = receipt.sha256
+            case .pending where !isUploaded: return .missing
             case .pending(let after):
                 try await Task.sleep(for: min(after ?? .milliseconds(200), .seconds(5)))
                 continue

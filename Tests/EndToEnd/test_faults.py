@@ -1103,9 +1103,6 @@ def test_new_recordings_reach_a_server_that_forgot_everything(field):
         d["state"] == "received" and d["id"] in field.server_files() for d in documents), seconds=30)
 
 
-@pytest.mark.xfail(strict=True, reason=(
-    "settle() takes 202 (upload under way: Retry-After 5) for `is being checked`, asks ten times, and only then sends the rest: "
-    "50 s after each step that ended in the middle of an upload"))
 def test_an_upload_that_was_cut_goes_on_at_once(field):
     open_first_visit(field)
     field.cli("import", field.make_card())
