@@ -273,7 +273,7 @@ def test_lying_receipt_is_never_believed(field):
 @pytest.mark.parametrize("arguments, status, says", [
     (["import", "/no/such/place"], 65, "existe pas"),
     (["import", "/dev/null"], 65, "ni un dossier"),
-    (["import", "."], 65, "Aucun enregistrement connu"),
+    (["import", "EMPTY"], 65, "Aucun enregistrement connu"),
     (["visit", "open", "no-such-visit"], 1, "pas dans la liste"),
     (["visit", "open", "../../etc"], 1, "pas dans la liste"),
     (["visit", "close"], 1, "Aucune visite"),
@@ -284,7 +284,8 @@ def test_lying_receipt_is_never_believed(field):
     (["export", "01a20681-efca-7cc1-b4c7-a876ce6a5dc0", "--format", "tiff", "--output", "/tmp/x"], 64, "--format"),
     (["recordings", "--no-such-option"], 64, "no-such-option"),
 ])
-def test_wrong_commands_say_what_to_do(field, arguments, status, says):
+def test_wrong_commands_say_what_to_do(field, tmp_path, arguments, status, says):
+    arguments = [tmp_path if argument == "EMPTY" else argument for argument in arguments]
     with pytest.raises(CommandFailed) as refused:
         field.cli(*arguments)
     assert refused.value.status == status and says in refused.value.error
