@@ -9,7 +9,9 @@ VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 BIN      := .build/debug
 
-.PHONY: help run test test-long build lint setup-run setup-test clean
+APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils
+
+.PHONY: help run test test-long bench build lint setup-run setup-test clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -40,6 +42,11 @@ test-long: setup-test
 	ESS_LONG=1 CI=true swift test --skip-build
 	ESS_LONG=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q Tests/EndToEnd
 
+## make bench          measures, beside a baseline of the same run; ONLY="store sync" runs only those
+bench: setup-bench
+	swift build -c release
+	ESS_BIN_DIR=.build/release $(PYTHON) Tests/Bench/run.py $(ONLY)
+
 ## make lint           formatting and the direction of imports
 lint:
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
@@ -53,6 +60,9 @@ setup-run:
 
 setup-test:
 	@Tests/Scripts/setup.sh --venv $(VENV) --requirements Tests/Interop/requirements.txt $(APT_TEST)
+
+setup-bench:
+	@Tests/Scripts/setup.sh --venv $(VENV) --requirements Tests/Interop/requirements.txt $(APT_BENCH)
 
 ## make clean          removes what was built and the tests' Python environment
 clean:
