@@ -4,9 +4,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev pkg-config python3
-APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools systemd openssl
+APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools systemd openssl \
+	chromium fonts-dejavu-core
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
+REQUIRE  := --requirements Tests/Interop/requirements.txt --requirements Tests/EndToEnd/requirements-browser.txt
 BIN      := .build/debug
 
 APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils
@@ -30,7 +32,7 @@ test: setup-test lint
 	CI=true swift build --build-tests
 	ESS_REQUIRE_INTEROP=1 CI=true swift test --skip-build --parallel
 	$(PYTHON) Tests/Interop/check_fhir.py fixtures/server/*.json
-	ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/EndToEnd \
+	ESS_REQUIRE_BROWSER=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/EndToEnd \
 	  --ignore=Tests/EndToEnd/test_faults.py --ignore=Tests/EndToEnd/test_powercut.py
 	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
 	  || { cat .build/systemd-security.txt; exit 1; }
@@ -59,10 +61,10 @@ setup-run:
 	@Tests/Scripts/setup.sh $(APT_RUN)
 
 setup-test:
-	@Tests/Scripts/setup.sh --venv $(VENV) --requirements Tests/Interop/requirements.txt $(APT_TEST)
+	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_TEST)
 
 setup-bench:
-	@Tests/Scripts/setup.sh --venv $(VENV) --requirements Tests/Interop/requirements.txt $(APT_BENCH)
+	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_BENCH)
 
 ## make clean          removes what was built and the tests' Python environment
 clean:

@@ -1,6 +1,8 @@
-"""A nurse's visit with nothing but the page, in a real headless Chromium; screenshots of every screen are kept.
+"""A nurse's visit with nothing but the page, in a real headless Chromium; screenshots of every screen are kept in
+`.build/screenshots`, to be looked at.
 
-Needs Debian's `chromium` and the packages of requirements-browser.txt; skipped, and said so, where they are missing."""
+Needs Debian's `chromium` and the packages of requirements-browser.txt; `make test` installs both. Elsewhere it is skipped,
+and said so, where they are missing."""
 
 import os
 import pathlib
@@ -11,10 +13,16 @@ import pytest
 from bench import ROOT, Bench, eventually
 from test_page import free_port
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed (pip install playwright)")
 CHROMIUM = os.environ.get("ESS_CHROMIUM") or shutil.which("chromium")
-if not CHROMIUM:
-    pytest.skip("chromium isn't installed (apt-get install chromium)", allow_module_level=True)
+if os.environ.get("ESS_REQUIRE_BROWSER"):
+    assert CHROMIUM, "chromium isn't installed (apt-get install chromium)"
+    import axe_playwright_python.sync_playwright as axe_api
+    import playwright.sync_api as playwright_api
+else:
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed (requirements-browser.txt)")
+    axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe isn't installed (requirements-browser.txt)")
+    if not CHROMIUM:
+        pytest.skip("chromium isn't installed (apt-get install chromium)", allow_module_level=True)
 
 SHOTS = pathlib.Path(os.environ.get("ESS_SCREENSHOTS", ROOT / ".build/screenshots"))
 LAPTOP = {"width": 1366, "height": 768}
@@ -308,7 +316,6 @@ def test_with_the_keyboard_alone(nurse):
 
 @pytest.mark.parametrize("viewport, name", [(LAPTOP, "1366"), (DESKTOP, "1920"), ({"width": 683, "height": 384}, "zoom-200")])
 def test_accessible_at_every_size(nurse, chromium, viewport, name):
-    axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe isn't installed (pip install axe-playwright-python)")
     page, bench = nurse.page, nurse.bench
     page.set_viewport_size(viewport)
     nurse.enter()

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing, says what it does, and does nothing the second time.
-# usage: setup.sh [--venv DIRECTORY --requirements FILE] APT-PACKAGE...
+# usage: setup.sh [--venv DIRECTORY --requirements FILE [--requirements FILE]...] APT-PACKAGE...
 set -euo pipefail
-venv= requirements=
+venv=
+requirements=()
 while [[ ${1:-} == --* ]]; do
     case $1 in
         --venv) venv=$2 ;;
-        --requirements) requirements=$2 ;;
+        --requirements) requirements+=("$2") ;;
     esac
     shift 2
 done
@@ -42,9 +43,9 @@ if [[ -n $venv ]]; then
         echo "Making a Python environment for the tests in $venv"
         /usr/bin/python3 -m venv "$venv"
     fi
-    if ! cmp -s "$requirements" "$stamp"; then
+    if ! cat "${requirements[@]}" | cmp -s - "$stamp"; then
         echo "Installing the tests' Python packages into $venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
-        cp "$requirements" "$stamp"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+        cat "${requirements[@]}" >"$stamp"
     fi
 fi
