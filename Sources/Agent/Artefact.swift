@@ -6,7 +6,13 @@ import Store
 /// A recording as a standard file: ECG as a DICOM waveform object, oximetry and sleep as EDF+C. Pure: the same recording and the
 /// same patient always give the same bytes.
 struct Artefact: Sendable {
-    enum Format: String { case dicom, edf }
+    enum Format: String {
+        case dicom, edf
+        /// EDF+D, which leaves out what has no value; only by an export that asks for it.
+        case discontinuous = "edf-d"
+
+        var mediaType: String { self == .dicom ? "application/dicom" : "application/edf" }
+    }
 
     var mediaType: String
     var bytes: [UInt8]
@@ -18,6 +24,23 @@ struct Artefact: Sendable {
             recording.channels.contains { $0.signal == .other || $0.calibration == .unverified } ? .edf : .dicom
         case .oximetry, .sleep, .bloodPressure, .vitals: .edf
         }
+    }
+
+    /// The preferred form, or EDF+ where that one can't say the recording exactly; nil where no standard file can: then the
+    /// original bytes are what is sent, rather than nothing.
+    static func best(
+        _ recording: Recording, waveform: Waveform, notes: [Note], patient: Patient?
+    ) async -> (artefact: Artefact?, refusals: [EncodeError]) {
+        var refusals: [EncodeError] = []
+        for format in format(of: recording) == .dicom ? [Format.dicom, .edf] : [.edf] {
+            do {
+                let artefact = try await render(format, recording, waveform: waveform, notes: notes, patient: patient)
+                return (artefact, refusals)
+            } catch {
+                refusals.append(error)
+            }
+        }
+        return (nil, refusals)
     }
 
     /// Media type of what the device or card delivered.
@@ -35,15 +58,17 @@ struct Artefact: Sendable {
         let simulated = recording.origin == .simulated
         let interrupted = recording.state == .interrupted
         switch format {
-        case .edf:
+        case .edf, .discontinuous:
             let header = EDFHeader(
                 patientCode: patient?.id, sex: patient?.sex ?? .unknown, birthDate: patient?.birthDate,
                 name: patient.map { ([$0.family] + $0.given.prefix(1)).joined(separator: " ") }, start: start,
                 administrationCode: String(recording.id.description.prefix(13)),
                 equipment: "\(recording.device.vendor) \(recording.device.model)", simulated: simulated)
             return Artefact(
-                mediaType: "application/edf",
-                bytes: try EDFWriter.write(waveform, header: header, notes: notes, interrupted: interrupted))
+                mediaType: format.mediaType,
+                bytes: try EDFWriter.write(
+                    waveform, header: header, notes: notes, interrupted: interrupted,
+                    continuity: format == .edf ? .automatic : .discontinuous))
         case .dicom:
             let id = recording.id.uuid
             func uid(_ role: String) -> String { DicomUID.make(DocumentHasher.uuid5(namespace: id, name: role)) }
@@ -54,13 +79,13 @@ struct Artefact: Sendable {
                 subject: .init(
                     family: patient?.family, given: patient?.given ?? [], id: patient?.id ?? "NON-ATTRIBUE",
                     issuer: nil,
-                    birthDate: patient?.birthDate, sex: patient?.sex ?? .unknown),
+                    birthDate: patient?.birthDate, sex: patient?.sex ?? .unknown, ins: patient?.ins),
                 studyInstance: uid("study"), seriesInstance: uid("series"), sopInstance: uid("instance"), start: start,
                 fallback: fallback, device: recording.device, software: "ess-agent \(agentVersion)",
                 simulated: simulated,
                 interrupted: interrupted)
             return Artefact(
-                mediaType: "application/dicom", bytes: try DicomECGWriter.write(waveform, header: header, notes: notes))
+                mediaType: format.mediaType, bytes: try DicomECGWriter.write(waveform, header: header, notes: notes))
         }
     }
 }

@@ -53,10 +53,13 @@ public struct Freezing: Sendable {
         var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
         // Discrete values travel as Observations; there is no file to derive.
         if !recording.channels.isEmpty {
-            let artefact = try await Artefact.render(
-                Artefact.format(of: recording), recording, waveform: try await store.waveform(id), notes: detail.notes,
-                patient: visit.patient)
-            parts.insert((.artefact, artefact.mediaType, artefact.bytes), at: 0)
+            let (artefact, refusals) = await Artefact.best(
+                recording, waveform: try await store.waveform(id), notes: detail.notes, patient: visit.patient)
+            for refusal in refusals {
+                logger.warning(
+                    "a standard form was refused", metadata: ["recording": "\(id)", "reason": "\(refusal)"])
+            }
+            if let artefact { parts.insert((.artefact, artefact.mediaType, artefact.bytes), at: 0) }
         }
         let documents = parts.map { role, mediaType, bytes in
             (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)

@@ -202,13 +202,14 @@ public struct Verbs: Sendable {
                     detail: try await self.recording(id), waveform: try await store.waveform(recording.id))
                 return ExportedFile(mediaType: "application/json", bytes: Array(try encoder.encode(export)))
             default:
-                guard let format = Artefact.Format(rawValue: format), format == .edf || recording.modality == .ecg
+                guard let format = Artefact.Format(rawValue: format), format != .dicom || recording.modality == .ecg
                 else {
                     throw Problem.notExportable(format)
                 }
                 // What was frozen is what was, or will be, sent: the very same bytes.
-                if format == Artefact.format(of: recording),
-                    let frozen = detail.summary.documents.first(where: { $0.document.role == .artefact })?.document
+                if format != .discontinuous,
+                    let frozen = detail.summary.documents.first(where: { $0.document.role == .artefact })?.document,
+                    frozen.mediaType == format.mediaType
                 {
                     let bytes = try await store.documentBytes(frozen.id, offset: 0, count: frozen.size)
                     return ExportedFile(mediaType: frozen.mediaType, bytes: bytes)

@@ -116,13 +116,13 @@ struct Requeue: AsyncParsableCommand {
 struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Write a recording into a file.")
     @Argument(help: "The recording's id.") var recording: String
-    @Option(help: "original, edf, dicom or json.") var format: String
+    @Option(help: "original, edf, edf-d (without what has no value), dicom or json.") var format: String
     @Option(help: "The file to write; an existing one is never overwritten.") var output: String
     @OptionGroup var options: ClientOptions
 
     func run() async throws {
-        guard ["original", "edf", "dicom", "json"].contains(format) else {
-            throw ValidationError("--format is one of original, edf, dicom, json.")
+        guard ["original", "edf", "edf-d", "dicom", "json"].contains(format) else {
+            throw ValidationError("--format is one of original, edf, edf-d, dicom, json.")
         }
         let bytes = try await options.client().getBytes(
             "/api/recordings/\(component(recording))/export?format=\(format)")

@@ -34,6 +34,8 @@ enum Interop {
         var channels: [Item]?
         var groups: [[Item]]?
         var annotations: [String] = []
+        /// What must stand among the other patient IDs.
+        var ins: [String: String]?
         /// False when the reader said that it had to round an offset to a fraction of a step.
         var exact = true
     }
@@ -108,6 +110,24 @@ enum Interop {
             edfHeader())
     }
 
+    /// 1667 µs a sample, as SCP-ECG files have it: no rate that a decimal could say.
+    @Test func wholeMicroseconds() throws {
+        var wave = contecCase(samples: 6000).waveform12
+        for index in wave.channels.indices { wave.channels[index].rate = Ratio(1_000_000, 1667) }
+        try write(wave, edfHeader())
+    }
+
+    @Test func discontinuous() throws {
+        let wave = silentInTheMiddle
+        let bytes = try EDFWriter.write(wave, header: edfHeader(), continuity: .discontinuous)
+        let file = try EDFFile(decoding: bytes)
+        var expected = Interop.Expected(start: morning.description, channels: Interop.items(file.waveform))
+        expected.annotations = []
+        let verdict = try Interop.judge("check_edf.py", bytes, expected, written: true)
+        #expect(verdict.satisfied, "\(verdict.output)")
+        #expect(verdict.output.contains("checked by edfio"))
+    }
+
     private func samples(_ seconds: Int) -> Waveform { FormatsTests.oximetry(seconds: seconds) }
 
     @Test(
@@ -136,7 +156,10 @@ enum Interop {
             let values = read.map { read in read.1.map(read.0.physical) }
             #expect(values == samples.map(channel.physical))
         }
-        let expected = Interop.Expected(groups: decoded.groups.map { Interop.items($0.waveform, codes: true) })
+        var expected = Interop.Expected(groups: decoded.groups.map { Interop.items($0.waveform, codes: true) })
+        expected.ins = header.subject.ins.map {
+            ["value": $0.value, "oid": String($0.system.dropFirst("urn:oid:".count))]
+        }
         let verdict = try Interop.judge("check_dicom.py", bytes, expected, written: true)
         #expect(verdict.satisfied, "\(verdict.output)")
     }
@@ -155,6 +178,22 @@ enum Interop {
         header.device.serial = "SIM00042"
         header.institution = nil
         try write(contecCase(samples: 400).waveform12, header)
+    }
+
+    @Test func withTheINS() throws {
+        var header = dicomHeader()
+        header.subject.ins = Identifier(system: "urn:oid:1.2.250.1.213.1.4.10", value: "238049900100173")
+        try write(contecCase(samples: 800).waveform12, header)
+    }
+
+    /// 24-bit front ends and fast ones: only the 32-bit object says them as they are.
+    @Test(arguments: [500, 2000]) func wide(rate: Int) throws {
+        let channel = Channel(
+            signal: .ecgII, name: "II", unit: "uV", rate: Ratio(rate), scale: Ratio(1, 8),
+            range: -8_388_607...8_388_607,
+            calibration: .verified)
+        try write(
+            Waveform(channels: [channel], samples: [[-8_388_607, 8_388_607, .absent, 0, 5]]), dicomHeader())
     }
 
     @Test func generalForLong() throws { try write(contecCase(samples: 16400).waveform12, dicomHeader()) }

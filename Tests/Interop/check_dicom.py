@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
-"""Let pydicom and dciodvfy judge a DICOM waveform object.
+"""Let pydicom, dciodvfy and dcmtk judge a DICOM waveform object.
 
 usage: check_dicom.py FILE EXPECTED.json [--written]
 
 EXPECTED.json: {"groups": [[{"name": ..., "unit": ..., "rate": [n, d], "scale": [n, d], "samples": [int or null, ...],
                              "code": "2:1" or null}]]}
 --written: the file is ours, so the structure, the limits of its SOP class and its codes are checked, and dciodvfy must
-report neither an error nor a warning (its exit status says nothing: lines are counted).
+report neither an error nor a warning (its exit status says nothing: lines are counted). dcmtk must send and receive it,
+encode it anew without a change, and build a DICOMDIR from it.
 Exit status 0: all agree.
 """
 import json
+import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
+import time
 
 import numpy as np
 import pydicom
@@ -25,7 +30,10 @@ LIMITS = {
     BASE + "1": (5, 13, 13, 16384, 200, 1000),
     BASE + "2": (4, 24, 96, None, 200, 1000),
     BASE + "3": (1, 12, 12, None, 50, 1000),
+    # PS3.3 A.34.18. Neither dciodvfy nor dcmtk of this Debian knows it.
+    BASE + "4": (4, 24, 96, None, 200, 1e9),
 }
+KNOWN = {BASE + "1", BASE + "2", BASE + "3"}
 # CID 3001.
 MEANINGS = {
     "2:1": "Lead I", "2:2": "Lead II", "2:61": "Lead III", "2:62": "aVR, augmented voltage, right",
@@ -52,7 +60,8 @@ def values(dataset, expected):
             continue
         padding = None
         if "WaveformPaddingValue" in group:
-            padding = struct.unpack("<h", group.WaveformPaddingValue[:2])[0]
+            wide = group.WaveformBitsAllocated == 32
+            padding = struct.unpack("<i" if wide else "<h", group.WaveformPaddingValue[:4 if wide else 2])[0]
         for k, channel in enumerate(want):
             name, samples = channel["name"], channel["samples"]
             if len(samples) != len(stored):
@@ -162,9 +171,10 @@ def limits(dataset):
             problem(f"group {index}: too many samples")
         if not slow <= float(group.SamplingFrequency) <= fast:
             problem(f"group {index}: {group.SamplingFrequency} Hz")
-        if (group.WaveformBitsAllocated, group.WaveformSampleInterpretation) != (16, "SS"):
+        kind = (group.WaveformBitsAllocated, group.WaveformSampleInterpretation)
+        if kind != (16, "SS") and (kind != (32, "SL") or dataset.SOPClassUID in KNOWN):
             problem(f"group {index}: kind of samples")
-        if len(group.WaveformData) != 2 * count * group.NumberOfWaveformSamples:
+        if len(group.WaveformData) != kind[0] // 8 * count * group.NumberOfWaveformSamples:
             problem(f"group {index}: length of the data")
         for definition in group.ChannelDefinitionSequence:
             source = definition.ChannelSourceSequence[0]
@@ -172,6 +182,85 @@ def limits(dataset):
                 problem(f"group {index}: source {source.CodeValue} {source.CodeMeaning}")
             if ("ChannelSampleSkew" in definition) == ("ChannelTimeSkew" in definition):
                 problem(f"group {index}: exactly one skew")
+
+
+def identity(dataset, ins):
+    """The INS stands in Other Patient IDs with the OID of its kind, and nowhere else."""
+    items = dataset.get("OtherPatientIDsSequence", [])
+    found = [(i.PatientID, i.IssuerOfPatientIDQualifiersSequence[0].UniversalEntityID,
+              i.IssuerOfPatientIDQualifiersSequence[0].UniversalEntityIDType) for i in items]
+    if found != ([(ins["value"], ins["oid"], "ISO")] if ins else []):
+        problem(f"other patient IDs are not the INS: {len(found)}")
+    if ins and dataset.PatientID == ins["value"]:
+        problem("the INS stands in the place of the patient ID")
+
+
+def run(*command, cwd=None):
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, cwd=cwd)
+    said = (result.stdout + result.stderr).strip()
+    if result.returncode or re.search(r"^[EWF]: ", said, re.M):
+        problem(f"{command[0]}: {said or result.returncode}")
+
+
+def same(path, original, who):
+    if not path.exists():
+        return problem(f"{who}: no file")
+    # Byte order is the file's, the values must be the same.
+    other = pydicom.dcmread(path)
+    for group in other.WaveformSequence:
+        if not other.original_encoding[1]:
+            size = "<i4" if group.WaveformBitsAllocated == 32 else "<i2"
+            group.WaveformData = np.frombuffer(group.WaveformData, size.replace("<", ">")).astype(size).tobytes()
+            group.WaveformPaddingValue = group.WaveformPaddingValue[::-1]
+    if other.to_json_dict() != original.to_json_dict():
+        problem(f"{who}: the object is not the same afterwards")
+
+
+def dcmtk(path, dataset):
+    """Over the network and back, into two other encodings and back, and into a DICOMDIR."""
+    missing = [p for p in ("storescp", "storescu", "echoscu", "dcmconv", "dcmmkdir") if not shutil.which(p)]
+    if missing:
+        return problem(f"{', '.join(missing)} not installed (Debian package dcmtk)")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "in").mkdir()
+        # A port that nobody has, taken again at once; another try where somebody was faster.
+        for _ in range(5):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = str(probe.getsockname()[1])
+            server = subprocess.Popen(["storescp", "-od", folder / "in", "-fe", ".dcm", port],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                deadline = time.monotonic() + 20
+                up = False
+                while server.poll() is None and not up and time.monotonic() < deadline:
+                    up = subprocess.run(["echoscu", "-to", "5", "127.0.0.1", port], capture_output=True).returncode == 0
+                if up:
+                    run("storescu", "127.0.0.1", port, path)
+                    break
+            finally:
+                # Not asked politely: whoever starts this with SIGTERM blocked passes that on to the server.
+                server.kill()
+                server.wait(20)
+        else:
+            problem("storescp did not start")
+        received = list((folder / "in").iterdir())
+        same(received[0] if received else folder / "none", dataset, "storescp")
+        for name, option in (("implicit", "+ti"), ("big", "+tb")):
+            run("dcmconv", option, path, folder / name)
+            same(folder / name, dataset, f"dcmconv {option}")
+            run("dcmconv", "+te", folder / name, folder / f"{name}-back")
+            same(folder / f"{name}-back", dataset, f"dcmconv {option} and back")
+        (folder / "medium").mkdir()
+        shutil.copy(path, folder / "medium" / "ECG00001")
+        profile = "-Pec" if dataset.SOPClassUID == BASE + "1" else "-Pgp"
+        run("dcmmkdir", profile, "ECG00001", cwd=folder / "medium")
+        index = folder / "medium" / "DICOMDIR"
+        listed = [r.ReferencedSOPInstanceUIDInFile for r in pydicom.dcmread(index).DirectoryRecordSequence
+                  if "ReferencedSOPInstanceUIDInFile" in r] if index.exists() else []
+        if listed != [dataset.SOPInstanceUID]:
+            problem(f"dcmmkdir listed {listed}")
 
 
 def dciodvfy(path):
@@ -198,10 +287,13 @@ def main():
     if written:
         structure(path, dataset)
         limits(dataset)
-        dciodvfy(path)
+        identity(dataset, expected.get("ins"))
+        if dataset.SOPClassUID in KNOWN:
+            dciodvfy(path)
+            dcmtk(path, pydicom.dcmread(path))
     for text in problems:
         print("PROBLEM", text)
-    print("checked by pydicom" + (", dciodvfy" if written else ""))
+    print("checked by pydicom" + (", dciodvfy, dcmtk" if written else ""))
     sys.exit(1 if problems else 0)
 
 

@@ -37,14 +37,20 @@ public struct DicomECGHeader: Sendable, Equatable {
         /// `1938-04-12`
         public var birthDate: String?
         public var sex: Sex
+        /// The national identifier (INS) with its OID, when the server sent a qualified one.
+        public var ins: Identifier?
 
-        public init(family: String?, given: [String], id: String, issuer: String?, birthDate: String?, sex: Sex) {
+        public init(
+            family: String?, given: [String], id: String, issuer: String?, birthDate: String?, sex: Sex,
+            ins: Identifier? = nil
+        ) {
             self.family = family
             self.given = given
             self.id = id
             self.issuer = issuer
             self.birthDate = birthDate
             self.sex = sex
+            self.ins = ins
         }
     }
 
@@ -138,12 +144,52 @@ public struct DicomECGHeader: Sendable, Equatable {
             guard let text, !text.isEmpty else { return }
             elements.append(.text(tag, representation, text))
         }
+        if let other = try otherIDs { elements.append(other) }
+        if sopClass == .general32 {
+            // Enhanced General Equipment: none of the four may be empty there (PS3.3 C.7.5.2).
+            for tag in [DicomTag.manufacturer, DicomTag.modelName, DicomTag.softwareVersions] {
+                elements.removeAll { $0.tag == tag && $0.isEmpty }
+            }
+            for tag in [DicomTag.manufacturer, DicomTag.modelName, DicomTag.softwareVersions]
+            where !elements.contains(where: { $0.tag == tag }) {
+                elements.append(.text(tag, "LO", "UNKNOWN"))
+            }
+            if device.serial?.isEmpty ?? true { elements.append(.text(DicomTag.serialNumber, "LO", "UNKNOWN")) }
+        }
         optional(DicomTag.institution, "LO", institution.map { Self.line($0, 64) })
         optional(DicomTag.issuerOfPatientID, "LO", subject.issuer.map { Self.line($0, 64) })
         optional(DicomTag.serialNumber, "LO", device.serial.map { Self.line($0, 64) })
         optional(DicomTag.seriesDescription, "LO", Self.line(seriesDescription, 64))
         optional(DicomTag.patientComments, "LT", simulated ? Self.simulatedMark : nil)
         return elements
+    }
+
+    /// Where the French INS goes: beside the hospital's number, never in its place, with the OID of its kind.
+    private var otherIDs: DicomElement? {
+        get throws(EncodeError) {
+            guard let ins = subject.ins else { return nil }
+            let prefix = "urn:oid:"
+            let oid = ins.system.hasPrefix(prefix) ? String(ins.system.dropFirst(prefix.count)) : ins.system
+            guard DicomUID.isValid(oid), !ins.value.isEmpty, Self.line(ins.value, 64) == ins.value else {
+                throw .invalid("the INS has no OID, or a value that DICOM forbids")
+            }
+            return .sequence(
+                DicomTag.otherPatientIDs,
+                [
+                    [
+                        .text(DicomTag.patientID, "LO", ins.value), .text(DicomTag.issuerOfPatientID, "LO", "INS"),
+                        .text(DicomTag.typeOfPatientID, "CS", "TEXT"),
+                        .sequence(
+                            DicomTag.issuerQualifiers,
+                            [
+                                [
+                                    .text(DicomTag.universalEntityID, "UT", oid),
+                                    .text(DicomTag.universalEntityIDType, "CS", "ISO"),
+                                ]
+                            ]),
+                    ]
+                ])
+        }
     }
 
     private var seriesDescription: String {

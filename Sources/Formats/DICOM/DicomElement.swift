@@ -12,6 +12,13 @@ struct DicomElement {
     var representation: String
     var value: Value
 
+    var isEmpty: Bool {
+        switch value {
+        case .bytes(let bytes): bytes.isEmpty
+        case .items(let items): items.isEmpty
+        }
+    }
+
     /// Text: padded to even length, with NUL for UI and a space otherwise.
     static func text(_ tag: UInt32, _ representation: String, _ text: String) -> DicomElement {
         var bytes = Array(text.utf8)

@@ -9,8 +9,15 @@ struct DicomGroup {
         var factor: Int
     }
 
-    /// What stands for a missing sample (Waveform Padding Value).
-    static let padding = Int16.min
+    /// Bits of a stored value. The least value stands for a missing sample (Waveform Padding Value).
+    enum Width: Int {
+        case sixteen = 16
+        case thirtyTwo = 32
+
+        var range: ClosedRange<Int> { self == .sixteen ? -32767...32767 : -Int(Int32.max)...Int(Int32.max) }
+        var padding: Int { range.lowerBound - 1 }
+        var interpretation: String { self == .sixteen ? "SS" : "SL" }
+    }
 
     var rate: Ratio
     /// Samples per channel.
@@ -19,9 +26,10 @@ struct DicomGroup {
     var step: Ratio
     var unit: String
     var channels: [Member]
+    var width = Width.sixteen
 
     /// All channels in as few groups as possible: one per rate, length and unit, at the greatest common step; where that
-    /// makes a value overflow 16 bits, one per step.
+    /// makes a value overflow 16 bits, one per step; where even that does, 32 bits.
     static func groups(_ waveform: Waveform) throws(EncodeError) -> [DicomGroup] {
         var groups: [DicomGroup] = []
         for (channel, samples) in zip(waveform.channels, waveform.samples) where !samples.isEmpty {
@@ -74,23 +82,24 @@ struct DicomGroup {
         }
         var fitting: [DicomGroup] = []
         for part in parts {
-            guard let stepped = part.stepped(part.step) else {
-                throw .cannotRepresent("a sample of channel \(part.channels[0].channel.name) does not fit in 16 bits")
+            guard let stepped = part.stepped(part.step) ?? part.stepped(part.step, .thirtyTwo) else {
+                throw .cannotRepresent("a sample of channel \(part.channels[0].channel.name) does not fit in 32 bits")
             }
             fitting.append(stepped)
         }
         return fitting
     }
 
-    private func stepped(_ step: Ratio) -> DicomGroup? {
+    private func stepped(_ step: Ratio, _ width: Width = .sixteen) -> DicomGroup? {
         var group = self
+        group.width = width
         group.step = step
         for index in channels.indices {
             guard let factor = channels[index].channel.scale.divided(by: step)?.integer else { return nil }
             group.channels[index].factor = factor
             for sample in channels[index].samples where sample != .absent {
                 let product = Int(sample).multipliedReportingOverflow(by: factor)
-                guard !product.overflow, (-32767...32767).contains(product.partialValue) else { return nil }
+                guard !product.overflow, width.range.contains(product.partialValue) else { return nil }
             }
         }
         return group
@@ -107,7 +116,8 @@ struct DicomGroup {
         guard let unitMeaning = Self.units[unit] else {
             throw .cannotRepresent("unit of channel \(channels[0].channel.name) is no voltage")
         }
-        guard let length = UInt32(exactly: count), UInt32(exactly: count * channels.count * 2) != nil else {
+        guard let length = UInt32(exactly: count), UInt32(exactly: count * channels.count * width.rawValue / 8) != nil
+        else {
             throw .cannotRepresent("more than 4 GiB of samples")
         }
         let isDerived = channels.allSatisfy { $0.channel.derivation != nil }
@@ -120,9 +130,9 @@ struct DicomGroup {
             .sequence(
                 DicomTag.channelDefinitions,
                 channels.compactMap { definition($0.channel, sensitivity: sensitivity, unitMeaning: unitMeaning) }),
-            .unsigned16(DicomTag.bitsAllocated, 16),
-            .text(DicomTag.interpretation, "CS", "SS"),
-            .words(DicomTag.padding, [0x00, 0x80]),
+            .unsigned16(DicomTag.bitsAllocated, UInt16(width.rawValue)),
+            .text(DicomTag.interpretation, "CS", width.interpretation),
+            .words(DicomTag.padding, width == .sixteen ? [0x00, 0x80] : [0x00, 0x00, 0x00, 0x80]),
             .words(DicomTag.waveformData, data),
         ]
     }
@@ -137,7 +147,7 @@ struct DicomGroup {
             .text(DicomTag.correctionFactor, "DS", "1"),
             .text(DicomTag.baseline, "DS", "0"),
             .text(DicomTag.sampleSkew, "DS", "0"),
-            .unsigned16(DicomTag.bitsStored, 16),
+            .unsigned16(DicomTag.bitsStored, UInt16(width.rawValue)),
         ]
         if let derivation = channel.derivation {
             elements.append(.text(DicomTag.channelDerivation, "LO", String(EDFText.folded(derivation).prefix(64))))
@@ -148,13 +158,17 @@ struct DicomGroup {
     /// Interleaved: sample 1 of all channels, sample 2 of all channels, …
     private var data: [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(count * channels.count * 2)
+        bytes.reserveCapacity(count * channels.count * width.rawValue / 8)
         for index in 0..<count {
             for member in channels {
                 let sample = member.samples[index]
-                let value = sample == .absent ? Self.padding : Int16(truncatingIfNeeded: Int(sample) * member.factor)
+                let value = sample == .absent ? width.padding : Int(sample) * member.factor
                 bytes.append(UInt8(truncatingIfNeeded: value))
                 bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+                if width == .thirtyTwo {
+                    bytes.append(UInt8(truncatingIfNeeded: value >> 16))
+                    bytes.append(UInt8(truncatingIfNeeded: value >> 24))
+                }
             }
         }
         return bytes

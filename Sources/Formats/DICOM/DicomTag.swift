@@ -21,8 +21,11 @@ enum DicomTag {
     static let patientName: UInt32 = 0x0010_0010
     static let patientID: UInt32 = 0x0010_0020
     static let issuerOfPatientID: UInt32 = 0x0010_0021
+    static let typeOfPatientID: UInt32 = 0x0010_0022
+    static let issuerQualifiers: UInt32 = 0x0010_0024
     static let birthDate: UInt32 = 0x0010_0030
     static let sex: UInt32 = 0x0010_0040
+    static let otherPatientIDs: UInt32 = 0x0010_1002
     static let age: UInt32 = 0x0010_1010
     static let patientComments: UInt32 = 0x0010_4000
     static let serialNumber: UInt32 = 0x0018_1000
@@ -47,6 +50,8 @@ enum DicomTag {
     static let baseline: UInt32 = 0x003A_0213
     static let sampleSkew: UInt32 = 0x003A_0215
     static let bitsStored: UInt32 = 0x003A_021A
+    static let universalEntityID: UInt32 = 0x0040_0032
+    static let universalEntityIDType: UInt32 = 0x0040_0033
     static let acquisitionContext: UInt32 = 0x0040_0555
     static let referencedChannels: UInt32 = 0x0040_A0B0
     static let temporalRangeType: UInt32 = 0x0040_A130

@@ -9,7 +9,10 @@ struct EDFRecordPlan {
     var duration: Ratio
     var durationText: String
     var samplesPerRecord: [Int]
+    /// Records that the whole length takes.
     var records: Int
+    /// Those that are written, in order: all of them, or in a discontinuous file those with a value in them.
+    var kept: [Int]
     /// Bytes of one record without its annotations.
     var dataSize: Int { 2 * samplesPerRecord.reduce(0, +) }
 
@@ -22,7 +25,9 @@ struct EDFRecordPlan {
             seconds *= factor
             guard seconds <= 3600 else { throw .cannotRepresent("no record duration fits the sampling rates") }
         }
-        var durations = [1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 100].map { Ratio(seconds, $0).reduced }
+        var durations = [1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 100, 200, 250, 500, 1000].map {
+            Ratio(seconds, $0).reduced
+        }
         if let long = Self.longRecord(waveform, unit: seconds) { durations.insert(Ratio(long), at: 0) }
         for duration in durations {
             let counts = rates.map { $0.times(duration)?.integer ?? 0 }
@@ -33,6 +38,7 @@ struct EDFRecordPlan {
             durationText = text
             samplesPerRecord = counts
             records = zip(waveform.samples, counts).map { ($0.count + $1 - 1) / $1 }.max() ?? 0
+            kept = Array(0..<records)
             guard records <= 99_999_999 else { throw .cannotRepresent("more than 99999999 records") }
             return
         }
@@ -49,6 +55,17 @@ struct EDFRecordPlan {
         return Array(stride(from: unit, through: 60, by: unit)).last { total % $0 == 0 }
     }
 
+    /// Leaves out the records in which no channel has a value. The first stays: the header's start is its.
+    mutating func dropEmpty(_ waveform: Waveform) {
+        kept = (0..<records).filter { record in
+            record == 0
+                || zip(waveform.samples, samplesPerRecord).contains { samples, count in
+                    let first = min(record * count, samples.count)
+                    return samples[first..<min(first + count, samples.count)].contains { $0 != .absent }
+                }
+        }
+    }
+
     /// True when the last record holds samples that were never recorded.
     func isPadded(_ waveform: Waveform) -> Bool {
         zip(waveform.samples, samplesPerRecord).contains { $0.count != records * $1 }
@@ -61,7 +78,7 @@ struct EDFRecordPlan {
             let (left, right) = (first.element.at ?? 0, second.element.at ?? 0)
             return left != right ? left < right : first.offset < second.offset
         }.map { (onset: $0.element.at ?? 0, bytes: EDFAnnotation.bytes($0.element)) }
-        let keeping = (0..<records).map { EDFAnnotation.timeKeeping(text(ofRecord: $0)) }
+        let keeping = kept.map { EDFAnnotation.timeKeeping(text(ofRecord: $0)) }
         let longest = (keeping.map(\.count).max() ?? 0) + (pending.map(\.bytes.count).max() ?? 0)
         var size = max(64, longest + longest % 2)
         let room = Self.limit - dataSize
@@ -84,11 +101,11 @@ struct EDFRecordPlan {
         var next = 0
         var lists: [[UInt8]] = []
         lists.reserveCapacity(keeping.count)
-        for (record, first) in keeping.enumerated() {
+        for (position, first) in keeping.enumerated() {
             var list = first
-            let end = Double(record + 1) * duration.value
+            let end = Double(kept[position] + 1) * duration.value
             while next < pending.count, list.count + pending[next].bytes.count <= size,
-                anywhere || record == keeping.count - 1 || pending[next].onset < end
+                anywhere || position == keeping.count - 1 || pending[next].onset < end
             {
                 list += pending[next].bytes
                 next += 1
