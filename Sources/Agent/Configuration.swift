@@ -46,6 +46,8 @@ public struct Configuration: Sendable, Equatable {
     public var retryMaximum = 300.0
     /// Pause between two looks at the worklist while online, seconds: `worklist-interval`.
     public var worklistInterval = 300.0
+    /// Seconds after which the same refusal of the same thing is believed: `refusal-window`.
+    public var refusalWindow = 600.0
     /// Ports named by hand, may be repeated: `port = /dev/ttyS0 contec-oximeter`.
     public var ports: [NamedPort] = []
     /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
@@ -115,6 +117,7 @@ public struct Configuration: Sendable, Equatable {
         case "retry-min": retryMinimum = try seconds(value, key)
         case "retry-max": retryMaximum = try seconds(value, key)
         case "worklist-interval": worklistInterval = try seconds(value, key)
+        case "refusal-window": refusalWindow = try seconds(value, key)
         case "page-port":
             guard let port = Int(value), port == 0 || (1024...65_535).contains(port) else {
                 throw ConfigurationError("page-port is 0 (no page) or a port from 1024 to 65535.")

@@ -14,6 +14,14 @@ public struct SyncStateMachine: Sendable {
         public var unfinished: [String]
         /// When the next held-back document may be tried.
         public var wake: Double?
+        /// Documents whose receipts are of another epoch than the server's present one.
+        public var unconfirmed: [UUID] = []
+        /// Uploads that are complete, and whose receipt wasn't ready yet: when to ask again.
+        public var unreceipted: [UUID: Double] = [:]
+        /// Questions with an answer that the server doesn't have.
+        public var replies: [String] = []
+        /// Visits whose state the server doesn't know yet.
+        public var reports: [String: TaskLane.State] = [:]
 
         public init(
             unannounced: [String] = [], documents: [(id: UUID, visit: String)] = [], unfinished: [String] = [],
@@ -25,9 +33,17 @@ public struct SyncStateMachine: Sendable {
             self.wake = wake
         }
 
+        /// Nothing that the server should have is still here alone.
+        public var isEmpty: Bool {
+            unannounced.isEmpty && documents.isEmpty && unfinished.isEmpty && unconfirmed.isEmpty
+                && unreceipted.isEmpty && replies.isEmpty && reports.isEmpty
+        }
+
         public static func == (left: Work, right: Work) -> Bool {
             left.unannounced == right.unannounced && left.unfinished == right.unfinished && left.wake == right.wake
-                && left.documents.map(\.id) == right.documents.map(\.id)
+                && left.documents.map(\.id) == right.documents.map(\.id) && left.unconfirmed == right.unconfirmed
+                && left.unreceipted == right.unreceipted && left.replies == right.replies
+                && left.reports == right.reports
         }
     }
 
@@ -35,9 +51,19 @@ public struct SyncStateMachine: Sendable {
         /// Is the server there, is it the right one, does it know us? Nothing else is tried before.
         case greet
         case worklist
+        /// Opinions, questions and care plans.
+        case answers
         case announce(visit: String)
+        /// What the nurse answered to a question.
+        case reply(String)
+        /// Was it restored from a backup without this document?
+        case confirm(UUID)
         case bytes(UUID)
+        /// The bytes are there: is the receipt?
+        case receipt(UUID)
         case finish(visit: String)
+        /// How far a visit is.
+        case report(visit: String, TaskLane.State)
         /// Nothing to do until then (nil: until the bell rings).
         case rest(until: Double?)
     }
@@ -65,16 +91,26 @@ public struct SyncStateMachine: Sendable {
     private let worklistInterval: Double
     private var pause: Double
     private var worklistDue: Double?
+    private var answersDue: Double?
+    /// The server has no room for bytes until then (507); facts go on.
+    public private(set) var bytesPausedUntil: Double?
+    /// Items in a row that were forbidden: one is poison, three are us (sync.md 4.4).
+    private var forbidden = 0
     /// Visits whose facts failed: when to try again, and how often they did.
     private var visits: [String: (notBefore: Double, failures: Int)] = [:]
     /// First time that an item got a permanent answer, and which (sync.md 4.4: the same answer twice, ten minutes apart).
     private var refusals: [String: (first: Double, status: Int)] = [:]
     private var itemPause: [String: Double] = [:]
 
-    /// A permanent answer counts only when it was given again after this many seconds.
-    public static let refusalWindow = 600.0
+    private let refusalWindow: Double
+    /// When an item that is not a document may be tried again: `report …`, `reply …`, `confirm …`.
+    private var others: [String: Double] = [:]
 
-    public init(shortestPause: Double, longestPause: Double, worklistInterval: Double) {
+    /// - Parameter refusalWindow: a permanent answer counts only when it was given again after this many seconds.
+    public init(
+        shortestPause: Double, longestPause: Double, worklistInterval: Double, refusalWindow: Double = 600
+    ) {
+        self.refusalWindow = refusalWindow
         shortest = shortestPause
         longest = max(longestPause, shortestPause)
         self.worklistInterval = worklistInterval
@@ -89,13 +125,31 @@ public struct SyncStateMachine: Sendable {
         }
         if now >= worklistDue ?? -.infinity { return .worklist }
         if let visit = work.unannounced.first(where: { isFree($0, now) }) { return .announce(visit: visit) }
+        if now >= answersDue ?? -.infinity { return .answers }
+        if let id = work.replies.first(where: { isFree(.reply($0), now) }) { return .reply(id) }
+        if let id = work.unconfirmed.first(where: { isFree(.confirm($0), now) }) { return .confirm(id) }
+        if let due = work.unreceipted.filter({ $0.value <= now }).min(by: { $0.value < $1.value }) {
+            return .receipt(due.key)
+        }
         // Bytes follow their facts; but when the facts were refused the bytes go on: at the centre they are safer than here.
         let waiting = Set(work.unannounced)
-        if let document = work.documents.first(where: { !waiting.contains($0.visit) || visits[$0.visit] != nil }) {
+        let isOpen = now >= bytesPausedUntil ?? -.infinity
+        if isOpen,
+            let document = work.documents.first(where: { !waiting.contains($0.visit) || visits[$0.visit] != nil })
+        {
             return .bytes(document.id)
         }
         if let visit = work.unfinished.first(where: { isFree($0, now) }) { return .finish(visit: visit) }
-        let times = [worklistDue, work.wake] + (work.unannounced + work.unfinished).map { visits[$0]?.notBefore }
+        for (visit, state) in work.reports.sorted(by: { $0.key < $1.key }) {
+            let step = Step.report(visit: visit, state)
+            if isFree(step, now) { return step }
+        }
+        var times = [worklistDue, answersDue, work.wake, work.unreceipted.values.min()]
+        times += (work.unannounced + work.unfinished).map { visits[$0]?.notBefore }
+        times +=
+            work.replies.map { others[Self.key(.reply($0))] } + work.unconfirmed.map { others[Self.key(.confirm($0))] }
+        times += work.reports.map { others[Self.key(.report(visit: $0.key, $0.value))] }
+        if !isOpen, !work.documents.isEmpty { times.append(bytesPausedUntil) }
         return .rest(until: times.compactMap { $0 }.min())
     }
 
@@ -103,19 +157,36 @@ public struct SyncStateMachine: Sendable {
     public mutating func nudge() {
         if case .paused = link { link = .unknown }
         worklistDue = nil
+        answersDue = nil
+        bytesPausedUntil = nil
     }
 
+    /// The network has changed: whatever pause was running, the server may be there now.
+    public mutating func networkChanged() { link = .unknown }
+
+    /// The server knows something of the visits that we don't.
+    public mutating func wantWorklist() { worklistDue = nil }
+
+    /// The visits are others: their answers too.
+    public mutating func wantAnswers() { answersDue = nil }
+
     public mutating func succeeded(_ step: Step, now: Double) {
+        refusals[Self.key(step)] = nil
+        itemPause[Self.key(step)] = nil
+        others[Self.key(step)] = nil
         switch step {
         case .greet:
             link = .online
             pause = shortest
         case .worklist: worklistDue = now + worklistInterval
-        case .announce(let visit), .finish(let visit): visits[visit] = nil
-        case .bytes(let id):
-            refusals[Self.key(id)] = nil
-            itemPause[Self.key(id)] = nil
-        case .rest: break
+        case .answers: answersDue = now + worklistInterval
+        case .announce(let visit), .finish(let visit):
+            visits[visit] = nil
+            forbidden = 0
+        case .bytes:
+            bytesPausedUntil = nil
+            forbidden = 0
+        case .reply, .confirm, .receipt, .report, .rest: break
         }
     }
 
@@ -130,25 +201,52 @@ public struct SyncStateMachine: Sendable {
             pauseLink(Self.reason(error), now, jitter, asked: nil)
             return .none
         case .serverFull:
-            return itemRetry(step, now, jitter, atLeast: max(error.retryAfter ?? 0, 30))
+            let consequence = itemRetry(step, now, jitter, atLeast: max(error.retryAfter ?? 0, 30))
+            if case (.bytes, .retry(let at)) = (step, consequence) { bytesPausedUntil = at }
+            return consequence
         case .transient(let status, _):
             // A lock on the server lives longer than its request (sync.md 1.2.2): at least 30 s after 423 on bytes.
             let floor: Double = if case .bytes = step, status == 423 { 30 } else { 0 }
             return itemRetry(step, now, jitter, atLeast: max(error.retryAfter ?? 0, floor))
         case .permanent(let status, _): return refused(step, status, now, jitter)
-        case .forbidden: return refused(step, 403, now, jitter)
+        case .forbidden:
+            forbidden += 1
+            guard forbidden < 3 else {
+                forbidden = 0
+                pauseLink("unauthorised", now, jitter, asked: nil)
+                return .none
+            }
+            return refused(step, 403, now, jitter)
         case .conflict(let status, _): return refused(step, status, now, jitter)
         case .malformed, .local: return itemRetry(step, now, jitter, atLeast: 0)
         }
     }
 
+    /// The facts of one document were refused, while those of others of its visit were taken.
+    public mutating func factsRefused(
+        _ document: UUID, _ error: UplinkError, now: Double, jitter: Double
+    ) -> Consequence {
+        refused(key: "facts \(document)", nil, error.status ?? 0, now, jitter)
+    }
+
     private mutating func refused(_ step: Step, _ status: Int, _ now: Double, _ jitter: Double) -> Consequence {
-        let key = Self.key(step)
-        if let before = refusals[key], before.status == status, now - before.first >= Self.refusalWindow {
+        refused(key: Self.key(step), step, status, now, jitter)
+    }
+
+    private mutating func refused(
+        key: String, _ step: Step?, _ status: Int, _ now: Double, _ jitter: Double
+    ) -> Consequence {
+        if let before = refusals[key], before.status == status, now - before.first >= refusalWindow {
             refusals[key] = nil
+            if let step { _ = itemRetry(step, now, jitter, atLeast: 0) }
             return .quarantine
         }
         if refusals[key]?.status != status { refusals[key] = (now, status) }
+        guard let step else {
+            let delay = grown(itemPause[key] ?? shortest, jitter)
+            itemPause[key] = delay
+            return .retry(at: now + delay)
+        }
         return itemRetry(step, now, jitter, atLeast: 0)
     }
 
@@ -159,9 +257,11 @@ public struct SyncStateMachine: Sendable {
         itemPause[key] = min(delay, longest)
         switch step {
         case .worklist: worklistDue = now + delay
+        case .answers: answersDue = now + delay
         case .announce(let visit), .finish(let visit):
             visits[visit] = (now + delay, (visits[visit]?.failures ?? 0) + 1)
-        case .bytes, .greet, .rest: break
+        case .reply, .confirm, .report: others[key] = now + delay
+        case .bytes, .receipt, .greet, .rest: break
         }
         return .retry(at: now + delay)
     }
@@ -178,14 +278,18 @@ public struct SyncStateMachine: Sendable {
 
     private func isFree(_ visit: String, _ now: Double) -> Bool { now >= visits[visit]?.notBefore ?? -.infinity }
 
-    private static func key(_ id: UUID) -> String { id.uuidString }
+    private func isFree(_ step: Step, _ now: Double) -> Bool { now >= others[Self.key(step)] ?? -.infinity }
 
     private static func key(_ step: Step) -> String {
         switch step {
         case .greet: "greet"
         case .worklist: "worklist"
         case .announce(let visit): "announce \(visit)"
-        case .bytes(let id): key(id)
+        case .answers: "answers"
+        case .reply(let id): "reply \(id)"
+        case .confirm(let id): "confirm \(id)"
+        case .bytes(let id), .receipt(let id): "bytes \(id)"
+        case .report(let visit, let state): "report \(visit) \(state)"
         case .finish(let visit): "finish \(visit)"
         case .rest: "rest"
         }
@@ -205,6 +309,17 @@ public struct SyncStateMachine: Sendable {
 }
 
 extension UplinkError {
+    /// Of the answer that it was, if it was one.
+    var status: Int? {
+        switch self {
+        case .permanent(let status, _), .conflict(let status, _), .transient(let status, _): status
+        case .unauthorised: 401
+        case .forbidden: 403
+        case .serverFull: 507
+        default: nil
+        }
+    }
+
     /// Seconds that the server asked to wait.
     var retryAfter: Double? {
         switch self {

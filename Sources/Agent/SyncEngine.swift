@@ -1,5 +1,4 @@
 import Clinical
-import Crypto
 import FHIR
 import FoundationEssentials
 public import Logging
@@ -9,23 +8,33 @@ import Uplink
 /// Carries out what `SyncStateMachine` decides. The database is the outbox: nothing waits in memory, so a kill at any
 /// moment only means that the same question is asked again.
 public actor SyncEngine {
-    private let store: Store
-    private let clock: HostClock
-    private let configuration: Configuration
-    private let bell: Bell
-    private let logger: Logger
+    let store: Store
+    let clock: HostClock
+    let configuration: Configuration
+    let bell: Bell
+    let logger: Logger
     private let link: ServerLink?
     private let linkProblem: String?
-    private var machine: SyncStateMachine
-    private var offer = Offer()
-    private var lane: BytesLane?
-    private var progress: (document: UUID, sent: Int, total: Int)?
+    var machine: SyncStateMachine
+    var offer = Offer()
+    var offerTag: String?
+    var lane: BytesLane?
+    var progress: (document: UUID, sent: Int, total: Int)?
+    var rate = SendingRate()
     private var lastContact: Int64?
     private var lastError: UplinkError?
     private var isSettled = false
-    private var withheld = 0
-    private var rehashed: Set<UUID> = []
-    private var pulls = 0
+    var withheld = 0
+    var rehashed: Set<UUID> = []
+    /// Complete uploads whose receipts weren't ready: when to ask again (monotonic seconds), and how often we did.
+    var unreceipted: [UUID: (due: Double, asked: Int)] = [:]
+    var pulls = 0
+    /// What this server doesn't know how to search for.
+    var unsupported: Set<AnswersLane.Search> = []
+    /// Visit states that the server knows or refused: not told again.
+    var told: [String: String] = [:]
+    var reports: [String: TaskLane.State] = [:]
+    private var reportsLookedAt = -Double.infinity
 
     public init(store: Store, clock: HostClock, configuration: Configuration, bell: Bell, logger: Logger) {
         self.store = store
@@ -35,7 +44,7 @@ public actor SyncEngine {
         self.logger = logger
         machine = SyncStateMachine(
             shortestPause: configuration.retryMinimum, longestPause: configuration.retryMaximum,
-            worklistInterval: configuration.worklistInterval)
+            worklistInterval: configuration.worklistInterval, refusalWindow: configuration.refusalWindow)
         do throws(UplinkError) {
             link = try configuration.server.map { server throws(UplinkError) in
                 try ServerLink(
@@ -84,14 +93,10 @@ public actor SyncEngine {
     private func turn(_ link: ServerLink) async throws {
         let items = try await outbox()
         let facts = try await pendingFacts()
-        let work = SyncStateMachine.Work(
-            unannounced: facts.filter { $0.state == .preliminary }.map(\.visit.id),
-            documents: items.map { ($0.document.id, $0.visit.id) },
-            unfinished: facts.filter { $0.state == .final }.map(\.visit.id), wake: try await wake())
+        let work = try await work(items, facts)
         let step = machine.next(work, now: now)
         if case .rest(let until) = step {
-            isSettled =
-                machine.link == .online && work.unannounced.isEmpty && work.documents.isEmpty && work.unfinished.isEmpty
+            isSettled = machine.link == .online && work.isEmpty
             let pause = until.map { Duration.seconds(max(0.01, $0 - now)) }
             return await bell.wait(atMost: pause)
         }
@@ -100,13 +105,18 @@ public actor SyncEngine {
             switch step {
             case .greet: try await greet(link)
             case .worklist: try await pullWorklist(link)
+            case .answers: try await pullAnswers(link)
             case .announce(let visit), .finish(let visit):
                 let state: FactsState = step == .announce(visit: visit) ? .preliminary : .final
                 if let pending = facts.first(where: { $0.visit.id == visit && $0.state == state }) {
                     try await send(pending, link)
                 }
+            case .reply(let id): try await sendReply(id, link)
+            case .confirm(let id): try await confirm(id, link)
             case .bytes(let id):
                 if let item = items.first(where: { $0.document.id == id }) { try await send(item, link) }
+            case .receipt(let id): try await askAgain(id, link)
+            case .report(let visit, let state): try await report(visit, state, link)
             case .rest: break
             }
             machine.succeeded(step, now: now)
@@ -119,6 +129,23 @@ public actor SyncEngine {
         progress = nil
     }
 
+    private func work(_ items: [OutboxItem], _ facts: [PendingFacts]) async throws -> SyncStateMachine.Work {
+        var work = SyncStateMachine.Work(
+            unannounced: facts.filter { $0.state == .preliminary }.map(\.visit.id),
+            documents: items.map { ($0.document.id, $0.visit.id) },
+            unfinished: facts.filter { $0.state == .final }.map(\.visit.id), wake: try await wake())
+        work.unreceipted = unreceipted.mapValues(\.due)
+        work.replies = try await store.unsentReplies().map(\.id)
+        if let epoch = offer.storeEpoch { work.unconfirmed = try await store.receiptsToConfirm(epoch: epoch).map(\.id) }
+        // Looking through all visits costs more than the rest: when there is nothing else, or now and then.
+        if items.isEmpty || now - reportsLookedAt > 5 {
+            reports = try await dueReports()
+            reportsLookedAt = now
+        }
+        work.reports = reports
+        return work
+    }
+
     private func handle(_ error: UplinkError, _ step: SyncStateMachine.Step, _ facts: [PendingFacts]) async throws {
         lastError = error
         lane = nil
@@ -127,254 +154,82 @@ public actor SyncEngine {
         switch (machine.failed(step, error, now: now, jitter: Double.random(in: 0..<1)), step) {
         case (.retry(let at), .bytes(let id)):
             try await store.failed(id, error: "\(error)", notBefore: clock.wall + Int64((at - now) * 1000))
-        case (.quarantine, .bytes(let id)):
-            try await store.quarantine(id, reason: "\(error)")
+        case (.retry(let at), .receipt(let id)):
+            unreceipted[id]?.due = at
+        case (.quarantine, .bytes(let id)), (.quarantine, .receipt(let id)):
+            try await quarantine(id, "\(error)")
         case (.quarantine, .announce(let visit)), (.quarantine, .finish(let visit)):
             for pending in facts where pending.visit.id == visit {
-                for document in pending.documents { try await store.quarantine(document.id, reason: "\(error)") }
+                for document in pending.documents { try await quarantine(document.id, "\(error)") }
             }
+        case (.quarantine, .report(let visit, let state)):
+            // The region doesn't let laptops write tasks; everything else is as good as before.
+            told[visit] = state.rawValue
+            reports[visit] = nil
         default: break
         }
+    }
+
+    /// Set aside, told loudly, never retried silently; the others go on.
+    func quarantine(_ document: UUID, _ reason: String) async throws {
+        unreceipted[document] = nil
+        logger.error("a document is set aside: to be told to the centre", metadata: ["document": "\(document)"])
+        try await store.quarantine(document, reason: reason)
     }
 
     /// Reachability, identity, contract: `/.well-known/ess-agent` answers all three, over mTLS.
     private func greet(_ link: ServerLink) async throws(UplinkError) {
         link.client.dropConnections()
         _ = try await link.ping()
-        if case .offer(let found, _) = try await link.discover() { offer = found }
+        unsupported = []
+        offerTag = nil
+        try await discover(link)
         lane = nil
+    }
+
+    /// Also while online: a server that was restored from a backup says so by another epoch.
+    func discover(_ link: ServerLink) async throws(UplinkError) {
+        guard case .offer(let found, let tag) = try await link.discover(etag: offerTag) else { return }
+        if found != offer { lane = nil }
+        offer = found
+        offerTag = tag
         do {
             // Receipts count only as long as the server is the one that gave them.
-            if let epoch = offer.storeEpoch { try await store.setValue(epoch, forKey: Store.storeEpochKey) }
-        } catch {
-            throw .local("\(error)")
-        }
-    }
-
-    private func pullWorklist(_ link: ServerLink) async throws(UplinkError) {
-        let key = "worklist-cursor"
-        do {
-            // A whole look from time to time finds what the server's clock or a missed page hid.
-            let cursor = pulls % 20 == 0 ? nil : try await store.value(forKey: key).flatMap { Instant($0) }
-            pulls += 1
-            let worklist = try await WorklistLane(link, offer: offer, team: configuration.team).pull(since: cursor)
-            let changes = try await store.merge(visits: worklist.visits)
-            for problem in worklist.problems {
-                logger.warning("a task of the worklist makes no visit", metadata: ["resource": "\(problem.resource)"])
-            }
-            if let cursor = worklist.cursor { try await store.setValue("\(cursor)", forKey: key) }
-            if !changes.isEmpty { logger.info("worklist changed", metadata: ["visits": "\(changes.count)"]) }
-        } catch let error as UplinkError {
-            throw error
-        } catch {
-            throw .local("\(error)")
-        }
-    }
-
-    // MARK: Facts
-
-    private func send(_ pending: PendingFacts, _ link: ServerLink) async throws(UplinkError) {
-        do {
-            let facts = try await visitFacts(pending)
-            let documents = pending.documents.map(\.id)
-            // Written down before the first attempt: from here on these documents never change.
-            try await store.beginFacts(documents, state: pending.state, key: facts.batch)
-            _ = try await FactsLane(link, offer: offer).send(facts, key: facts.batch)
-            try await store.markFactsSent(documents, state: pending.state)
-            logger.info("facts received", metadata: ["documents": "\(documents.count)", "state": "\(pending.state)"])
-        } catch let error as UplinkError {
-            throw error
-        } catch {
-            throw .local("\(error)")
-        }
-    }
-
-    private func visitFacts(_ pending: PendingFacts) async throws -> VisitFacts {
-        var sensors: [VisitFacts.Sensor] = []
-        var entries: [VisitFacts.Entry] = []
-        var measured: [VisitFacts.Measured] = []
-        var recorded: Int64 = 0
-        var fingerprint: [[UInt8]] = [Array("\(pending.state) \(pending.visit.id) \(pending.visit.version)".utf8)]
-        for document in pending.documents {
-            guard let detail = try await store.recording(document.recording) else { continue }
-            let recording = detail.recording
-            let sensor = VisitFacts.Sensor(id: Identity.of(recording.device), identity: recording.device)
-            if !sensors.contains(where: { $0.id == sensor.id }) { sensors.append(sensor) }
-            let start = recording.zonedStart
-            entries.append(
-                VisitFacts.Entry(
-                    document: document, recording: recording, sensor: sensor.id, start: start, end: nil,
-                    original: DocumentHasher.identity(of: .original, in: recording.id)))
-            recorded = max(recorded, recording.clock.hostWall)
-            if document.role == .original, recording.channels.isEmpty {
-                measured.append(Self.measured(recording, sensor.id, try await store.readings(recording.id)))
-            }
-            fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-")".utf8))
-        }
-        // Another content is another batch; the same content the same, over any number of attempts and restarts.
-        let batch = Identity.of("batch", DocumentHasher.fingerprint(fingerprint))
-        var facts = VisitFacts(
-            visit: pending.visit, state: pending.state == .final ? .final : .preliminary,
-            encounter: Identity.of("encounter", pending.visit.id), provenance: Identity.of("provenance", "\(batch)"),
-            batch: batch,
-            laptop: VisitFacts.Laptop(
-                id: Identity.of("laptop", configuration.laptop), identifier: configuration.laptop, version: agentVersion
-            ),
-            nurse: nil, sensors: sensors, entries: entries, opened: nil, closed: nil,
-            recorded: Instant(milliseconds: recorded))
-        facts.measured = measured
-        return facts
-    }
-
-    private static func measured(_ recording: Recording, _ sensor: UUID, _ readings: [Reading]) -> VisitFacts.Measured {
-        var ids: [Int: UUID] = [:]
-        var times: [Int: String] = [:]
-        for reading in readings {
-            ids[reading.sequence] = DocumentHasher.uuid5(
-                namespace: recording.id.uuid, name: "reading/\(reading.sequence)")
-            if let at = reading.at {
-                times[reading.sequence] = rfc3339(at, utcOffsetMinutes: utcOffsetMinutes(at: at))
-            }
-        }
-        return VisitFacts.Measured(recording: recording, sensor: sensor, readings: readings, ids: ids, times: times)
-    }
-
-    // MARK: Bytes
-
-    private func send(_ item: OutboxItem, _ link: ServerLink) async throws(UplinkError) {
-        let document = item.document
-        do {
-            // After a crash or a lost answer the server may have it already: ask before sending.
-            var verdict = Verdict.missing
-            if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link, isUploaded: false) }
-            guard verdict != .settled else { return }
-            let lane = try await openLane(link)
-            var location: String?
-            if case .created(let known, _) = item.upload, verdict == .missing {
-                location = known
-            } else {
-                try await store.beginUpload(document.id)
-            }
-            progress = (document.id, 0, document.size)
-            try await lane.upload(
-                BytesLane.Item(
-                    rid: document.id, fileExtension: Self.fileExtension(document.mediaType),
-                    mediaType: document.mediaType,
-                    size: document.size, sha256: document.sha256, visit: item.visit.id, location: location),
-                BytesLane.Hooks(
-                    read: { [store] in try await store.documentBytes(document.id, offset: $0, count: $1) },
-                    didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
-                    didConfirm: { [store] offset in
-                        try await store.uploadConfirmed(document.id, offset: offset)
-                        await self.confirmed(document.id, offset)
-                    }))
-            guard try await settle(item, link, isUploaded: true) == .settled else {
-                throw UplinkError.transient(status: 202, retryAfter: .seconds(1))
-            }
-        } catch let error as UplinkError {
-            throw error
-        } catch {
-            throw .local("\(error)")
-        }
-    }
-
-    private enum Verdict { case settled, missing, otherBytes }
-
-    /// Asks for the receipt. Settled: received or set aside, no more sending is needed.
-    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them. Before that it
-    ///   may as well mean that bytes are missing, which tus tells.
-    private func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
-        let document = item.document
-        for _ in 0..<10 {
-            let other: String
-            switch try await link.receipt(for: document.id, offer: offer) {
-            case .stored(let receipt):
-                if receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) {
-                    try await store.record(receipt)
-                    logger.notice(
-                        "receipt", metadata: ["document": "\(document.id)", "bytes": "\(document.size)"])
-                    return .settled
+            if let epoch = offer.storeEpoch {
+                let before = try await store.value(forKey: Store.storeEpochKey)
+                if let before, before != epoch {
+                    logger.notice("the server was restored from a backup: its receipts are asked for again")
                 }
-                other = receipt.sha256
-            case .pending where !isUploaded: return .missing
-            case .pending(let after):
-                try await Task.sleep(for: min(after ?? .milliseconds(200), .seconds(5)))
-                continue
-            case .unknown: return .missing
-            case .otherHash(let hash): other = hash
+                try await store.setValue(epoch, forKey: Store.storeEpochKey)
             }
-            // One clean re-upload, then a person's matter (ARCHITECTURE.md, failure table): never retried silently.
-            guard item.restarts == 0, rehashed.insert(document.id).inserted else {
-                logger.error("the server holds other bytes", metadata: ["document": "\(document.id)"])
-                try await store.quarantine(document.id, reason: "the server's receipt names SHA-256 \(other)")
-                return .settled
-            }
-            try await store.uploadForgotten(document.id)
-            return .otherBytes
-        }
-        return .missing
-    }
-
-    private func openLane(_ link: ServerLink) async throws(UplinkError) -> BytesLane {
-        if let lane { return lane }
-        let lane = try await BytesLane.open(
-            link, offer: offer,
-            digest: { algorithm, bytes in
-                switch algorithm {
-                case .sha256: Array(SHA256.hash(data: bytes))
-                case .sha1: Array(Insecure.SHA1.hash(data: bytes))
-                }
-            })
-        self.lane = lane
-        return lane
-    }
-
-    private func confirmed(_ document: UUID, _ offset: Int) {
-        if progress?.document == document { progress?.sent = offset }
-    }
-
-    private static func fileExtension(_ mediaType: String) -> String {
-        switch mediaType {
-        case "application/dicom": "dcm"
-        case "application/edf": "edf"
-        default: "bin"
+        } catch {
+            throw .local("\(error)")
         }
     }
 
     // MARK: What waits
 
-    /// Simulated data leave this laptop only for a server that is declared a test server.
+    /// The most urgent documents; simulated data leave this laptop only for a server that is declared a test server.
     private func outbox() async throws -> [OutboxItem] {
-        let items = try await store.outbox(now: clock.wall)
-        guard !configuration.isTestServer else { return items }
-        let allowed = items.filter { $0.origin != .simulated }
-        withheld = items.count - allowed.count
-        return allowed
+        let items = try await store.outbox(
+            now: clock.wall, limit: unreceipted.count + 1, includingSimulated: configuration.isTestServer)
+        withheld = configuration.isTestServer ? 0 : try await store.pendingCount(origin: .simulated)
+        return items.filter { unreceipted[$0.document.id] == nil }
     }
 
     private func pendingFacts() async throws -> [PendingFacts] {
-        let pending = try await store.factsPending(now: clock.wall)
-        guard !configuration.isTestServer else { return pending }
-        var allowed: [PendingFacts] = []
-        for var facts in pending {
-            var kept: [Document] = []
-            for document in facts.documents {
-                if try await store.recording(document.recording)?.recording.origin != .simulated {
-                    kept.append(document)
-                }
-            }
-            if kept != facts.documents { facts.key = nil }
-            facts.documents = kept
-            if !kept.isEmpty { allowed.append(facts) }
-        }
-        return allowed
+        try await store.factsPending(
+            now: clock.wall, limit: Self.documentsPerBundle, includingSimulated: configuration.isTestServer)
     }
+
+    /// A Bundle that a slow server can take before anybody's patience ends (sync.md 1.1: 1.5 MB took 44 s).
+    static let documentsPerBundle = 50
 
     private func wake() async throws -> Double? {
         try await store.nextWake(after: clock.wall).map { now + Double(max(0, $0 - clock.wall)) / 1000 }
     }
 
-    private var now: Double { Double(clock.monotonic) / 1e9 }
+    var now: Double { Double(clock.monotonic) / 1e9 }
 
     // MARK: What people see
 
@@ -398,6 +253,10 @@ public actor SyncEngine {
             view.state = "online"
             view.sentence =
                 withheld > 0 ? SyncSentence.testOnly : isSettled ? SyncSentence.upToDate : SyncSentence.waiting
+        }
+        if let until = machine.bytesPausedUntil, until > now, view.state == "online" {
+            view.problem = "server-full"
+            view.sentence = SyncSentence.serverFull
         }
         if let progress {
             view.state = "sending"
@@ -430,6 +289,11 @@ extension SyncStateMachine.Step {
         switch self {
         case .greet: "greet"
         case .worklist: "worklist"
+        case .answers: "answers"
+        case .reply: "reply"
+        case .confirm: "confirm"
+        case .receipt: "receipt"
+        case .report: "report"
         case .announce: "announce"
         case .bytes: "bytes"
         case .finish: "finish"
@@ -440,7 +304,7 @@ extension SyncStateMachine.Step {
 
 extension UplinkError {
     /// Without the server's own words.
-    fileprivate var kind: String {
+    var kind: String {
         switch self {
         case .link(let text), .tls(let text), .configuration(let text), .malformed(let text): text
         case .transient(let status, _), .conflict(let status, _), .permanent(let status, _): "status \(status)"

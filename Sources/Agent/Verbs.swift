@@ -174,6 +174,7 @@ public struct Verbs: Sendable {
         try await guarded {
             guard let document = UUID(uuidString: id) else { throw Problem.recordingNotFound(id) }
             try await store.requeue(document, by: who(nil))
+            await sync.forgive(document)
             return await syncNow()
         }
     }

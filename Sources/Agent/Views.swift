@@ -7,11 +7,16 @@ extension VisitView {
         self.init(
             id: visit.id, status: visit.status.rawValue, plannedAt: visit.plannedAt, place: visit.place,
             reason: visit.reason, pathway: visit.pathway,
-            patient: PatientView(
-                family: visit.patient.family, given: visit.patient.given, birthDate: visit.patient.birthDate,
-                sex: visit.patient.sex.rawValue, birthPlace: visit.patient.birthPlace, ins: visit.patient.ins?.value,
-                identityStatus: visit.patient.identityStatus?.value),
+            patient: PatientView(visit.patient),
             recordings: recordings)
+    }
+}
+
+extension VisitView.PatientView {
+    init(_ patient: Patient) {
+        self.init(
+            family: patient.family, given: patient.given, birthDate: patient.birthDate, sex: patient.sex.rawValue,
+            birthPlace: patient.birthPlace, ins: patient.ins?.value, identityStatus: patient.identityStatus?.value)
     }
 }
 

@@ -187,6 +187,7 @@ public struct Extension: Codable, Hashable, Sendable {
     public var valueCoding: Coding?
     public var valueCodeableConcept: CodeableConcept?
     public var valueAddress: Address?
+    public var valueReference: Reference?
 
     public init(url: String, extension: [Extension] = []) {
         self.url = url

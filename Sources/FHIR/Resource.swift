@@ -23,6 +23,9 @@ public enum AnyResource: Hashable, Sendable {
     case encounter(Encounter)
     case provenance(Provenance)
     case observation(Observation)
+    case diagnosticReport(DiagnosticReport)
+    case communication(Communication)
+    case carePlan(CarePlan)
     case operationOutcome(OperationOutcome)
     /// A type that we don't use.
     case other(type: String, id: String?)
@@ -39,6 +42,9 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter: Encounter.typeName
         case .provenance: Provenance.typeName
         case .observation: Observation.typeName
+        case .diagnosticReport: DiagnosticReport.typeName
+        case .communication: Communication.typeName
+        case .carePlan: CarePlan.typeName
         case .operationOutcome: OperationOutcome.typeName
         case .other(let type, _), .unreadable(let type, _, _): type
         }
@@ -54,6 +60,9 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter(let value): value.id
         case .provenance(let value): value.id
         case .observation(let value): value.id
+        case .diagnosticReport(let value): value.id
+        case .communication(let value): value.id
+        case .carePlan(let value): value.id
         case .operationOutcome(let value): value.id
         case .other(_, let id), .unreadable(_, let id, _): id
         }
@@ -69,6 +78,9 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter(let value): value.meta
         case .provenance(let value): value.meta
         case .observation(let value): value.meta
+        case .diagnosticReport(let value): value.meta
+        case .communication(let value): value.meta
+        case .carePlan(let value): value.meta
         case .operationOutcome(let value): value.meta
         case .other, .unreadable: nil
         }
@@ -93,6 +105,9 @@ extension AnyResource: Codable {
                 case Encounter.typeName: .encounter(try Encounter(from: decoder))
                 case Provenance.typeName: .provenance(try Provenance(from: decoder))
                 case Observation.typeName: .observation(try Observation(from: decoder))
+                case DiagnosticReport.typeName: .diagnosticReport(try DiagnosticReport(from: decoder))
+                case Communication.typeName: .communication(try Communication(from: decoder))
+                case CarePlan.typeName: .carePlan(try CarePlan(from: decoder))
                 case OperationOutcome.typeName: .operationOutcome(try OperationOutcome(from: decoder))
                 default: .other(type: type, id: header.id)
                 }
@@ -111,6 +126,9 @@ extension AnyResource: Codable {
         case .encounter(let value): try value.encode(to: encoder)
         case .provenance(let value): try value.encode(to: encoder)
         case .observation(let value): try value.encode(to: encoder)
+        case .diagnosticReport(let value): try value.encode(to: encoder)
+        case .communication(let value): try value.encode(to: encoder)
+        case .carePlan(let value): try value.encode(to: encoder)
         case .operationOutcome(let value): try value.encode(to: encoder)
         case .other(let type, _), .unreadable(let type, _, _):
             throw EncodingError.invalidValue(

@@ -12,6 +12,7 @@ enum Migrations {
             try markAll(vault, db)
             try db.execute(sql: v2Rules)
         }
+        migrator.registerMigration("answers") { db in try db.execute(sql: answers) }
         return migrator
     }
 

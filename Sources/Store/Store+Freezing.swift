@@ -131,13 +131,19 @@ extension Transaction {
                 sql: "INSERT INTO document_part (document, n, bytes) VALUES (?, ?, ?)",
                 arguments: [id, n, try key.seal(part, at: Self.place(n, of: document))])
         }
-        // ECGs before everything else, artefacts before originals, then the oldest.
-        let isECG = row["modality"] as String == Recording.Modality.ecg.rawValue
-        let urgency = (isECG ? 0 : 2) + (document.role == .artefact ? 0 : 1)
+        let urgency = Self.urgency(modality: row["modality"], document)
         try db.execute(
             sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
             arguments: [id, urgency, row["begun_at"] as Int64, row["origin"] as String])
         try db.execute(sql: "INSERT INTO attempt (document) VALUES (?)", arguments: [id])
+    }
+
+    /// The smallest useful thing first (sync.md 4.2): ECGs, single values, nights, then images; artefacts before originals;
+    /// small before large. Among equals, the oldest.
+    static func urgency(modality: String, _ document: Document) -> Int {
+        let kinds = ["ecg": 0, "bloodPressure": 1, "vitals": 1, "oximetry": 2, "sleep": 2]
+        let size = [256 << 10, 4 << 20, 64 << 20].count { document.size > $0 }
+        return (kinds[modality] ?? 3) * 8 + (document.role == .artefact ? 0 : 4) + size
     }
 
     /// Triggers refuse it once sending has begun.

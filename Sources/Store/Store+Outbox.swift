@@ -214,7 +214,7 @@ extension Transaction {
                 """, arguments: arguments)
     }
 
-    fileprivate func outboxItem(_ row: Row) throws -> OutboxItem {
+    func outboxItem(_ row: Row) throws -> OutboxItem {
         guard let visit = try visit(row["visit"] as String) else { throw StoreError.corrupt("a binding's visit") }
         let document = try document(row)
         let key = try dataKey(row)

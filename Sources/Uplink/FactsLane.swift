@@ -43,6 +43,16 @@ public struct FactsLane: Sendable {
         return try Self.check(answer, against: bundle)
     }
 
+    /// Whether the server still has what it was told of a document.
+    public func knows(_ document: UUID) async throws(UplinkError) -> Bool {
+        let url = try link.fhirURL(offer, "/DocumentReference/\(document.text)")
+        let response = try await link.exchange(.get, url, headers: ["Accept": "application/fhir+json; fhirVersion=4.0"])
+        if response.status == 404 || response.status == 410 { return false }
+        if let error = UplinkError(response, from: link.origin) { throw error }
+        try link.expectJSON(response)
+        return true
+    }
+
     /// Entries answer in the request's order (R4 3.1.0.11.2); a success that is not one throughout is none.
     static func check(_ answer: Bundle, against sent: Bundle) throws(UplinkError) -> [Stored] {
         guard answer.type == "transaction-response" else { throw .malformed("not a transaction-response") }

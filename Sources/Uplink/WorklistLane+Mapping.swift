@@ -85,7 +85,7 @@ struct Collected {
 
 extension CodeableConcept {
     /// As the server words it.
-    fileprivate var words: String? { text ?? coding.lazy.compactMap(\.display).first }
+    var words: String? { text ?? coding.lazy.compactMap(\.display).first }
 }
 
 extension Visit.Status {

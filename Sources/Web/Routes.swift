@@ -96,6 +96,7 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
     api.post("backup") { request, _ in JSON(try await verbs.backup(try await request.decoded(BackupRequest.self))) }
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
+    addSyncAPI(verbs, to: api)
 }
 
 /// A number in a query; absent is nil, anything else that isn't one is refused.
@@ -165,8 +166,8 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
 extension Problem {
     var status: HTTPResponse.Status {
         switch key {
-        case "device-not-found", "visit-not-found", "recording-not-found": .notFound
-        case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import": .badRequest
+        case "device-not-found", "visit-not-found", "recording-not-found", "opinion-not-found": .notFound
+        case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import", "reply-empty": .badRequest
         case "internal", "storage": .internalServerError
         case "not-signed-in": .unauthorized
         case "page-refused": .forbidden

@@ -26,6 +26,7 @@ struct EssAgent: AsyncParsableCommand {
                 subcommands: [
                     Recordings.self, ShowRecording.self, Attribute.self, StartTime.self, Requeue.self, Export.self,
                 ]),
+            CommandGroup(name: "Answers", subcommands: [Opinions.self, ReplyCommand.self]),
             CommandGroup(name: "Keeping", subcommands: [Purge.self, Backup.self, AuditCommand.self]),
             CommandGroup(
                 name: "Without the daemon (support and tests)",

@@ -74,10 +74,22 @@ struct Authority {
     }
 
     /// TLS 1.2 or later, HTTP/1.1, and a client certificate of this authority or no connection at all.
-    func tlsConfiguration() throws -> TLSConfiguration {
+    /// - Parameter fault: `name` or `expired`: a certificate of this authority that nobody should believe.
+    func tlsConfiguration(fault: String? = nil) throws -> TLSConfiguration {
+        var chain = try NIOSSLCertificate.fromPEMFile(serverFile.path).map { NIOSSLCertificateSource.certificate($0) }
+        var privateKey = try NIOSSLPrivateKey(file: serverKeyFile.path, format: .pem)
+        if let fault {
+            let key = P256.Signing.PrivateKey()
+            let name = fault == "name" ? "autre.invalid" : "localhost"
+            let certificate = try sign(
+                key.publicKey, name: try subject(name), days: fault == "expired" ? -0.5 : 30, by: try load(),
+                usage: try ExtendedKeyUsage([.serverAuth]), alternatives: [Self.generalName(name)])
+            chain = [.certificate(try NIOSSLCertificate(bytes: Array(pem(certificate)), format: .pem))]
+            privateKey = try NIOSSLPrivateKey(bytes: Array(key.pemRepresentation.utf8), format: .pem)
+        }
         var configuration = TLSConfiguration.makeServerConfigurationWithMTLS(
-            certificateChain: try NIOSSLCertificate.fromPEMFile(serverFile.path).map { .certificate($0) },
-            privateKey: .privateKey(try NIOSSLPrivateKey(file: serverKeyFile.path, format: .pem)),
+            certificateChain: chain,
+            privateKey: .privateKey(privateKey),
             trustRoots: .certificates(try NIOSSLCertificate.fromPEMFile(certificateFile.path)))
         configuration.minimumTLSVersion = .tlsv12
         configuration.applicationProtocols = ["http/1.1"]

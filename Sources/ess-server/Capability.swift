@@ -25,8 +25,8 @@ enum Capability {
                 "conditionalDelete": "not-supported", "referencePolicy": ["literal", "local"],
                 "searchParam": .array(parameters),
             ]
-            if type == "Task" {
-                resource["searchInclude"] = ["Task:focus", "Task:patient", "Task:subject", "Task:owner"]
+            if let includes = Schema.includes[type] {
+                resource["searchInclude"] = .array(includes.keys.sorted().map(JSON.string))
             }
             return resource
         }

@@ -24,7 +24,8 @@ struct Listening: ParsableArguments {
     @Option(name: .long, help: "Bytes of the longest recording.")
     var maxSize = 8 << 30
     @Option(
-        name: .long, help: "A fault for tests: drop-after-bytes=N, lie-in-receipt, status=CODE:N, lose-answer=every:N.")
+        name: .long,
+        help: "A fault for tests, such as status=503:4:bytes; the conformance page of the docs names them all.")
     var fault: [String] = []
 
     func server(_ home: Home) throws -> Server {
@@ -101,6 +102,19 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var listening: Listening
 
     func run() async throws { try await listening.server(place.home).run() }
+}
+
+struct Restored: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say that this store was put back from a backup: agents then check every receipt again.")
+    @OptionGroup var place: Place
+
+    func run() throws {
+        try place.home.requireInitialised()
+        let lock = try place.home.lock()
+        defer { try? lock.close() }
+        Terminal.say("the store's epoch is now \(try Ledger(place.home).mintEpoch())")
+    }
 }
 
 struct List: ParsableCommand {

@@ -12,6 +12,7 @@ import ArgumentParser
 /// ess-server seed  --directory DIR [--file BUNDLE.json]              a worklist (built-in: a fictional day)
 /// ess-server serve --directory DIR [--port 8443] [--address 127.0.0.1] [--port-file FILE]
 /// ess-server list  --directory DIR [--json]            what is stored, hashed again from the disk
+/// ess-server restored --directory DIR                  after a backup was put back: agents check their receipts again
 /// ess-server run   --directory DIR                     init + seed + serve
 /// ```
 ///
@@ -39,7 +40,7 @@ struct EssServer: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ess-server",
         abstract: "A small, honest reference ESS server: FHIR R4, tus 1.0.0, receipts, client certificates.",
-        subcommands: [Init.self, Enrol.self, Seed.self, Serve.self, List.self, Run.self])
+        subcommands: [Init.self, Enrol.self, Seed.self, Serve.self, List.self, Restored.self, Run.self])
 }
 
 /// A failure that ends a command, worded for the person at the terminal.

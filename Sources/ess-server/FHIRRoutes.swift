@@ -5,6 +5,7 @@ import Hummingbird
 /// The FHIR lane: read, search, create, update, transaction.
 struct FHIRRoutes {
     let ledger: Ledger
+    let faults: Faults
 
     /// Bytes of one body; recordings go another way.
     static let maxBody = 16 << 20
@@ -57,7 +58,13 @@ struct FHIRRoutes {
         }
         router.post("/fhir") { request, _ in
             try await answer(request) { db, bundle in
-                Answer(status: 200, body: try Transaction(bundle).run(in: db))
+                if faults.hasPoison {
+                    for (index, entry) in bundle.all(at: "entry").enumerated()
+                    where faults.isPoisoned(entry["resource"]?["id"]?.string ?? "") {
+                        throw Refusal.unprocessable("entry \(index): a fault switch is on")
+                    }
+                }
+                return Answer(status: 200, body: try Transaction(bundle).run(in: db))
             }
         }
     }

@@ -3,6 +3,7 @@ import GRDB
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 
 /// Around each request: errors become answers, faults happen, and one line is logged: method, route template, status,
 /// request id. A path, a query or a body may name a person, and is never logged.
@@ -15,10 +16,22 @@ struct Journal: RouterMiddleware {
     ) async throws -> Response {
         let id = request.headers[.requestID].flatMap { UUID(uuidString: $0) }?.uuidString.lowercased() ?? context.id
         var response: Response
-        if let code = faults.status() {
-            response = refuse(Refusal(code, "transient", "a fault switch is on", headers: [.retryAfter: "1"]), request)
-        } else {
-            response = await answer(request, context, next)
+        switch faults.fate(Faults.lane(request)) {
+        case .served: response = await answer(request, context, next)
+        case .refused(let code): response = refuse(Self.switched(code), request)
+        case .servedButRefused(let code):
+            _ = await answer(request, context, next)
+            response = refuse(Self.switched(code), request)
+        case .stalled:
+            // Until the other side gives up.
+            try? await context.channel.closeFuture.get()
+            throw CancellationError()
+        case .portal:
+            let page = "<!DOCTYPE html><html><body>Bienvenue. Connectez-vous.</body></html>"
+            response = Response(
+                status: .ok, headers: [.contentType: "text/html; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(string: page)))
+        case .redirected: response = Response(status: .found, headers: [.location: "https://portail.invalid/login"])
         }
         response.headers[.requestID] = id
         var note = Logger.Metadata()
@@ -51,6 +64,13 @@ struct Journal: RouterMiddleware {
             logger.error("request failed", metadata: ["error": "\(Swift.type(of: error))"])
             return refuse(Refusal(500, "exception", "the server failed; it may work later"), request)
         }
+    }
+
+    /// Only where a server that means it would say so, too.
+    private static func switched(_ code: Int) -> Refusal {
+        let headers: HTTPFields =
+            [408, 423, 425, 429, 500, 502, 503, 504, 507].contains(code) ? [.retryAfter: "1"] : [:]
+        return Refusal(code, "transient", "a fault switch is on", headers: headers)
     }
 
     private func refuse(_ refusal: Refusal, _ request: Request) -> Response {

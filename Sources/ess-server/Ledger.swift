@@ -29,6 +29,15 @@ struct Ledger: Sendable {
         }
     }
 
+    /// Another epoch: what agents were given receipts for may not be here any more.
+    func mintEpoch() throws -> String {
+        let minted = UUID().uuidString.lowercased()
+        try queue.write { db in
+            try db.execute(sql: "UPDATE fact SET value = ? WHERE name = 'storeEpoch'", arguments: [minted])
+        }
+        return minted
+    }
+
     private static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { db in

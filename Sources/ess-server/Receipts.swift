@@ -11,6 +11,12 @@ struct Receipts {
         router.get("/ess/v1/recordings/:rid/receipt") { _, context in
             guard let rid = context.parameters.get("rid").flatMap({ UUID(uuidString: $0) })?.uuidString.lowercased()
             else { throw Refusal.invalid("the recording's id is not a UUID") }
+            if faults.putsOffReceipt() {
+                return Answer(
+                    status: 202, headers: ["Retry-After": "1"], body: ["rid": .string(rid), "state": "checking"]
+                )
+                .response(type: "application/json")
+            }
             return answer(try await recordings.standing(rid), rid: rid).response(type: "application/json")
         }
     }

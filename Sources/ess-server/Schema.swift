@@ -48,6 +48,14 @@ enum Schema {
         ]
     }()
 
+    /// `_include`s by type: where the reference is.
+    static let includes: [String: [String: String]] = [
+        "Task": ["Task:focus": "focus", "Task:patient": "for", "Task:subject": "for", "Task:owner": "owner"],
+        "DiagnosticReport": ["DiagnosticReport:subject": "subject", "DiagnosticReport:patient": "subject"],
+        "Communication": ["Communication:subject": "subject", "Communication:patient": "subject"],
+        "CarePlan": ["CarePlan:subject": "subject", "CarePlan:patient": "subject"],
+    ]
+
     static var types: [String] { parameters.keys.sorted() }
 
     /// Types that a reference may only name when they are here: a recording filed under a patient or a visit that does

@@ -103,8 +103,7 @@ struct Search: Sendable {
             guard let number = Int(value), number > 0 else { throw Refusal.invalid("_count is not a positive number") }
             count = min(number, 200)
         case "_include":
-            let paths = ["Task:focus": "focus", "Task:patient": "for", "Task:subject": "for", "Task:owner": "owner"]
-            guard type == "Task", let path = paths[value] else {
+            guard let path = Schema.includes[type]?[value] else {
                 throw Refusal(400, "not-supported", "this _include is not supported")
             }
             if !includes.contains(path) { includes.append(path) }

@@ -33,7 +33,7 @@ struct Server {
         let router = Router(context: Context.self)
         router.add(middleware: Journal(faults: faults, logger: logger))
         Discovery(storeEpoch: ledger.storeEpoch, maxSize: maxSize).add(to: router)
-        FHIRRoutes(ledger: ledger).add(to: router)
+        FHIRRoutes(ledger: ledger, faults: faults).add(to: router)
         Receipts(recordings: recordings, faults: faults).add(to: router)
         Tus(home: home, recordings: recordings, desk: Desk(), faults: faults, maxSize: maxSize).add(to: router)
 
@@ -41,7 +41,7 @@ struct Server {
             router: router,
             server: try .tls(
                 .http1(configuration: .init(idleTimeout: .seconds(60))),
-                tlsConfiguration: try Authority(home: home).tlsConfiguration()),
+                tlsConfiguration: try Authority(home: home).tlsConfiguration(fault: faults.certificate)),
             configuration: .init(address: .hostname(address, port: port), serverName: "ess-server"),
             onServerRunning: { channel in announce(channel.localAddress?.port ?? port, logger) },
             logger: logger)

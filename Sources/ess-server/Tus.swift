@@ -138,7 +138,10 @@ struct Tus {
     private func ask(_ context: Context) throws -> Response {
         let upload = try find(context)
         var headers = HTTPFields()
-        headers[.uploadOffset] = String(upload.position)
+        if faults.forgetsFinished, upload.position == upload.length {
+            throw Refusal.notFound("there is no such upload")
+        }
+        headers[.uploadOffset] = String(faults.offset(upload.position, of: upload.length))
         headers[.uploadLength] = String(upload.length)
         headers[.uploadMetadata] = upload.metadata
         headers[.cacheControl] = "no-store"
@@ -209,9 +212,10 @@ struct Tus {
                 let cut = faults.cut(within: bytes.count)
                 if let cut { bytes.removeLast(bytes.count - cut) }
                 guard bytes.count <= upload.length - written else { throw Self.tooLong }
+                checksum?.update(bytes)
+                if !bytes.isEmpty, faults.corrupts() { bytes[bytes.count / 2] ^= 1 }
                 try handle.write(contentsOf: Data(bytes))
                 written += bytes.count
-                checksum?.update(bytes)
                 if checksum == nil, written - committed >= 1 << 20 { try keep() }
                 if cut != nil {
                     context.channel.close(promise: nil)

@@ -16,6 +16,7 @@ struct SyncStateMachineTests {
         var machine = machine()
         machine.succeeded(.greet, now: 0)
         machine.succeeded(.worklist, now: 0)
+        machine.succeeded(.answers, now: 0)
         return machine
     }
 
@@ -36,6 +37,8 @@ struct SyncStateMachineTests {
         machine.succeeded(.announce(visit: "v1"), now: 1)
         var left = work
         left.unannounced = []
+        #expect(machine.next(left, now: 1) == .answers)
+        machine.succeeded(.answers, now: 1)
         #expect(machine.next(left, now: 1) == .bytes(document))
         left.documents = []
         #expect(machine.next(left, now: 1) == .finish(visit: "v3"))
@@ -116,6 +119,67 @@ struct SyncStateMachineTests {
             return
         }
         #expect(at >= 30)
+    }
+
+    @Test func aFullServerStillGetsFactsButNoBytes() {
+        var machine = online()
+        guard case .retry(let at) = machine.failed(.bytes(document), .serverFull(retryAfter: nil), now: 0, jitter: 0)
+        else {
+            Issue.record("must be tried again")
+            return
+        }
+        #expect(at >= 30)
+        #expect(machine.next(work, now: 1) == .announce(visit: "v1"))
+        var left = work
+        left.unannounced = []
+        left.unfinished = []
+        #expect(machine.next(left, now: 1) == .rest(until: at))
+        #expect(machine.next(left, now: at) == .bytes(document))
+    }
+
+    @Test func oneForbiddenItemIsPoisonAndThreeAreUs() {
+        var machine = online()
+        for id in [document, other] {
+            guard case .retry = machine.failed(.bytes(id), .forbidden(""), now: 0, jitter: 0) else {
+                Issue.record("only this item")
+                return
+            }
+        }
+        #expect(machine.failed(.bytes(UUID()), .forbidden(""), now: 0, jitter: 0) == .none)
+        guard case .paused(_, "unauthorised") = machine.link else {
+            Issue.record("the whole lane stops")
+            return
+        }
+    }
+
+    @Test func receiptsAreAskedForWhenTheyAreDueAndBytesGoOnMeanwhile() {
+        var machine = online()
+        var work = Machine.Work(documents: [(other, "v2")])
+        work.unreceipted = [document: 10]
+        #expect(machine.next(work, now: 5) == .bytes(other))
+        #expect(machine.next(work, now: 10) == .receipt(document))
+        work.documents = []
+        #expect(machine.next(work, now: 5) == .rest(until: 10))
+        #expect(!work.isEmpty)
+        _ = machine.failed(.receipt(document), .transient(status: 503, retryAfter: nil), now: 10, jitter: 0)
+    }
+
+    @Test func visitsAreReportedLastAndAReportThatFailsHoldsNothingUp() {
+        var machine = online()
+        var work = Machine.Work()
+        work.reports = ["v1": .completed, "v2": .inProgress]
+        #expect(machine.next(work, now: 0) == .report(visit: "v1", .completed))
+        _ = machine.failed(.report(visit: "v1", .completed), .permanent(status: 405, ""), now: 0, jitter: 0)
+        #expect(machine.next(work, now: 0) == .report(visit: "v2", .inProgress))
+        work.documents = [(document, "v1")]
+        #expect(machine.next(work, now: 0) == .bytes(document))
+    }
+
+    @Test func anotherNetworkEndsAPause() {
+        var machine = online()
+        _ = machine.failed(.bytes(document), .link("gone"), now: 0, jitter: 0)
+        machine.networkChanged()
+        #expect(machine.next(work, now: 0) == .greet)
     }
 
     @Test func retryAfterIsHonoured() {

@@ -1,0 +1,200 @@
+import Clinical
+import Crypto
+import FoundationEssentials
+import Logging
+import Store
+import Uplink
+
+// The bytes lane, and the receipts that alone prove that it worked.
+
+extension SyncEngine {
+    func send(_ item: OutboxItem, _ link: ServerLink) async throws(UplinkError) {
+        let document = item.document
+        do {
+            // After a crash or a lost answer the server may have it already: ask before sending.
+            var verdict = Verdict.missing
+            if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link, isUploaded: false) }
+            guard verdict != .settled else { return }
+            let lane = try await openLane(link)
+            var location: String?
+            if case .created(let known, _) = item.upload, verdict == .missing {
+                location = known
+            } else {
+                try await store.beginUpload(document.id)
+            }
+            progress = (document.id, 0, document.size)
+            try await lane.upload(
+                BytesLane.Item(
+                    rid: document.id, fileExtension: Self.fileExtension(document.mediaType),
+                    mediaType: document.mediaType,
+                    size: document.size, sha256: document.sha256, visit: item.visit.id, location: location),
+                BytesLane.Hooks(
+                    read: { [store] in try await store.documentBytes(document.id, offset: $0, count: $1) },
+                    didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
+                    didConfirm: { [store] offset in
+                        try await store.uploadConfirmed(document.id, offset: offset)
+                        await self.confirmed(document.id, offset)
+                    }))
+            if try await settle(item, link, isUploaded: true) == .missing {
+                throw UplinkError.transient(status: 202, retryAfter: .seconds(1))
+            }
+        } catch let error as UplinkError {
+            throw error
+        } catch {
+            throw .local("\(error)")
+        }
+    }
+
+    enum Verdict { case settled, missing, otherBytes }
+
+    /// Asks for the receipt. Settled: received, set aside or to be asked for later: no more sending is needed.
+    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them. Before that it
+    ///   may as well mean that bytes are missing, which tus tells.
+    private func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
+        let document = item.document
+        // A small one is checked in no time; for a large one the others needn't wait.
+        for pause in [10, 40, 150] {
+            let answer = try await link.receipt(for: document.id, offer: offer)
+            switch try await judge(answer, document, restarts: item.restarts, link) {
+            case .done: return .settled
+            case .otherBytes: return .otherBytes
+            case .unknown: return .missing
+            case .notYet(let after):
+                guard isUploaded else { return .missing }
+                try await Task.sleep(for: .milliseconds(pause))
+                if pause == 150 { unreceipted[document.id] = (now + min(after ?? 1, 30), 0) }
+            }
+        }
+        return .settled
+    }
+
+    /// The bytes were all there, and the receipt wasn't.
+    func askAgain(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
+        do {
+            guard let asked = unreceipted[id]?.asked, let item = try await store.outboxItem(id) else {
+                unreceipted[id] = nil
+                return
+            }
+            let answer = try await link.receipt(for: id, offer: offer)
+            switch try await judge(answer, item.document, restarts: item.restarts, link) {
+            case .notYet(let after) where asked < 100:
+                unreceipted[id] = (now + min(max(after ?? 1, 0.2), 60), asked + 1)
+            // Nothing after all: it goes the usual way again, that begins with a question.
+            default: unreceipted[id] = nil
+            }
+        } catch let error as UplinkError {
+            throw error
+        } catch {
+            throw .local("\(error)")
+        }
+    }
+
+    private enum Judgement { case done, otherBytes, unknown, notYet(after: Double?) }
+
+    private func judge(
+        _ answer: ReceiptAnswer, _ document: Document, restarts: Int, _ link: ServerLink
+    ) async throws -> Judgement {
+        let other: String
+        switch answer {
+        case .stored(let receipt):
+            if receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) {
+                try await store.record(receipt)
+                logger.notice("receipt", metadata: ["document": "\(document.id)", "bytes": "\(document.size)"])
+                // Another epoch than the one that it greeted us with: it was restored meanwhile.
+                if let epoch = offer.storeEpoch, receipt.storeEpoch != epoch { machine.networkChanged() }
+                return .done
+            }
+            other = receipt.sha256
+        case .pending(let after):
+            return .notYet(
+                after: after.map { Double($0.components.seconds) + Double($0.components.attoseconds) * 1e-18 })
+        case .unknown: return .unknown
+        case .otherHash(let hash): other = hash
+        }
+        // One clean re-upload, then a person's matter (ARCHITECTURE.md, failure table): never retried silently.
+        guard restarts == 0, rehashed.insert(document.id).inserted else {
+            logger.error("the server holds other bytes", metadata: ["document": "\(document.id)"])
+            try await quarantine(document.id, "the server's receipt names SHA-256 \(other)")
+            return .done
+        }
+        // What it has is not ours: dropped where the server lets us, so that the same identity begins at its first byte.
+        if case .created(let location, _) = try await store.outboxItem(document.id)?.upload {
+            do throws(UplinkError) {
+                try await openLane(link).discard(location: location)
+            } catch {
+                logger.info("the upload can't be dropped", metadata: ["error": "\(error.kind)"])
+            }
+        }
+        try await store.uploadForgotten(document.id)
+        return .otherBytes
+    }
+
+    /// The server was restored from a backup: does it still have what it gave a receipt for, and what was said of it?
+    func confirm(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
+        do {
+            guard let epoch = offer.storeEpoch,
+                let document = try await store.receiptsToConfirm(epoch: epoch).first(where: { $0.id == id })
+            else { return }
+            switch try await link.receipt(for: id, offer: offer) {
+            case .stored(let receipt) where receipt.covers(rid: id, sha256: document.sha256, size: document.size):
+                try await store.record(receipt)
+                if try await !FactsLane(link, offer: offer).knows(id) { try await store.factsLost(id) }
+            case .pending(let after): throw UplinkError.transient(status: 202, retryAfter: after ?? .seconds(1))
+            case .stored, .unknown, .otherHash:
+                logger.notice("the server lost it: it is sent again", metadata: ["document": "\(id)"])
+                try await store.receiptLost(id, by: "server")
+            }
+        } catch let error as UplinkError {
+            throw error
+        } catch {
+            throw .local("\(error)")
+        }
+    }
+
+    private func openLane(_ link: ServerLink) async throws(UplinkError) -> BytesLane {
+        if let lane { return lane }
+        let lane = try await BytesLane.open(
+            link, offer: offer,
+            digest: { algorithm, bytes in
+                switch algorithm {
+                case .sha256: Array(SHA256.hash(data: bytes))
+                case .sha1: Array(Insecure.SHA1.hash(data: bytes))
+                }
+            })
+        self.lane = lane
+        return lane
+    }
+
+    private func confirmed(_ document: UUID, _ offset: Int) {
+        guard progress?.document == document else { return }
+        rate.note(offset - (progress?.sent ?? offset), at: now)
+        progress?.sent = offset
+    }
+
+    private static func fileExtension(_ mediaType: String) -> String {
+        switch mediaType {
+        case "application/dicom": "dcm"
+        case "application/edf": "edf"
+        default: "bin"
+        }
+    }
+}
+
+/// Bytes per second as the server confirms them, over the last half minute.
+struct SendingRate: Sendable {
+    static let window = 30.0
+    private var notes: [(at: Double, bytes: Int)] = []
+
+    mutating func note(_ bytes: Int, at now: Double) {
+        notes.append((now, max(0, bytes)))
+        notes.removeAll { now - $0.at > Self.window }
+    }
+
+    /// Nil when there is nothing to tell it from.
+    func bytesPerSecond(at now: Double) -> Double? {
+        let recent = notes.filter { now - $0.at <= Self.window }
+        guard recent.count > 1, let first = recent.first, let last = recent.last, last.at > first.at else { return nil }
+        // The first note's bytes were sent before it.
+        return Double(recent.dropFirst().reduce(0) { $0 + $1.bytes }) / (last.at - first.at)
+    }
+}

@@ -1,0 +1,211 @@
+"""What comes down: opinions, questions, care plans; visits that end; and how far a visit is, told back. On the real binaries."""
+
+import subprocess
+
+import pytest
+import requests
+from bench import BIN, CommandFailed, eventually
+
+SECRET = "Fibrillation atriale à réponse ventriculaire rapide"
+
+
+class Centre:
+    """The secretariat's side of the server."""
+
+    def __init__(self, field):
+        self.field = field
+
+    def put(self, resource, **headers):
+        f = self.field
+        answer = requests.put(
+            f"https://localhost:{f.port}/fhir/{resource['resourceType']}/{resource['id']}", json=resource,
+            headers={"Content-Type": "application/fhir+json", **headers}, verify=str(f.laptop / "ca.pem"),
+            cert=(str(f.laptop / "client.pem"), str(f.laptop / "client.key")), timeout=20)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def task(self, visit):
+        return self.field.fhir(f"Task/{visit}")
+
+    def opinion(self, visit, text=SECRET, id="avis-1", **more):
+        task = self.task(visit)
+        return self.put({
+            "resourceType": "DiagnosticReport", "id": id, "status": "final", "basedOn": [task["focus"]],
+            "subject": task["for"], "code": {"text": "Avis de cardiologie"}, "issued": "2026-11-24T10:00:00Z",
+            "resultsInterpreter": [{"display": "Dr Fictif"}], "conclusion": text, **more})
+
+    def question(self, visit, id="question-1"):
+        task = self.task(visit)
+        return self.put({
+            "resourceType": "Communication", "id": id, "status": "in-progress", "basedOn": [task["focus"]],
+            "subject": task["for"], "priority": "urgent", "recipient": [{"reference": "Organization/equipe-mobile"}],
+            "sender": {"display": "Secrétariat"}, "sent": "2026-11-24T11:00:00Z",
+            "payload": [{"contentString": "Le poids du matin ?"}]})
+
+
+@pytest.fixture
+def online(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.configure(worklist_interval="0.5")
+    bench.start_agent()
+    bench.wait_for_visits()
+    bench.centre = Centre(bench)
+    return bench
+
+
+def opinions(field):
+    return field.cli("opinions", "--json")
+
+
+def test_an_opinion_comes_down_and_is_there_offline(online):
+    visit = online.visits()[0]
+    online.cli("visit", "open", visit["id"])
+    [ecg, *_] = online.cli("import", online.make_card("--number", "1"), "--json")["imported"]
+    online.centre.opinion(visit["id"], extension=[{
+        "url": "http://hl7.org/fhir/StructureDefinition/workflow-supportingInfo",
+        "valueReference": {"reference": f"DocumentReference/{ecg}"}}])
+    [view] = eventually("the opinion is here", lambda: opinions(online))
+    assert view["kind"] == "opinion" and view["text"] == SECRET and view["author"] == "Dr Fictif"
+    assert view["visit"] == visit["id"] and view["patient"]["family"] == visit["patient"]["family"]
+    assert view["recordings"] == [ecg] and view["isSeen"] is False and view["status"] == "final"
+    online.server.kill()
+    online.agent.kill()
+    online.start_agent()
+    assert opinions(online) == [view]
+    # Sealed: nothing of it can be read on the disk.
+    online.agent.stop()
+    for path in online.state.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+    assert SECRET not in online.agent.text()
+    # And the command says it in words.
+    online.start_agent()
+    assert SECRET in online.cli("opinions") and "nouveau" in online.cli("opinions")
+
+
+def test_a_corrected_opinion_is_news_again(online):
+    visit = online.visits()[0]["id"]
+    online.centre.opinion(visit)
+    [view] = eventually("here", lambda: opinions(online))
+    seen = subprocess.run(
+        ["curl", "-sS", "--unix-socket", online.socket, "-X", "POST", f"http://localhost/api/opinions/{view['id']}/seen"],
+        capture_output=True, text=True, check=True).stdout
+    assert '"isSeen":true' in seen
+    online.centre.opinion(visit, text="Corrigé", status="corrected")
+    [after] = eventually("the new words", lambda: (o := opinions(online))[0]["text"] == "Corrigé" and o)
+    assert after["isSeen"] is False and after["status"] == "corrected" and after["id"] == view["id"]
+
+
+def test_a_question_is_answered_once_with_words(online):
+    online.centre.question(online.visits()[1]["id"])
+    [view] = eventually("here", lambda: opinions(online))
+    assert view["kind"] == "question" and view["isUrgent"] and view["text"] == "Le poids du matin ?"
+    online.server.kill()
+    online._run([BIN / "ess-agent", "reply", view["id"], "--config", online.config], input="71 kg à jeun\n")
+    [view] = opinions(online)
+    assert view["reply"]["text"] == "71 kg à jeun" and view["reply"]["isSent"] is False
+    with pytest.raises(CommandFailed):
+        online._run([BIN / "ess-agent", "reply", view["id"], "--config", online.config], input="encore\n")
+    online.start_server("lose-answer=every:1")
+    eventually("it is tried", lambda: "PUT" in online.server.text(), seconds=30)
+    online.server.kill()
+    online.start_server()
+    eventually("sent", lambda: opinions(online)[0]["reply"]["isSent"], seconds=30)
+    replies = [e["resource"] for e in online.fhir("Communication?_count=50")["entry"] if e["resource"].get("inResponseTo")]
+    [reply] = replies
+    assert reply["payload"] == [{"contentString": "71 kg à jeun"}]
+    assert reply["inResponseTo"][0]["reference"] == "Communication/question-1"
+
+
+def test_an_opinion_about_somebody_else_is_not_shown_under_the_visit(online):
+    """The order is one patient's, the subject another: kept apart, and never given the visit's name."""
+    first, second = online.visits()[:2]
+    task, other = online.centre.task(first["id"]), online.centre.task(second["id"])
+    answer = requests.put(
+        f"https://localhost:{online.port}/fhir/DiagnosticReport/faux", verify=str(online.laptop / "ca.pem"),
+        cert=(str(online.laptop / "client.pem"), str(online.laptop / "client.key")), timeout=20,
+        headers={"Content-Type": "application/fhir+json"},
+        json={"resourceType": "DiagnosticReport", "id": "faux", "status": "final", "code": {"text": "x"},
+              "basedOn": [task["focus"]], "subject": other["for"], "conclusion": "?"})
+    # The reference server refuses it already.
+    assert answer.status_code == 409
+
+
+def test_the_care_plans_next_steps(online):
+    visit = online.visits()[0]["id"]
+    online.centre.put({
+        "resourceType": "CarePlan", "id": "pps-1", "status": "active", "intent": "plan", "title": "PPS",
+        "subject": online.centre.task(visit)["for"], "activity": [
+            {"detail": {"status": "scheduled", "description": "Bilan sanguin", "scheduledString": "sous 15 jours"}},
+            {"detail": {"status": "not-started", "description": "Contrôle ECG"}}]})
+
+    def plan():
+        import json
+        text = subprocess.run(
+            ["curl", "-sS", "--unix-socket", online.socket, f"http://localhost/api/visits/{visit}/care-plan"],
+            capture_output=True, text=True, check=True).stdout
+        return (view := json.loads(text))["steps"] and view
+
+    view = eventually("the plan is here", plan)
+    assert [s["text"] for s in view["steps"]] == ["Bilan sanguin", "Contrôle ECG"]
+    assert view["steps"][0]["due"] == "sous 15 jours" and view["title"] == "PPS"
+
+
+def test_how_far_a_visit_is_is_told_and_nothing_else_of_the_task_changes(online):
+    visit = online.visits()[0]["id"]
+    task = online.centre.task(visit)
+    task["note"] = [{"text": "un champ que l'agent ne connaît pas"}]
+    online.centre.put(task)
+    before = online.centre.task(visit)
+    online.cli("visit", "open", visit)
+    online.cli("import", online.make_card("--number", "1"))
+    eventually("in progress", lambda: online.centre.task(visit)["status"] == "in-progress", seconds=30)
+    online.cli("visit", "close")
+    online.synced()
+    eventually("completed", lambda: online.centre.task(visit)["status"] == "completed", seconds=30)
+    after = online.centre.task(visit)
+    for document in (before, after):
+        document.pop("meta")
+        document.pop("status")
+    assert before == after
+
+
+def test_a_task_is_completed_only_with_every_receipt(online):
+    visit = online.visits()[0]["id"]
+    online.cli("visit", "open", visit)
+    online.cli("import", online.make_card("--number", "1"))
+    online.server.kill()
+    online.start_server("status=507:all:create")
+    online.cli("visit", "close")
+    eventually("in progress", lambda: online.centre.task(visit)["status"] == "in-progress", seconds=30)
+    eventually("facts are there", lambda: online.fhir("DocumentReference").get("entry"), seconds=30)
+    online.server.kill()
+    online.start_server()
+    assert online.centre.task(visit)["status"] == "in-progress"
+    online.synced()
+    eventually("completed", lambda: online.centre.task(visit)["status"] == "completed", seconds=30)
+
+
+def test_the_servers_cancellation_wins(online):
+    visit = online.visits()[0]["id"]
+    online.server.kill()
+    online.cli("visit", "open", visit)
+    online.cli("import", online.make_card("--number", "1"))
+    online.server = None
+    online.start_server("status=503:4:task")
+    task = online.centre.task(visit)
+    assert task["status"] != "cancelled"
+    # The switch is for PUTs of the laptop as well as ours: ours is repeated until it is through.
+    def cancelled():
+        answer = requests.put(
+            f"https://localhost:{online.port}/fhir/Task/{visit}", json={**online.centre.task(visit), "status": "cancelled"},
+            headers={"Content-Type": "application/fhir+json"}, verify=str(online.laptop / "ca.pem"),
+            cert=(str(online.laptop / "client.pem"), str(online.laptop / "client.key")), timeout=20)
+        return answer.ok
+
+    eventually("the centre cancels", cancelled)
+    eventually("the agent hears", lambda: [v for v in online.visits() if v["id"] == visit][0]["status"] == "cancelled")
+    # What was recorded arrives all the same, and the cancellation stays.
+    eventually("arrived", lambda: all(
+        d["state"] == "received" for r in online.recordings() for d in r["documents"]) and online.server_files(), seconds=30)
+    assert online.centre.task(visit)["status"] == "cancelled"
