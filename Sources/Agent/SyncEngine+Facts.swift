@@ -14,7 +14,7 @@ extension SyncEngine {
             try await deliver(pending, link, &search)
             guard let (_, first) = search.refused.first else { return }
             // All of them: it is the visit that is refused, not one document.
-            guard search.delivered > 0 else { throw first }
+            guard search.delivered > 0 || pending.documents.count == 1 else { throw first }
             for (document, error) in search.refused {
                 logger.info("facts refused", metadata: ["document": "\(document)", "error": "\(error.kind)"])
                 switch machine.factsRefused(document, error, now: now, jitter: Double.random(in: 0..<1)) {

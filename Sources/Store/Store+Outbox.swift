@@ -275,10 +275,11 @@ extension Transaction {
                 try key?.openText($0, at: "\(id)|attempt.quarantine")
             }
             let stage: DocumentStatus.Stage =
-                if (row["received_at"] as Int64?) != nil {
-                    .received
-                } else if quarantine != nil {
+                // Received bytes that nobody can find, because what is said of them was refused, are to be told to the centre.
+                if quarantine != nil {
                     .quarantined
+                } else if (row["received_at"] as Int64?) != nil {
+                    .received
                 } else if (row["begun_at"] as Int64?) != nil {
                     .sending
                 } else {

@@ -33,13 +33,14 @@ extension Store {
                 tx.db,
                 sql: """
                     SELECT \(columns) FROM \(tables)
-                    WHERE o.received_at IS NULL AND o.is_superseded = 0 AND r.visit IS NOT NULL
+                    WHERE (o.received_at IS NULL OR o.is_quarantined = 1) AND o.is_superseded = 0
+                    AND r.visit IS NOT NULL
                     ORDER BY o.is_quarantined, o.urgency, o.begun, o.document LIMIT ?
                     """, arguments: [max(0, limit)])
             let done = try Row.fetchAll(
                 tx.db,
                 sql: """
-                    SELECT \(columns) FROM \(tables) WHERE o.received_at IS NOT NULL
+                    SELECT \(columns) FROM \(tables) WHERE o.received_at IS NOT NULL AND o.is_quarantined = 0
                     ORDER BY o.received_at DESC, o.document LIMIT ?
                     """, arguments: [max(0, received)])
             return try (waiting + done).map { try tx.syncItem($0) }
@@ -120,8 +121,9 @@ extension Transaction {
                 ("last_error", data)
             } else { nil }
         let stage: DocumentStatus.Stage =
-            isReceived
-            ? .received : isQuarantined ? .quarantined : (row["begun_at"] as Int64?) != nil ? .sending : .waiting
+            isQuarantined
+            ? .quarantined
+            : isReceived ? .received : (row["begun_at"] as Int64?) != nil ? .sending : .waiting
         return SyncItem(
             document: document, modality: try parse(row["modality"]), visit: row["visit"], stage: stage,
             confirmed: isReceived ? document.size : row["confirmed"], attempts: row["count"],

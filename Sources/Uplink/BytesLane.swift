@@ -177,6 +177,15 @@ public struct BytesLane: Sendable {
         throw error
     }
 
+    /// How many bytes the server says that it has; nil when it doesn't know the upload.
+    public func offset(at location: String) async throws(UplinkError) -> Int? {
+        guard let url = link.origin.resolve(location, against: tus.url) else { return nil }
+        let response = try await link.exchange(.head, url, headers: ["Tus-Resumable": "1.0.0"])
+        if response.status == 404 || response.status == 410 { return nil }
+        if let error = UplinkError(response, from: link.origin) { throw error }
+        return response.headers["Upload-Offset"].flatMap { Int($0) }
+    }
+
     // MARK: Requests
 
     private func create(_ item: Item) async -> Upload.Event {

@@ -1069,6 +1069,7 @@ def wipe(field):
         subprocess.run([BIN / "ess-server", command, "--directory", field.server_directory], check=True, capture_output=True)
 
 
+def test_a_server_that_forgot_everything_gets_it_again(field):
     """The epoch is another one: receipts inside the retention time are checked again, what is missing is sent again."""
     open_first_visit(field)
     field.cli("import", field.make_card())

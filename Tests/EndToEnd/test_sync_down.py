@@ -175,7 +175,7 @@ def test_a_task_is_completed_only_with_every_receipt(online):
     online.cli("visit", "open", visit)
     online.cli("import", online.make_card("--number", "1"))
     online.server.kill()
-    online.start_server("status=507:all:create")
+    online.start_server("status=500:all:create")
     online.cli("visit", "close")
     eventually("in progress", lambda: online.centre.task(visit)["status"] == "in-progress", seconds=30)
     eventually("facts are there", lambda: online.fhir("DocumentReference").get("entry"), seconds=30)

@@ -64,7 +64,7 @@ struct ReadingTests {
         let text = """
             {"resourceType":"Bundle","type":"searchset","total":5,"link":[{"relation":"self","url":"a"},{"relation":"next","url":"b"}],
              "entry":[{"resource":\(patient),"search":{"mode":"include"}},
-              {"resource":{"resourceType":"CarePlan","id":"c1","status":"active"}},
+              {"resource":{"resourceType":"Basic","id":"c1","status":"active"}},
               {"resource":{"resourceType":"Task","id":"t1","status":7}},
               {"resource":{"id":"nothing"}},
               {"fullUrl":"urn:x"},
@@ -74,7 +74,7 @@ struct ReadingTests {
         #expect(bundle.next == "b")
         #expect(bundle.entry.count == 6)
         #expect(bundle.entry[0].resource?.id == "p1")
-        #expect(bundle.entry[1].resource == .other(type: "CarePlan", id: "c1"))
+        #expect(bundle.entry[1].resource == .other(type: "Basic", id: "c1"))
         #expect(
             bundle.entry[2].resource
                 == .unreadable(type: "Task", id: "t1", reason: "entry.2.resource.status is not a String"))
