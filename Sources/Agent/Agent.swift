@@ -61,7 +61,7 @@ public struct Agent: Sendable {
         freezing = Freezing(store: store, bell: frozen, logger: logger, frozen: { outgoing.ring() })
         watcher = Watcher(
             matches: Set(
-                Registry.dialogues.flatMap(\.matches).map(PortMatch.init)),
+                Registry.dialogues.flatMap { $0.matches + $0.choices }.map(PortMatch.init)),
             extras: configuration.ports.map { ExtraPort(path: $0.path, profile: $0.driver) })
         verbs = Verbs(
             store: store, clock: clock, hub: hub, sync: sync,

@@ -42,6 +42,8 @@ public actor DeviceHub {
     private var plugged: [String: Plugged] = [:]
     private var sessions = 0
     private var probeTasks: [String: Task<Void, Never>] = [:]
+    /// What people said is at a port.
+    private var choices: [PortChoice] = []
 
     /// - Parameters:
     ///   - openPort: opens a candidate's port for a driver; in the product a guarded kernel tty.
@@ -61,6 +63,11 @@ public actor DeviceHub {
 
     /// Follows arrivals and departures until cancelled, then ends all sessions.
     public func run(_ events: AsyncStream<DeviceEvent>) async {
+        do {
+            choices = try await store.portChoices()
+        } catch {
+            logger.error("what was said of the ports can't be read", metadata: ["error": "\(error)"])
+        }
         for await event in events {
             switch event {
             case .arrived(let candidate): arrived(candidate)
@@ -107,13 +114,14 @@ public actor DeviceHub {
         plugged[id]?.state = .probing
         var verdict = State.notRecognised
         // In the registry's order: no probe sends a byte that another candidate forbids (checked by a test over the registry).
-        for profile in profiles where entry.candidate.fits(profile) {
-            let (outcome, identity) = await identify(entry.candidate, profile)
+        for profile in probed(entry.candidate) {
+            let (outcome, sink) = await identify(entry.candidate, profile)
             guard plugged[id] != nil else { return }
+            await remember(sink, profile)
             switch outcome {
             case .finished(.done):
                 plugged[id]?.profile = profile
-                plugged[id]?.identity = identity
+                plugged[id]?.identity = await sink?.identity
                 plugged[id]?.state = .ready
                 plugged[id]?.probes = 0
                 logger.notice(
@@ -136,16 +144,106 @@ public actor DeviceHub {
         probe(id, after: .seconds(min(5 << min(probes, 4), 60)))
     }
 
+    /// Whose probe may be tried: what a person said, or what udev's facts allow.
+    private func probed(_ candidate: PortCandidate) -> [DialogueProfile] {
+        if candidate.profile == nil, let choice = choice(for: candidate) {
+            return profiles.filter { $0.name == choice.driver }
+        }
+        return profiles.filter { candidate.fits($0) }
+    }
+
+    private func choice(for candidate: PortCandidate) -> PortChoice? {
+        choices.last { $0.isFor(path: candidate.usbPath, cable: candidate.usbSerial) }
+    }
+
     private func identify(_ candidate: PortCandidate, _ profile: DialogueProfile) async -> (
-        Acquisition.Outcome, DeviceIdentity?
+        Acquisition.Outcome, IdentitySink?
     ) {
         do throws(PortError) {
             let port = try await openPort(candidate, profile)
             let sink = IdentitySink()
             let outcome = await Acquisition(port: port, clock: clock, sink: sink).run(profile.makeDialogue(.identify))
-            return (outcome, await sink.identity)
+            return (outcome, sink)
         } catch {
             return (.portFailed(error), nil)
+        }
+    }
+
+    /// The device, and what it said that nobody knew; both for support.
+    private func remember(_ sink: IdentitySink?, _ profile: DialogueProfile) async {
+        guard let sink else { return }
+        let identity = await sink.identity
+        let surprises = await sink.surprises
+        guard identity != nil || !surprises.isEmpty else { return }
+        let device =
+            identity
+            ?? DeviceIdentity(
+                driver: profile.name, vendor: "?", model: "not recognised", serial: nil, support: profile.support)
+        do {
+            try await store.seen(device, at: clock.wall)
+            for text in surprises where try await store.surprise(text, from: device, at: clock.wall) {
+                logger.notice(
+                    "device said something new", metadata: ["driver": "\(profile.name)", "surprise": "\(text)"])
+            }
+        } catch {
+            logger.error("a device can't be remembered", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: What a person says
+
+    /// Remembers which device is at a port, and asks it. `model`: a driver's name, or the beginning of a model's; nil forgets.
+    func choose(_ name: String, model: String?, by person: String) async throws(Problem) -> DeviceView {
+        let id = try find(name)
+        guard let entry = plugged[id] else { throw .deviceNotFound(name) }
+        guard !isCapturing(entry) else { throw .deviceBusy(name) }
+        let candidate = entry.candidate
+        guard candidate.profile == nil else { throw .portNamed }
+        do {
+            if let model {
+                let possible = possible(at: candidate)
+                let wanted = model.lowercased()
+                let named = possible.filter { $0.name == wanted }
+                let meant =
+                    named.isEmpty
+                    ? possible.filter { $0.models.contains { $0.lowercased().hasPrefix(wanted) } } : named
+                guard meant.count == 1, let profile = meant.first else {
+                    throw Problem.modelUnknown(model, possible.map(\.name))
+                }
+                let choice = PortChoice(
+                    path: candidate.usbPath, cable: candidate.usbSerial, driver: profile.name, by: person,
+                    at: clock.wall)
+                try await store.choose(choice)
+                choices.removeAll { $0.isFor(path: choice.path, cable: choice.cable) }
+                choices.append(choice)
+            } else {
+                try await store.forgetChoice(path: candidate.usbPath, cable: candidate.usbSerial, by: person)
+                choices.removeAll { $0.isFor(path: candidate.usbPath, cable: candidate.usbSerial) }
+            }
+        } catch let problem as Problem {
+            throw problem
+        } catch {
+            throw .storage("\(error)")
+        }
+        probeTasks[id]?.cancel()
+        plugged[id]?.profile = nil
+        plugged[id]?.identity = nil
+        plugged[id]?.probes = 0
+        if model == nil {
+            // Several probes may follow; nobody waits for them.
+            plugged[id]?.state = .probing
+            probe(id, after: .zero)
+        } else {
+            await probeNow(id)
+        }
+        guard let view = await views().first(where: { $0.name == candidate.name }) else { throw .deviceNotFound(name) }
+        return view
+    }
+
+    /// What could be at a port, whether it may be probed for or not.
+    private func possible(at candidate: PortCandidate) -> [DialogueProfile] {
+        profiles.filter { profile in
+            (profile.matches + profile.choices).contains { PortMatch($0).fits(candidate) }
         }
     }
 
@@ -251,7 +349,7 @@ public actor DeviceHub {
     public func views() async -> [DeviceView] {
         var views: [DeviceView] = []
         for entry in plugged.values.sorted(by: { $0.candidate.devnode < $1.candidate.devnode }) {
-            let profile = entry.profile ?? profiles.first { entry.candidate.fits($0) }
+            let profile = entry.profile ?? probed(entry.candidate).first
             var session: SessionView?
             if let running = entry.session { session = await view(of: running) }
             views.append(
@@ -261,7 +359,10 @@ public actor DeviceHub {
                     model: entry.identity?.model, serial: entry.identity?.serial,
                     simulated: entry.identity?.isSimulated ?? false,
                     support: (entry.identity?.support ?? profile?.support ?? .experimental).rawValue,
-                    abilities: (entry.profile?.goals ?? []).map(\.rawValue).sorted(), session: session))
+                    abilities: (entry.profile?.goals ?? []).map(\.rawValue).sorted(),
+                    choices: entry.state == .notRecognised && entry.candidate.profile == nil
+                        ? possible(at: entry.candidate).map(\.name) : [],
+                    chosen: choice(for: entry.candidate) != nil && entry.candidate.profile == nil, session: session))
         }
         return views
     }
@@ -290,12 +391,18 @@ public actor DeviceHub {
     }
 }
 
-/// Listens to a probe: only the identity matters.
+/// Listens to a probe: who it is, and what nobody knew.
 private actor IdentitySink: SessionSink {
     private(set) var identity: DeviceIdentity?
+    private(set) var surprises: [String] = []
 
     func perform(_ action: DialogueAction) async throws(Problem) {
-        if case .identify(let identity) = action { self.identity = identity }
+        switch action {
+        case .identify(let identity): self.identity = identity
+        // A device that babbles must not fill the memory.
+        case .surprise(let text) where surprises.count < 20: surprises.append(text)
+        default: break
+        }
     }
 }
 

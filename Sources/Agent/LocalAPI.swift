@@ -65,6 +65,10 @@ public struct DeviceView: Codable, Sendable, Equatable {
     public var simulated: Bool
     public var support: String
     public var abilities: [String]
+    /// Not recognised, and no probe may find out more: what a person may say it is (`devices identify`). Driver names.
+    public var choices: [String]
+    /// A person has said what it is.
+    public var chosen: Bool
     public var session: SessionView?
 }
 
@@ -170,6 +174,7 @@ public struct NoteView: Codable, Sendable, Equatable {
 public struct RecordingDetailView: Codable, Sendable, Equatable {
     public var recording: RecordingView
     public var channels: [ChannelSummary]
+    public var readings: [ReadingView]
     public var notes: [NoteView]
     public var clock: ClockView
     public var history: [BindingView]

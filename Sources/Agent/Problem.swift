@@ -49,6 +49,13 @@ extension Problem {
     public static func deviceCannot(_ name: String, _ ability: String) -> Problem {
         Problem("device-cannot", "L'appareil « \(name) » ne sait pas faire cela (\(ability)).")
     }
+    public static func modelUnknown(_ name: String, _ known: [String]) -> Problem {
+        Problem(
+            "model-unknown", exit: .usage,
+            "Aucun modèle ou pilote « \(name) » à ce port. Possibles : \(known.joined(separator: ", ")).")
+    }
+    public static let portNamed = Problem(
+        "port-named", "La configuration dit déjà quel appareil est à ce port ; changez-la.")
     public static let deviceRecording = Problem(
         "device-recording",
         "L'appareil est en train d'enregistrer. Arrêtez l'enregistrement sur l'appareil, puis recommencez.")

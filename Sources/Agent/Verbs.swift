@@ -75,6 +75,7 @@ public struct Verbs: Sendable {
             return RecordingDetailView(
                 recording: RecordingView(detail.summary, openVisit: try await store.currentVisit()?.id),
                 channels: waveform.summaries,
+                readings: try await store.readings(detail.recording.id).map(ReadingView.init),
                 notes: detail.notes.map {
                     NoteView(kind: $0.kind.rawValue, at: $0.at, duration: $0.duration, text: $0.text)
                 },

@@ -142,31 +142,49 @@ public struct DialogueProfile: Sendable {
     /// For people: `Contec CMS50 pulse oximeter (protocol V7)`.
     public var title: String
     public var support: SupportLevel
+    /// By what tells them apart for a nurse: `CMS50F`.
+    public var models: [String]
+    /// What the device offers and we read, in a few words each; the folder's CHECKLIST has all of it.
+    public var reads: [String]
+    /// What it offers and we leave.
+    public var leaves: [String]
+    /// Where a probe looks for it by itself.
     public var matches: [UdevMatch]
+    /// Where nothing may be sent before a person has said that it is this device: its identity is another's as well, and
+    /// nobody knows what that one would do with the probe (devices.md 7.2).
+    public var choices: [UdevMatch]
     public var transport: Transport
     /// Byte sequences that must never reach the device (erase, firmware), with the reason; `Ports.Guard` enforces them
     /// below the driver. A sequence matches anywhere in a write; `nil` is any byte.
     public var forbidden: [ForbiddenBytes]
     /// What the device can do.
     public var goals: Set<Ability>
+    /// The device's other end.
+    public var simulation: DeviceSimulation
     public var makeDialogue: @Sendable (SessionGoal) -> any Dialogue
     public var makeListener: @Sendable () -> any Listener
 
     public enum Ability: String, Sendable, Codable { case live, download }
 
     public init(
-        name: String, title: String, support: SupportLevel, matches: [UdevMatch], transport: Transport,
-        forbidden: [ForbiddenBytes], goals: Set<Ability>,
+        name: String, title: String, support: SupportLevel, models: [String], reads: [String], leaves: [String] = [],
+        matches: [UdevMatch], choices: [UdevMatch] = [], transport: Transport, forbidden: [ForbiddenBytes],
+        goals: Set<Ability>, simulation: DeviceSimulation,
         makeDialogue: @escaping @Sendable (SessionGoal) -> any Dialogue,
         makeListener: @escaping @Sendable () -> any Listener
     ) {
         self.name = name
         self.title = title
         self.support = support
+        self.models = models
+        self.reads = reads
+        self.leaves = leaves
         self.matches = matches
+        self.choices = choices
         self.transport = transport
         self.forbidden = forbidden
         self.goals = goals
+        self.simulation = simulation
         self.makeDialogue = makeDialogue
         self.makeListener = makeListener
     }

@@ -65,8 +65,12 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
     for event in transcript.events {
         // A day is more than any pause in a conversation; a larger number in a file must not overflow.
         now += UInt64((min(max(event.after, 0), 86_400) * 1e9).rounded())
-        // The control endpoint: requests to the USB stack, not what the driver sends and hears.
-        if let endpoint = event.endpoint, endpoint & 0x7F == 0 { continue }
+        if let endpoint = event.endpoint, endpoint & 0x7F == 0 {
+            if event.kind == .toDevice, let report = outputReport(event.bytes, on: profile.transport) {
+                collector.take(listener.sent(report, at: now))
+            }
+            continue
+        }
         switch event.kind {
         case .toDevice: collector.take(listener.sent(event.bytes, at: now))
         case .fromDevice: collector.take(listener.received(event.bytes, at: now))
@@ -75,6 +79,21 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
     }
     collector.take(listener.ended(at: now))
     return collector.report
+}
+
+/// What a transfer on the control endpoint says to the device: an output report, which a HID interface without an OUT endpoint
+/// gets that way (HID 1.11, section 7.2.2). Captures have it with its setup packet or without. Everything else there is
+/// between the host and the USB stack.
+func outputReport(_ bytes: [UInt8], on transport: Transport) -> [UInt8]? {
+    guard case .usb(let shape) = transport, case .interrupt(let size) = shape.endpoints else { return nil }
+    // SET_REPORT: 21 09, report id, type 02 (output), interface, length.
+    if bytes.starts(with: [0x21, 0x09]), bytes.count > 8 {
+        return bytes[3] == 0x02 ? Array(bytes[8...]) : nil
+    }
+    // The report alone; never a setup packet, which begins with one of these (USB 2.0, table 9-2).
+    let setups: Set<UInt8> = [0x00, 0x01, 0x02, 0x20, 0x21, 0x40, 0x41, 0x80, 0x81, 0xA1, 0xC0, 0xC1]
+    guard bytes.count == size, let first = bytes.first, !setups.contains(first) else { return nil }
+    return bytes
 }
 
 /// Gathers a driver's actions into a report.

@@ -12,11 +12,37 @@ public enum UdevRules {
         for profile in profiles {
             lines += ["", "# \(profile.title)"]
             // Two devices may share an id; the probe tells them apart, not the rule.
-            for match in profile.matches where seen.insert(match).inserted { lines.append(rule(match)) }
+            for match in profile.matches + profile.choices where seen.insert(match).inserted {
+                lines.append(rule(match))
+            }
         }
         lines += ["", "LABEL=\"ess_agent_end\"", ""]
         return lines.joined(separator: "\n")
     }
+
+    /// The text of `95-ess-agent-brltty.rules`: brltty, whose rules come before, takes serial bridges for braille displays and
+    /// would take the kernel's driver away from a medical device (devices.md 2.1). Its unit is not wanted here.
+    public static func renderedAgainstBrltty(_ profiles: [DialogueProfile] = Registry.dialogues) -> String {
+        var lines = [
+            "# Generated from the device registry by `ess-agent udev-rules --brltty`. Do not edit.",
+            "",
+            "ACTION==\"remove\", GOTO=\"ess_agent_brltty_end\"",
+            "SUBSYSTEM!=\"usb\", GOTO=\"ess_agent_brltty_end\"",
+            "",
+        ]
+        var seen: Set<UdevMatch> = []
+        for match in profiles.flatMap({ $0.matches + $0.choices }) where seen.insert(match).inserted {
+            guard let vendor = match.vendorID, let product = match.productID else { continue }
+            lines.append(
+                "ENV{DEVTYPE}==\"usb_device\", ATTR{idVendor}==\"\(vendor)\", ATTR{idProduct}==\"\(product)\", "
+                    + "ENV{BRLTTY_BRAILLE_DRIVER}==\"?*\", ENV{BRLTTY_BRAILLE_DRIVER}=\"\", ENV{SYSTEMD_WANTS}=\"\(wanted(match))\""
+            )
+        }
+        return (lines + ["", "LABEL=\"ess_agent_brltty_end\"", ""]).joined(separator: "\n")
+    }
+
+    /// What the device itself is to start; a tty does it by its own node.
+    private static func wanted(_ match: UdevMatch) -> String { match.subsystem == "usb" ? "ess-agent.service" : "" }
 
     private static func rule(_ match: UdevMatch) -> String {
         var keys = ["SUBSYSTEM==\"\(match.subsystem)\""]

@@ -17,6 +17,8 @@ public enum AuditAction {
     public static let backUp = "store.backup"
     public static let restore = "store.restore"
     public static let changeConfiguration = "configuration.change"
+    /// A person said what is at a port.
+    public static let identifyPort = "device.identify"
     public static let eraseDevice = "device.erase"
     public static let loseReceipt = "document.receipt-lost"
     /// A chain that didn't hold was resealed under a new key because a person insisted.

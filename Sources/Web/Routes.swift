@@ -74,6 +74,12 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         let body = try await request.decoded(StartRequest.self)
         return JSON(try await verbs.download(try context.parameters.require("name"), by: context.person ?? body.by))
     }
+    api.get("devices/known") { _, _ in JSON(try await verbs.knownDevices()) }
+    api.post("devices/:name/identify") { request, context in
+        var body = try await request.decoded(IdentifyRequest.self)
+        body.by = context.person ?? body.by
+        return JSON(try await verbs.identify(try context.parameters.require("name"), body))
+    }
     api.post("devices/:name/stop") { _, context in
         JSON(try await verbs.stop(try context.parameters.require("name")))
     }

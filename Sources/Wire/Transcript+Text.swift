@@ -29,10 +29,12 @@ struct TranscriptParser {
 
     func transcript() -> Transcript {
         let out = evidence(.toDevice) { $0 < 0x10 }
-        let back = evidence(.fromDevice) { 0x81...0x8F ~= $0 }
-        // A file with endpoints has them both ways; one single line proves nothing by itself.
+        let back = evidence(.fromDevice) { 0x80...0x8F ~= $0 }
+        // A file with endpoints has them both ways; one single line proves nothing by itself. The host may use several
+        // (requests go to endpoint 0); what comes back is clear when it always comes from one, or says so in each line.
         let inferred =
-            out.consistent && back.consistent
+            out.alike && back.alike && back.consistent
+            && (out.consistent || back.lines > 1)
             && (out.lines > 1 || back.lines > 1 || (out.lines == 1 && back.lines == 1))
         let events = lines.map { line in
             var event = line.event
@@ -47,26 +49,33 @@ struct TranscriptParser {
         return Transcript(header: header, events: events)
     }
 
-    /// What the lines of one direction say about endpoints.
-    private func evidence(
-        _ kind: TranscriptEvent.Kind, looksLikeOne: (UInt8) -> Bool
-    ) -> (lines: Int, stated: Set<UInt8>, consistent: Bool) {
-        var count = 0
+    private struct Evidence {
+        var lines = 0
         var stated: Set<UInt8> = []
-        var first: UInt8?
+        /// Every line begins with what could be an endpoint, and has more.
+        var alike = true
+        /// It is always the same one; requests and answers of endpoint 0 aside.
         var consistent = true
+    }
+
+    /// What the lines of one direction say about endpoints.
+    private func evidence(_ kind: TranscriptEvent.Kind, looksLikeOne: (UInt8) -> Bool) -> Evidence {
+        var evidence = Evidence()
+        var first: UInt8?
         for line in lines where line.event.kind == kind {
-            count += 1
-            if let endpoint = line.event.endpoint { stated.insert(endpoint) }
-            guard line.undecided, line.event.bytes.count > 1, looksLikeOne(line.event.bytes[0]),
-                first ?? line.event.bytes[0] == line.event.bytes[0]
-            else {
-                consistent = false
+            evidence.lines += 1
+            if let endpoint = line.event.endpoint { evidence.stated.insert(endpoint) }
+            guard line.undecided, line.event.bytes.count > 1, looksLikeOne(line.event.bytes[0]) else {
+                evidence.alike = false
+                evidence.consistent = false
                 continue
             }
-            first = line.event.bytes[0]
+            let endpoint = line.event.bytes[0]
+            if kind == .fromDevice, endpoint == 0x80 { continue }
+            if first ?? endpoint != endpoint { evidence.consistent = false }
+            first = endpoint
         }
-        return (count, stated, consistent)
+        return evidence
     }
 
     private mutating func read(line: ArraySlice<UInt8>, number: Int) throws(TranscriptError) {

@@ -2,7 +2,8 @@ import Agent
 import ArgumentParser
 
 struct Devices: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "What is plugged in.")
+    static let configuration = CommandConfiguration(
+        abstract: "What is plugged in.", subcommands: [IdentifyDevice.self, KnownDevices.self])
     @OptionGroup var options: ClientOptions
     @OptionGroup var output: JSONOption
 
@@ -16,9 +17,12 @@ struct Devices: AsyncParsableCommand {
                 [
                     device.name, [device.vendor, device.model].compactMap { $0 }.joined(separator: " "),
                     (device.serial ?? "-") + (device.simulated ? " (\(Texts.simulated))" : ""),
-                    Texts.deviceState(device.state), device.support,
+                    Texts.deviceState(device.state), Texts.support(device.support),
                 ]
             })
+        for device in devices where !device.choices.isEmpty {
+            print(Texts.askForModel(device.name, device.choices))
+        }
     }
 }
 

@@ -154,6 +154,16 @@ private struct Onlooker: SessionSink {
 struct UdevRulesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "udev-rules", abstract: "Print the udev rules for all known devices.")
+    @Flag(help: "Those that keep brltty away, which come behind its own.") var brltty = false
 
-    func run() async throws { print(UdevRules.rendered(), terminator: "") }
+    func run() async throws {
+        print(brltty ? UdevRules.renderedAgainstBrltty() : UdevRules.rendered(), terminator: "")
+    }
+}
+
+struct DeviceTableCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "device-table", abstract: "Print the table of all known devices, as Markdown.")
+
+    func run() async throws { print(DeviceTable.rendered(), terminator: "") }
 }

@@ -48,7 +48,8 @@ struct ShowRecording: AsyncParsableCommand {
         print("\(recording.device) \(recording.serial ?? "") (\(recording.support))")
         print("\(recording.start ?? "-") (\(recording.startSource)), \(tenth(recording.seconds)) s")
         if let attention = recording.attention { print(attention) }
-        printTable(Texts.channelHeader, detail.channels.map(channelRow))
+        if !detail.channels.isEmpty { printTable(Texts.channelHeader, detail.channels.map(channelRow)) }
+        if !detail.readings.isEmpty { printTable(Texts.readingHeader, detail.readings.map(readingRow)) }
         for note in detail.notes { print("  \(note.kind) \(note.at.map { "@\(tenth($0)) s " } ?? "")\(note.text)") }
         guard !recording.documents.isEmpty else { return }
         printTable(
@@ -152,4 +153,11 @@ struct Import: AsyncParsableCommand {
         }
         if !view.failed.isEmpty { throw ExitCode(Problem.ExitStatus.partial.rawValue) }
     }
+}
+
+private func readingRow(_ reading: ReadingView) -> [String] {
+    [
+        reading.kind, "\(reading.value)", reading.unit, reading.at ?? reading.rawTime ?? "-",
+        reading.bank.map { "\($0)" } ?? "-", reading.flags.joined(separator: ", "),
+    ]
 }

@@ -12,6 +12,21 @@ enum Texts {
     static let documentHeader = ["DOCUMENT", "CONTENU", "TAILLE", "SHA-256", "ENVOI"]
     static let channelHeader = ["SIGNAL", "UNITÉ", "HZ", "ÉCHANT.", "PREMIER", "MIN", "MAX", "ABSENTS"]
 
+    static let readingHeader = ["MESURE", "VALEUR", "UNITÉ", "HEURE", "UTILISATEUR", "REMARQUES"]
+
+    static func support(_ level: String) -> String {
+        switch level {
+        case "verified": "vérifié"
+        case "singleSource": "source unique"
+        case "experimental": "expérimental"
+        default: level
+        }
+    }
+
+    static func askForModel(_ port: String, _ drivers: [String]) -> String {
+        "\(port) : quel appareil est-ce ? ess-agent devices identify \(port) MODÈLE (\(drivers.joined(separator: ", ")))"
+    }
+
     static func deviceState(_ state: String) -> String {
         switch state {
         case "probing": "reconnaissance…"

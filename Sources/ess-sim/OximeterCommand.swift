@@ -78,7 +78,7 @@ struct OximeterCommand: ParsableCommand {
         let terminal = try PseudoTerminal(link: link)
         defer { terminal.close() }
         try Output.say(terminal.path)
-        OximeterBench(terminal: terminal, device: ContecOximeterSimulator(simulated)).play()
+        TerminalBench(terminal: terminal, device: ContecOximeterSimulator(simulated)).play()
     }
 
     private var simulated: ContecOximeterSimulator.Configuration {

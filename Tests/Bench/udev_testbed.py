@@ -10,9 +10,12 @@ Commands come on standard input, one a line; each is answered on standard output
 
     start                                      starts the program, answers `ok PID`; only with --wait (devices can be there
                                                before it) and --stay (again, after it ended)
-    add NAME PTY VENDOR PRODUCT SERIAL [MODEL] plugs a device in: a USB device with a tty named NAME; answers `ok SYSPATH`
+    add NAME PTY VENDOR PRODUCT SERIAL [MODEL [SOCKET]]
+                                               plugs a device in: a USB device with a tty named NAME; answers `ok SYSPATH`
     remove NAME                                pulls it out; answers `ok SYSPATH`
     usb NAME VENDOR PRODUCT SERIAL             plugs in a USB device that answers (usb_device.py); answers `ok SYSPATH NODE`
+    plug NAME ADDRESS PORT BUSID                plugs in a device of a USB/IP server (usbip_device.py); answers
+                                               `ok SYSPATH NODE`
     unplug NAME                                pulls it out, transfers pending or not; answers `ok SYSPATH`
     seen NAME                                  what the device has noticed since the last time
     change NAME                                sends a "change" event
@@ -61,6 +64,7 @@ gi.require_version("UMockdev", "1.0")
 from gi.repository import GLib, UMockdev  # noqa: E402
 
 import usb_device  # noqa: E402
+import usbip_device  # noqa: E402
 
 
 class Bench:
@@ -98,7 +102,7 @@ class Bench:
         )
         return str(self.program.pid)
 
-    def add(self, name, pty, vendor, product, serial, model="USB_Serial"):
+    def add(self, name, pty, vendor, product, serial, model="USB_Serial", socket=None):
         if name in self.devices or "/" in name:
             raise ValueError(f"{name} is there already, or no plain name")
         if not os.path.exists(pty):
@@ -123,7 +127,7 @@ class Bench:
             [],
             [
                 *("ID_BUS", "usb", "ID_VENDOR_ID", vendor, "ID_MODEL_ID", product),
-                *("ID_SERIAL_SHORT", serial, "ID_MODEL", model, "ID_PATH", f"platform-bench-usb-0:{number}:1.0"),
+                *("ID_SERIAL_SHORT", serial, "ID_MODEL", model, "ID_PATH", f"platform-bench-usb-0:{socket or number}:1.0"),
             ],
         )
         # Adding sends an event by itself; the device only gets its node's name when the node is there to be opened.
@@ -150,6 +154,15 @@ class Bench:
             raise ValueError(f"{name} is there already")
         self.plugged += 1
         path, node, device = usb_device.plug(self.bed, self.root, 100 + self.plugged, vendor, product, serial)
+        self.usb_devices[name] = (path, node, device)
+        self.bed.uevent(path, "add")
+        return f"{path} {node}"
+
+    def plug(self, name, address, port, bus_id):
+        if name in self.usb_devices:
+            raise ValueError(f"{name} is there already")
+        self.plugged += 1
+        path, node, device = usbip_device.plug(self.bed, self.root, 100 + self.plugged, address, port, bus_id)
         self.usb_devices[name] = (path, node, device)
         self.bed.uevent(path, "add")
         return f"{path} {node}"
@@ -189,7 +202,7 @@ class Bench:
     def obey(self, line):
         words = line.split()
         verbs = {"start": self.start, "add": self.add, "remove": self.remove, "change": self.change}
-        verbs |= {"usb": self.usb, "unplug": self.unplug, "seen": self.seen}
+        verbs |= {"plug": self.plug, "usb": self.usb, "unplug": self.unplug, "seen": self.seen}
         verbs |= {"kill": self.kill, "quit": self.quit}
         if not words or words[0] not in verbs:
             return f"error unknown command, known are: {' '.join(verbs)}"

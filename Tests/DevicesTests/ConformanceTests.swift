@@ -29,17 +29,10 @@ struct DialogueConformanceTests {
         try #require(Registry.dialogues.first { $0.name == name })
     }
 
-    /// A well-behaved device at the other end, with something in its memory; nil when the driver has no simulator.
+    /// A well-behaved device at the other end, with something in its memory.
     static func simulator(_ name: String) -> (any DeviceSimulator)? {
-        switch name {
-        case "contec-oximeter": ContecOximeterDriverTests.configured { $0.memory[0].seconds = 3000 }
-        case "omron-pressure": OmronPressureDriverTests.configured()
-        case "beurer-pressure": BeurerPressureTests.configured()
-        case "contec-ecg90a": ContecEcg90aSimulator(ContecEcg90aSimulator.Configuration())
-        case "contec-8000": Contec8000Simulator(Contec8000Simulator.Configuration())
-        case "phdc": PhdcDriverTests.device("ecg-stored")
-        default: nil
-        }
+        Registry.dialogues.first { $0.name == name }?.simulation.make(
+            DeviceSimulation.Order(variant: name == "phdc" ? "ecg-stored" : nil))
     }
 
     @Test("profiles are well formed", arguments: names)
@@ -47,7 +40,9 @@ struct DialogueConformanceTests {
         let profile = try Self.profile(name)
         #expect(Registry.dialogues.count { $0.name == name } == 1)
         #expect(!profile.title.isEmpty && !profile.goals.isEmpty)
-        for match in profile.matches {
+        #expect(!profile.models.isEmpty && !profile.reads.isEmpty)
+        #expect(!profile.matches.isEmpty || !profile.choices.isEmpty)
+        for match in profile.matches + profile.choices {
             #expect((match.vendorID == nil) == (match.productID == nil))
             #expect(match.vendorID != nil || match.interface != nil)
             for id in [match.vendorID, match.productID].compactMap({ $0 }) {
@@ -216,8 +211,13 @@ struct DialogueConformanceTests {
             try Data(UdevRules.rendered().utf8).write(to: file)
         }
         #expect(try String(contentsOf: file, encoding: .utf8) == UdevRules.rendered())
+        let late = Fixtures.root.appending(path: "udev/95-ess-agent-brltty.rules")
+        if ProcessInfo.processInfo.environment["ESS_WRITE_FIXTURES"] != nil {
+            try Data(UdevRules.renderedAgainstBrltty().utf8).write(to: late)
+        }
+        #expect(try String(contentsOf: late, encoding: .utf8) == UdevRules.renderedAgainstBrltty())
         for profile in Registry.dialogues {
-            for match in profile.matches {
+            for match in profile.matches + profile.choices {
                 let line = try #require(
                     UdevRules.rendered().split(separator: "\n").first { line in
                         line.contains("SUBSYSTEM==\"\(match.subsystem)\"")
@@ -228,6 +228,69 @@ struct DialogueConformanceTests {
                 #expect(line.contains("GROUP=\"ess-agent\", MODE=\"0660\""))
             }
         }
+    }
+
+    @Test("the table of devices is that of the registry, and each has its checklist")
+    func table() throws {
+        let file = Fixtures.root.appending(path: "docs/devices.md")
+        if ProcessInfo.processInfo.environment["ESS_WRITE_FIXTURES"] != nil {
+            try Data(DeviceTable.rendered().utf8).write(to: file)
+        }
+        #expect(try String(contentsOf: file, encoding: .utf8) == DeviceTable.rendered())
+        for name in Registry.dialogues.map(\.name) + Registry.importers.map(\.name) {
+            let checklist = Fixtures.root.appending(path: "Sources/Devices/\(DeviceTable.folder(name))/CHECKLIST.md")
+            let text = try String(contentsOf: checklist, encoding: .utf8)
+            #expect(text.hasPrefix("# ") && (text.contains("[x]") || text.contains("| yes")), "\(name)")
+        }
+    }
+
+    @Test("a device says its support level, and no more than the registry does")
+    func support() throws {
+        let order: [SupportLevel] = [.verified, .singleSource, .experimental]
+        for profile in Registry.dialogues {
+            for variant in profile.simulation.variants {
+                let device = try #require(profile.simulation.make(DeviceSimulation.Order(variant: variant)))
+                var bench = Bench(profile.makeDialogue(.identify), device)
+                bench.run(until: 30)
+                let said = try #require(bench.identities.first?.support, "\(profile.name) \(variant)")
+                #expect(try #require(order.firstIndex(of: said)) >= #require(order.firstIndex(of: profile.support)))
+            }
+        }
+    }
+
+    @Test("no probe sends what another candidate of the same identity forbids, nor to one that a person has to name")
+    func probeOrder() throws {
+        let profiles = Registry.dialogues
+        for profile in profiles {
+            // What the probe sends to its own device, to silence, and to every other device of the same identity.
+            let rivals = profiles.filter { rival in
+                rival.name != profile.name
+                    && !Set(rival.matches + rival.choices).isDisjoint(with: profile.matches + profile.choices)
+            }
+            let others = ([profile] + rivals).flatMap { rival in
+                rival.simulation.variants.compactMap { rival.simulation.make(DeviceSimulation.Order(variant: $0)) }
+            }
+            for device in others + [SilentDevice(), NoisyDevice(seed: 3)] {
+                var bench = Bench(profile.makeDialogue(.identify), device)
+                bench.run(until: 30)
+                for rival in rivals {
+                    for pattern in rival.forbidden {
+                        #expect(!pattern.occurs(in: bench.sent.flatMap { $0 }), "\(profile.name) to \(rival.name)")
+                        #expect(!bench.controls.contains { pattern.occurs(in: $0.data) })
+                    }
+                }
+            }
+            // It takes nobody else's device for its own.
+            for rival in rivals {
+                let device = try #require(rival.simulation.make())
+                var bench = Bench(profile.makeDialogue(.identify), device)
+                bench.run(until: 30)
+                #expect(bench.finish == .notThisDevice, "\(profile.name) took \(rival.name)")
+            }
+        }
+        // Who only listens comes before who speaks, wherever both could be.
+        let legacy = try #require(profiles.firstIndex { $0.name == "contec-legacy" })
+        #expect(legacy < (try #require(profiles.firstIndex { $0.name == "contec-oximeter" })))
     }
 
     @Test("every transcript in the fixtures replays to its expected report", arguments: names)

@@ -5,11 +5,13 @@ import subprocess
 import time
 
 import pytest
-from bench import BIN, ROOT, Program, eventually
+from bench import BIN, ROOT, CommandFailed, Program, eventually
 
 
 class Testbed:
     """Tests/Bench/udev_testbed.py with the agent as its child."""
+
+    __test__ = False
 
     def __init__(self, bench):
         log = bench.laptop / "agent.log"
@@ -109,3 +111,65 @@ def test_port_held_by_another_program_is_said(bench, testbed):
         fcntl.ioctl(holder, termios.TIOCNXCL)
         os.close(holder)
     eventually("ready once it is free", lambda: [d for d in bench.cli("devices", "--json") if d["state"] == "ready"])
+
+
+def test_a_device_that_nobody_may_ask_is_named_by_a_person(bench, testbed):
+    """The 8000G has the oximeter cable's identity, and nobody knows what it does with an oximeter's questions."""
+    link = bench.directory / "ecg"
+    program = Program(bench.directory / "ecg.log", [BIN / "ess-sim", "play", "contec-8000", "--link", link])
+    bench.programs.append(program)
+    eventually("the simulated port is there", lambda: link.is_symlink())
+    pty = link.resolve()
+    testbed.say(f"add ttyUSB4 {pty} 10c4 ea60 CABLE7 USB_Serial 3")
+    testbed.say("start")
+    eventually("the agent answers", lambda: bench.cli("status", "--json"))
+
+    def port(state, name="ttyUSB4"):
+        return lambda: [d for d in bench.cli("devices", "--json") if d["name"] == name and d["state"] == state]
+
+    [asked] = eventually("a candidate", port("not-recognised"))
+    assert "contec-8000" in asked["choices"] and not asked["chosen"]
+    assert "identify ttyUSB4" in bench.cli("devices")
+    with pytest.raises(CommandFailed) as failure:
+        bench.cli("devices", "identify", "ttyUSB4", "toaster")
+    assert failure.value.status == 64 and "contec-8000" in failure.value.error
+    named = bench.cli("devices", "identify", "ttyUSB4", "8000G", "--json")
+    assert (named["state"], named["driver"], named["chosen"]) == ("ready", "contec-8000", True)
+    assert named["support"] == "singleSource" and named["simulated"]
+    bench.cli("start", "ttyUSB4")
+    eventually("a second", lambda: [d for d in port("capturing")() if d["session"]["recordings"][0]["samples"] >= 500])
+    bench.cli("stop", "ttyUSB4")
+    [known] = bench.cli("devices", "known", "--json")
+    assert known["driver"] == "contec-8000" and known["model"] == "8000G/8100G" and known["surprises"] == []
+
+    # Remembered for this socket with this cable: at once there, and no other probe was tried.
+    testbed.say("remove ttyUSB4")
+    eventually("gone", lambda: not bench.cli("devices", "--json"))
+    testbed.say(f"add ttyUSB5 {pty} 10c4 ea60 CABLE7 USB_Serial 3")
+    [back] = eventually("ready", port("ready", "ttyUSB5"), seconds=10)
+    assert back["chosen"] and back["driver"] == "contec-8000"
+    forgotten = bench.cli("devices", "identify", "ttyUSB5", "--forget", "--json")
+    assert forgotten["state"] == "probing" and not forgotten["chosen"]
+    # Another cable in that socket is another matter.
+    testbed.say("remove ttyUSB5")
+    testbed.say(f"add ttyUSB6 {pty} 10c4 ea60 CABLE8 USB_Serial 3")
+    eventually("there", lambda: [d for d in bench.cli("devices", "--json") if d["name"] == "ttyUSB6" and not d["chosen"]])
+
+
+def test_an_old_oximeter_is_found_by_listening_only(bench, testbed):
+    link = bench.directory / "old"
+    program = Program(bench.directory / "old.log", [BIN / "ess-sim", "play", "contec-legacy", "--link", link])
+    bench.programs.append(program)
+    eventually("the simulated port is there", lambda: link.is_symlink())
+    testbed.say(f"add ttyUSB6 {link.resolve()} 10c4 ea60 CABLE8")
+    testbed.say("start")
+    eventually("the agent answers", lambda: bench.cli("status", "--json"))
+    [old] = eventually("ready", lambda: [d for d in bench.cli("devices", "--json") if d["state"] == "ready"])
+    assert old["driver"] == "contec-legacy" and old["simulated"] and old["choices"] == []
+    session = bench.cli("download", "ttyUSB6", "--json")
+    assert [r["state"] for r in session["recordings"]] == ["complete"]
+    assert session["recordings"][0]["samples"] == 600
+    detail = bench.cli("recording", session["recordings"][0]["recording"], "--json")
+    # Hours and minutes are no date: the nurse is asked.
+    assert detail["clock"]["deviceRaw"] == "22:40" and "start" not in detail["recording"]
+    assert bench.cli("download", "ttyUSB6", "--json")["skipped"] == 1

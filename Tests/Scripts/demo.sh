@@ -61,6 +61,8 @@ test-server = yes
 retry-min = 1
 retry-max = 3
 port = $work/ttySIM0 contec-oximeter
+port = $work/ttySIM1 contec-legacy
+port = $work/ttySIM2 contec-8000
 CONF
 "$bin/ess-agent" serve --config "$config" >>"$work/agent.log" 2>&1 &
 daemon=$!; children+=("$daemon")
@@ -81,8 +83,10 @@ if [[ -z $device ]]; then
     children+=("$!")
     device=ttySIM0
 fi
-is_ready() { [[ $(agent devices --json | json "any(d['name'] == '$device' and d['state'] == 'ready' for d in data)") == True ]]; }
-until_true "the oximeter" 30 is_ready
+is() { [[ $(agent devices --json | json "any(d['name'] == '$1' and d['state'] == '$2' for d in data)") == True ]]; }
+is_gone() { [[ $(agent devices --json | json "any(d['name'] == '$1' for d in data)") == False ]]; }
+plug() { "$bin/ess-sim" play "$2" --link "$work/$1" >>"$work/sim.log" 2>&1 & children+=("$!"); }
+until_true "the oximeter" 30 is "$device" ready
 agent devices
 
 say "The visit is opened, the night is downloaded"
@@ -93,6 +97,23 @@ say "A short live capture"
 agent start "$device"
 sleep 4
 agent stop "$device"
+
+say "Two more are plugged in: an oximeter of the old kind, and an ECG whose cable is pulled while it streams"
+plug ttySIM1 contec-legacy
+plug ttySIM2 contec-8000; ecg=$!
+until_true "the old oximeter" 30 is ttySIM1 ready
+until_true "the ECG" 30 is ttySIM2 ready
+agent devices
+agent download ttySIM1
+agent start ttySIM2
+sleep 3
+kill -9 "$ecg"; rm -f "$work/ttySIM2"
+until_true "the ECG is gone" 30 is_gone ttySIM2
+agent devices
+# The old oximeter has hours and minutes, no date: the nurse says when its night began.
+agent recordings --json | json '"\n".join(r["id"] for r in data if not r.get("start"))' | while read -r recording; do
+    if [[ $recording ]]; then agent start-time "$recording" "2026-11-21 22:40:00"; fi
+done
 
 if [[ -z $card ]]; then
     say "A card with an ECG is imported (a made one)"

@@ -9,15 +9,39 @@ public enum BeurerPressure {
         name: name,
         title: "Beurer BM55, BM58, BM65 blood pressure monitor (HID)",
         support: .verified,
+        models: ["BM55", "BM58", "BM65"],
+        reads: ["pressures and pulse with date, time and user", "movement and irregular pulse marks"],
         matches: [UdevMatch(subsystem: "usb", vendorID: "0c45", productID: "7406")],
         // Reports to the device go by SET_REPORT: the interface has no OUT endpoint.
         transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
         // No destructive command is known; the driver can only express the reading ones.
         forbidden: [],
         goals: [.download],
+        simulation: simulation,
         makeDialogue: { BeurerPressureProtocol(goal: $0) },
         makeListener: { BeurerPressureListener() }
     )
+
+    private static let simulation = DeviceSimulation(
+        variants: ["BM58", "BM55", "BM65"],
+        faults: [.init("deaf", "the first two commands meet silence"), .init("dies", "silent after 8 answers")],
+        usb: USBPersona(
+            kind: .hid(outputReport: 8, hasOutput: false), vendorID: 0x0C45, productID: 0x7406,
+            manufacturer: "Beurer", product: "BPM Bridge", inputPacket: 8)
+    ) { order in
+        var device = BeurerPressureSimulator.Configuration()
+        device.text = "\(order.variant ?? "BM58") \(order.serial)"
+        device.records = (0..<4).compactMap { index in
+            LocalTime(year: 2026, month: 11, day: 17 + index, hour: 8 + index, minute: 15, second: 0).map {
+                BeurerPressureSimulator.Record(
+                    time: $0, systolic: 128 + 2 * index, diastolic: 79 + index, pulse: UInt8(66 + index),
+                    user: 1 + index % 2, moved: index == 1, isIrregular: index == 2)
+            }
+        }
+        if order.faults.contains("deaf") { device.deafFor = 2 }
+        if order.faults.contains("dies") { device.diesAfter = 8 }
+        return BeurerPressureSimulator(device)
+    }
 }
 
 /// A command: one byte, a parameter for A3, filled up with F4 to eight bytes.
@@ -109,8 +133,14 @@ struct BeurerPressureReadout: Sendable {
     /// The printable characters of all four answers.
     var text: String { ContecOximeterNameplate.text(texts.sorted { $0.key < $1.key }.flatMap(\.value)) }
 
-    /// Enough of a text to be a name.
-    var isIdentified: Bool { text.count { $0.isLetter || $0.isNumber } >= 3 }
+    /// Enough of a text to be a name, and nothing in its first part that is none: nothing else tells this device from a
+    /// babbling one.
+    var isIdentified: Bool {
+        let isText = texts[0]?.allSatisfy {
+            0x20..<0x7F ~= $0 || [0x00, 0xFF, BeurerPressureCommand.padding].contains($0)
+        }
+        return isText ?? true && text.count { $0.isLetter || $0.isNumber } >= 3
+    }
 
     var hasRecords: Bool { !users.isEmpty }
 
@@ -147,6 +177,8 @@ struct BeurerPressureReadout: Sendable {
 struct BeurerPressureListener: Listener {
     private var readout = BeurerPressureReadout()
     private var asked: BeurerPressureCommand?
+    /// Parts of the name that were guessed.
+    private var names: UInt8 = 0
 
     mutating func sent(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
         for report in OmronPressureReport.split(bytes) {
@@ -167,11 +199,37 @@ struct BeurerPressureListener: Listener {
             case .count: readout.announced = report.first.map(Int.init)
             case .record: readout.take(record: Array(report))
             case .start: break
-            case .end, .endAgain, nil: actions.append(.surprise("a report that nobody asked for"))
+            case .end, .endAgain, nil: actions += guess(Array(report))
             }
             asked = nil
         }
         return actions
+    }
+
+    /// When only the device was heard, or the capture began in the middle: a record is unmistakable by its date, the name by
+    /// its letters, and the count is what comes behind the name.
+    private mutating func guess(_ report: [UInt8]) -> [DialogueAction] {
+        if report.count == 8, let measurement = BloodPressureMeasurement(beurer: report), measurement.at != nil,
+            measurement.pulse != nil, let systolic = measurement.systolic, let diastolic = measurement.diastolic,
+            systolic > diastolic
+        {
+            readout.take(record: report)
+            return []
+        }
+        if report.count == 8, names < 4, report.allSatisfy({ 0x20..<0x7F ~= $0 || $0 == 0 }),
+            report.contains(where: { $0 > 0x20 })
+        {
+            readout.take(identification: names, report)
+            names += 1
+            return []
+        }
+        if names > 0, readout.announced == nil, !readout.hasRecords, let count = report.first,
+            report.dropFirst().allSatisfy({ $0 == BeurerPressureCommand.padding || $0 == 0 })
+        {
+            readout.announced = Int(count)
+            return []
+        }
+        return [.surprise("a report that nobody asked for")]
     }
 
     mutating func ended(at now: UInt64) -> [DialogueAction] {

@@ -7,10 +7,14 @@ public enum Contec8000 {
 
     public static let profile = DialogueProfile(
         name: name,
-        title: "Contec 8000G, 8100G electrocardiograph, live (only on a port that the configuration names)",
+        title: "Contec 8000G, 8100G electrocardiograph, live (once a person has said so)",
         support: .singleSource,
+        models: ["8000G", "8100G", "8000GW and 8100GW by cable"],
+        reads: ["8 leads live at 500 Hz, 4 derived"],
+        leaves: ["stored cases"],
         // None: the bridge's id is the oximeter cable's, and trying blindly is not safe (devices.md 7.2).
         matches: [],
+        choices: [UdevMatch(subsystem: "tty", vendorID: "10c4", productID: "ea60")],
         transport: .serial(SerialLine(speed: 230_400)),
         forbidden: [
             ForbiddenBytes([0x8B], reason: "erases stored cases"),
@@ -18,9 +22,26 @@ public enum Contec8000 {
             ForbiddenBytes([0x8D], reason: "erases stored cases"),
         ],
         goals: [.live],
+        simulation: simulation,
         makeDialogue: { Contec8000Protocol(goal: $0) },
         makeListener: { Contec8000Listener() }
     )
+
+    private static let simulation = DeviceSimulation(
+        variants: ["8000G"],
+        faults: [
+            .init("no-model", "the question for its model meets silence"),
+            .init("regular", "without the 24 bytes between two markers of the real capture"),
+            .init("stalls", "silent after 3000 records"),
+        ],
+        usb: .serialBridge
+    ) { order in
+        var device = Contec8000Simulator.Configuration()
+        device.answersModel = !order.faults.contains("no-model")
+        if order.faults.contains("regular") { device.anomalyAt = nil }
+        if order.faults.contains("stalls") { device.stallsAfter = 3000 }
+        return Contec8000Simulator(device)
+    }
 
     /// Pairs of the device's 1000 records a second, as the vendor's files have them.
     static let rate = 500

@@ -9,6 +9,9 @@ public enum ContecEcg90a {
         name: name,
         title: "Contec ECG90A electrocardiograph, live",
         support: .singleSource,
+        models: ["ECG90A"],
+        reads: ["8 leads live at 800 Hz, 4 derived"],
+        leaves: ["reply to command 93"],
         // STMicroelectronics' example id: the Contec 08A has it, too (devices.md 2.1).
         matches: [UdevMatch(subsystem: "usb", vendorID: "0483", productID: "5750")],
         transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
@@ -16,9 +19,29 @@ public enum ContecEcg90a {
             ForbiddenBytes([0x41], reason: "suspected to clear the memory of the Contec 08A, which has the same id")
         ],
         goals: [.live],
+        simulation: simulation,
         makeDialogue: { ContecEcg90aProtocol(goal: $0) },
         makeListener: { ContecEcg90aListener() }
     )
+
+    private static let simulation = DeviceSimulation(
+        variants: ["ECG90A"],
+        faults: [
+            .init("defective", "answers the stop command with FF 06"), .init("loses-reports", "every 40th is lost"),
+            .init("stalls", "silent after 400 reports"), .init("electrode-off", "lead II off for a second"),
+        ],
+        usb: USBPersona(
+            kind: .hid(outputReport: 8, hasOutput: true), vendorID: 0x0483, productID: 0x5750,
+            manufacturer: "STMicroelectronics", product: "ECG90A", inputPacket: 64)
+    ) { order in
+        var device = ContecEcg90aSimulator.Configuration()
+        device.name = "ECG90A \(order.serial)"
+        device.isDefective = order.faults.contains("defective")
+        device.losesEvery = order.faults.contains("loses-reports") ? 40 : 0
+        device.stallsAfter = order.faults.contains("stalls") ? 400 : nil
+        if order.faults.contains("electrode-off") { device.electrodeOff = 320..<480 }
+        return ContecEcg90aSimulator(device)
+    }
 
     static let rate = 800
 
@@ -154,7 +177,9 @@ struct ContecEcg90aListener: Listener {
     private var isIdentified = false
 
     mutating func sent(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
-        ContecEcg90aCommand(report: bytes) == .stop ? stream.end(.stopped, at: now) : []
+        // A hidraw client writes a leading report number 0.
+        let report = bytes.count == 9 && bytes[0] == 0 ? Array(bytes[1...]) : bytes
+        return ContecEcg90aCommand(report: report) == .stop ? stream.end(.stopped, at: now) : []
     }
 
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {

@@ -13,8 +13,9 @@ extension ContecOximeterConversation {
         }
         if asked == .live {
             lastSampleAt = now
+            let actions = endStored(at: now, reason: .deviceEnded)
             leadIn += raw
-            return beginLive([values], at: now)
+            return actions + beginLive([values], at: now)
         }
         // Before the first storage frame, and after a stop, a few live frames may straggle in (devices.md 3.8, 3.9).
         guard isListening, asked == .nothing || asked == .idle else {

@@ -13,8 +13,9 @@ extension ContecOximeterConversation {
             guard let place = nextPlace else {
                 append(raw: raw, at: now)
                 stray += 1
-                return isListening && stray > Self.stragglers
-                    ? surprise("storage frames after the end, more than the \(Self.stragglers) that are usual") : []
+                guard isListening, stray > Self.stragglers else { return actions }
+                return actions
+                    + surprise("storage frames after the end, more than the \(Self.stragglers) that are usual")
             }
             actions += beginStored(place.facts, perfusion: perfusion, at: now)
         }

@@ -27,26 +27,59 @@ public struct PhdcSimulator: DeviceSimulator {
         var portion = 2
     }
 
-    enum Fault: Sendable, Hashable {
-        /// The first association request is not for this manager: another protocol, or a wrong version.
-        case foreignProtocol, wrongVersion, noMDER, shortSystemID, testAssociation
-        /// Offers more protocol versions than one.
-        case manyVersions
-        /// A configuration that nobody can use comes before the right one.
-        case badConfigurationFirst, unreadableConfigurationFirst
-        /// Never sends its configuration.
-        case noConfiguration
+    /// What it does wrong (phdc.md 15.3).
+    enum Fault: String, Sendable, Hashable, CaseIterable {
+        case foreignProtocol = "foreign-protocol"
+        case wrongVersion = "wrong-version"
+        case noMDER = "no-mder"
+        case shortSystemID = "short-system-id"
+        case testAssociation = "test-association"
+        case manyVersions = "many-versions"
+        case badConfigurationFirst = "bad-configuration-first"
+        case unreadableConfigurationFirst = "unreadable-configuration-first"
+        case noConfiguration = "no-configuration"
         case mute
-        /// Does not tell who it is.
         case anonymous
-        /// Repeats a confirmed report, as if the answer had been lost.
-        case repeatsReports
-        case storeRecording, refusesTransfer, abortsTransfer, repeatsSegmentData, skipsSegmentData
-        case stallsInTransfer, wrongEntryCount
-        /// Bytes of a buffer behind each APDU; a metadata preamble before each; two APDUs in one transfer.
-        case padding, preamble, joined
-        /// A report comes in the middle of a transfer.
-        case reportsInTransfer
+        case repeatsReports = "repeats-reports"
+        case storeRecording = "store-recording"
+        case refusesTransfer = "refuses-transfer"
+        case abortsTransfer = "aborts-transfer"
+        case repeatsSegmentData = "repeats-segment-data"
+        case skipsSegmentData = "skips-segment-data"
+        case stallsInTransfer = "stalls-in-transfer"
+        case wrongEntryCount = "wrong-entry-count"
+        case padding
+        case preamble
+        case joined
+        case reportsInTransfer = "reports-in-transfer"
+
+        var explanation: String {
+            switch self {
+            case .foreignProtocol: "another protocol first"
+            case .wrongVersion: "a wrong version first"
+            case .noMDER: "no MDER encoding first"
+            case .shortSystemID: "a system-id of seven bytes first"
+            case .testAssociation: "a test association first"
+            case .manyVersions: "offers more versions than one"
+            case .badConfigurationFirst: "a configuration that nobody can use first"
+            case .unreadableConfigurationFirst: "a configuration that can not be read first"
+            case .noConfiguration: "never sends its configuration"
+            case .mute: "never says anything"
+            case .anonymous: "does not tell who it is"
+            case .repeatsReports: "repeats a confirmed report, as if the answer had been lost"
+            case .storeRecording: "the store is recording"
+            case .refusesTransfer: "refuses the transfer"
+            case .abortsTransfer: "aborts in the middle of a transfer"
+            case .repeatsSegmentData: "a portion of a segment twice"
+            case .skipsSegmentData: "a portion of a segment is missing"
+            case .stallsInTransfer: "silent in the middle of a transfer"
+            case .wrongEntryCount: "a count that is not that of the entries"
+            case .padding: "bytes of a buffer behind each message"
+            case .preamble: "a metadata preamble before each message"
+            case .joined: "two messages in one transfer"
+            case .reportsInTransfer: "a report in the middle of a transfer"
+            }
+        }
     }
 
     /// What kind of device it is.

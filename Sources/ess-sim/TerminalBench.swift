@@ -3,25 +3,38 @@ import Glibc
 import Synchronization
 
 /// Set by a signal: the play is over.
-private let isOver = Atomic(false)
+let isOver = Atomic(false)
+
+/// Lets the usual signals end the play.
+func endOnSignals() {
+    for signalNumber in [SIGTERM, SIGINT, SIGHUP] {
+        // The handler only stores into an atomic: safe at any moment.
+        _ = signal(signalNumber) { _ in isOver.store(true, ordering: .relaxed) }
+    }
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+func monotonicNow() -> UInt64 {
+    var time = timespec()
+    // `time` is a local value that outlives the call; this clock can't fail.
+    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
 
 /// Lets a simulated device live at the end of a pseudo terminal, until a signal ends it.
-struct OximeterBench {
+struct TerminalBench {
     let terminal: PseudoTerminal
-    var device: ContecOximeterSimulator
+    var device: any DeviceSimulator
 
     /// Bytes that wait for a host that reads slowly; beyond that they are lost, as on a real line.
     private static let patience = 1 << 20
 
     func play() {
-        for signalNumber in [SIGTERM, SIGINT, SIGHUP] {
-            // The handler only stores into an atomic: safe at any moment.
-            _ = signal(signalNumber) { _ in isOver.store(true, ordering: .relaxed) }
-        }
+        endOnSignals()
         var device = device
         var waiting: [UInt8] = []
         while !isOver.load(ordering: .relaxed) {
-            let now = Self.now
+            let now = monotonicNow()
             let next = device.nextTick(after: now) ?? now + 50_000_000
             let pause = min(50, Int32(clamping: (next - min(next, now)) / 1_000_000) + 1)
             var entry = pollfd(
@@ -30,9 +43,9 @@ struct OximeterBench {
             _ = unsafe poll(&entry, 1, pause)
             let isConnected = Int32(entry.revents) & POLLHUP == 0
             if Int32(entry.revents) & POLLIN != 0 {
-                waiting += device.received(read(), at: Self.now).flatMap { $0 }
+                waiting += device.received(read(), at: monotonicNow()).flatMap { $0 }
             }
-            waiting += device.tick(at: Self.now).flatMap { $0 }
+            waiting += device.tick(at: monotonicNow()).flatMap { $0 }
             guard isConnected else {
                 // Nobody listens: what a device says is lost, and the next host finds a raw line again.
                 waiting = []
@@ -58,13 +71,5 @@ struct OximeterBench {
         guard !bytes.isEmpty else { return 0 }
         // `bytes` outlives the call, and its size is passed along.
         return max(0, unsafe Glibc.write(terminal.descriptor, bytes, bytes.count))
-    }
-
-    /// CLOCK_MONOTONIC in nanoseconds.
-    private static var now: UInt64 {
-        var time = timespec()
-        // `time` is a local value that outlives the call; this clock can't fail.
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

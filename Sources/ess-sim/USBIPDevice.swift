@@ -1,0 +1,173 @@
+import Devices
+import Wire
+
+/// A simulated device as a host controller sees it: control requests, IN transfers that wait, OUT transfers.
+struct USBIPDevice {
+    struct Completion {
+        var sequence: UInt32
+        var status: Int32 = 0
+        var actual = 0
+        var content: [UInt8] = []
+
+        var bytes: [UInt8] { USBIP.submitted(sequence, status: status, actual: actual, content: content) }
+    }
+
+    /// Reports that nobody has fetched; a device has no room for more.
+    private static let mostReports = 512
+    /// Bytes of a serial bridge or a bulk pipe that nobody has fetched.
+    private static let mostBytes = 1 << 20
+
+    let persona: USBPersona
+    let serial: String
+    let busID: String
+    let number: UInt32
+    private let make: () -> any DeviceSimulator
+    private var device: any DeviceSimulator
+    private var outgoing: [[UInt8]] = []
+    private var waiting: [(sequence: UInt32, length: Int)] = []
+
+    /// - Parameter make: a device that was just switched on.
+    init(persona: USBPersona, serial: String, number: Int, make: @escaping () -> any DeviceSimulator) {
+        self.persona = persona
+        self.serial = serial
+        self.number = UInt32(number)
+        busID = "1-\(number)"
+        self.make = make
+        device = make()
+    }
+
+    /// Plugged in: as new.
+    mutating func attach() {
+        device = make()
+        outgoing = []
+        waiting = []
+    }
+
+    /// As `OP_REP_DEVLIST` and `OP_REP_IMPORT` have it.
+    func description(withInterfaces: Bool) -> [UInt8] {
+        func padded(_ text: String, to count: Int) -> [UInt8] {
+            let bytes = Array(text.utf8.prefix(count - 1))
+            return bytes + Array(repeating: 0, count: count - bytes.count)
+        }
+        var writer = ByteWriter()
+        writer.append(contentsOf: padded("/sys/devices/simulated/usb1/\(busID)", to: 256))
+        writer.append(contentsOf: padded(busID, to: USBIP.busIDSize))
+        writer.bigEndian(UInt32(1))
+        writer.bigEndian(number)
+        // Full speed.
+        writer.bigEndian(UInt32(2))
+        writer.bigEndian(persona.vendorID)
+        writer.bigEndian(persona.productID)
+        writer.bigEndian(UInt16(0x0100))
+        // Class by interface, configuration 1 of 1, one interface.
+        writer.append(contentsOf: [0, 0, 0, 1, 1, 1])
+        return writer.bytes + (withInterfaces ? persona.interface + [0] : [])
+    }
+
+    mutating func submit(_ request: USBIP.Request, _ content: [UInt8], at now: UInt64) -> [Completion] {
+        if request.endpoint == 0 { return control(request, content, at: now) }
+        if request.isInput {
+            guard request.endpoint == persona.input & 0x0F else { return [refused(request)] }
+            waiting.append((request.sequence, request.length))
+            return deliver()
+        }
+        guard request.endpoint == persona.output & 0x0F, hasOutput else { return [refused(request)] }
+        queue(device.received(content, at: now))
+        return [Completion(sequence: request.sequence, actual: content.count)] + deliver()
+    }
+
+    /// True when the transfer was still waiting.
+    mutating func unlink(_ sequence: UInt32) -> Bool {
+        guard let index = waiting.firstIndex(where: { $0.sequence == sequence }) else { return false }
+        waiting.remove(at: index)
+        return true
+    }
+
+    mutating func tick(at now: UInt64) -> [Completion] {
+        queue(device.tick(at: now))
+        return deliver()
+    }
+
+    func nextTick(after now: UInt64) -> UInt64? { device.nextTick(after: now) }
+
+    private var hasOutput: Bool { if case .hid(_, let hasOutput) = persona.kind { hasOutput } else { true } }
+
+    private func refused(_ request: USBIP.Request) -> Completion {
+        Completion(sequence: request.sequence, status: USBIP.Status.stalled)
+    }
+
+    private mutating func queue(_ portions: [[UInt8]]) {
+        outgoing += portions.filter { !$0.isEmpty }
+        if persona.isReports {
+            if outgoing.count > Self.mostReports { outgoing.removeFirst(outgoing.count - Self.mostReports) }
+        } else {
+            while outgoing.count > 1, outgoing.reduce(0, { $0 + $1.count }) > Self.mostBytes { outgoing.removeFirst() }
+        }
+    }
+
+    private mutating func deliver() -> [Completion] {
+        var completions: [Completion] = []
+        while !outgoing.isEmpty, !waiting.isEmpty {
+            let (sequence, length) = waiting.removeFirst()
+            let portion = outgoing.removeFirst()
+            if portion.count > length, persona.isReports {
+                completions.append(Completion(sequence: sequence, status: USBIP.Status.overflow))
+                continue
+            }
+            if portion.count > length { outgoing.insert(Array(portion[length...]), at: 0) }
+            let content = Array(portion.prefix(length))
+            completions.append(Completion(sequence: sequence, actual: content.count, content: content))
+        }
+        return completions
+    }
+
+    // MARK: Control (USB 2.0, chapter 9; HID 1.11, chapter 7)
+
+    private mutating func control(_ request: USBIP.Request, _ content: [UInt8], at now: UInt64) -> [Completion] {
+        let setup = request.setup
+        let value = UInt16(setup[2]) | UInt16(setup[3]) << 8
+        let index = UInt16(setup[4]) | UInt16(setup[5]) << 8
+        if setup[0] & 0x80 != 0 {
+            guard let answer = answer(to: setup, value: value) else { return [refused(request)] }
+            let length = min(request.length, Int(setup[6]) | Int(setup[7]) << 8)
+            let bytes = Array(answer.prefix(length))
+            return [Completion(sequence: request.sequence, actual: bytes.count, content: bytes)]
+        }
+        switch (setup[0], setup[1], persona.kind) {
+        case (0x00, 0x09, _), (0x01, 0x0B, _), (0x02, 0x01, _), (0x00, 0x01, _), (0x00, 0x03, _),
+            (0x21, 0x0A, .hid), (0x21, 0x0B, .hid):
+            return [Completion(sequence: request.sequence)]
+        case (0x21, 0x09, .hid):
+            if value >> 8 == 2 {
+                queue(device.received(content, at: now))
+            } else {
+                queue(
+                    device.controlled(
+                        ControlRequest(type: setup[0], request: setup[1], value: value, index: index, data: content),
+                        at: now))
+            }
+            return [Completion(sequence: request.sequence, actual: content.count)] + deliver()
+        case (0x40, _, .serialBridge), (0x41, _, .serialBridge):
+            // CP210x: IFC_ENABLE off, and PURGE.
+            if (setup[1] == 0x00 && value == 0) || setup[1] == 0x12 { outgoing = [] }
+            return [Completion(sequence: request.sequence, actual: content.count)]
+        default: return [refused(request)]
+        }
+    }
+
+    private func answer(to setup: [UInt8], value: UInt16) -> [UInt8]? {
+        switch (setup[0], setup[1], value >> 8, persona.kind) {
+        case (0x80, 0x06, 1, _): persona.deviceDescriptor
+        case (0x80, 0x06, 2, _): persona.configurationDescriptor
+        case (0x80, 0x06, 3, _): persona.string(UInt8(truncatingIfNeeded: value), serial: serial)
+        case (0x81, 0x06, 0x22, .hid): persona.reportDescriptor
+        case (0x80, 0x08, _, _): [1]
+        case (0x80...0x82, 0x00, _, _): [0, 0]
+        case (0x81, 0x0A, _, _): [0]
+        // CP210x: its part number is that of a CP2102; lines and settings are all off.
+        case (0xC0, 0xFF, 0x37, .serialBridge) where value == 0x370B: [0x02]
+        case (0xC0, _, _, .serialBridge), (0xC1, _, _, .serialBridge): Array(repeating: 0, count: 64)
+        default: nil
+        }
+    }
+}
