@@ -66,6 +66,7 @@ let package = Package(
     targets: [
         // C: headers and inline shims only, exactly one importer each.
         .systemLibrary(name: "CHost"),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
         .systemLibrary(name: "CUDev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -84,8 +85,8 @@ let package = Package(
         source(
             "Agent",
             [
-                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", crypto, logging,
-                lifecycle,
+                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd", crypto,
+                logging, lifecycle,
             ]),
         .target(name: "CPageFiles"),
         source("Web", ["Agent", "Clinical", "CPageFiles", hummingbird, logging], exclude: ["assets"]),

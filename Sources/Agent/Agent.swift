@@ -31,7 +31,7 @@ public struct Agent: Sendable {
                 directory: directory, key: key,
                 environment: Store.Environment(
                     now: { clock.wall }, freeSpace: { DiskPolicy.freeSpace(at: directory) },
-                    decoder: "ess-agent \(agentVersion)"))
+                    decoder: "ess-agent \(agentVersion)", coding: .standard))
             let report = try await store.recover()
             if !report.sealed.isEmpty || !report.problems.isEmpty {
                 logger.notice(

@@ -44,17 +44,32 @@ public struct Freezing: Sendable {
         }
     }
 
+    /// What the disk lost is a gap with a note; the rest is worth sending all the same.
+    private func content(
+        _ id: RecordingID
+    ) async throws(StoreError) -> (waveform: Waveform, original: [UInt8], damage: [Note]) {
+        do {
+            return (try await store.waveform(id), try await store.original(id), [])
+        } catch .corrupt(let what) {
+            let salvaged = try await store.salvaged(id)
+            logger.error(
+                "a recording is damaged; what is left of it is sent",
+                metadata: ["recording": "\(id)", "damage": "\(what)", "stretches": "\(salvaged.damage.count)"])
+            return (salvaged.waveform, salvaged.original, salvaged.damage)
+        }
+    }
+
     private func freeze(_ id: RecordingID) async throws {
         guard let detail = try await store.recording(id), let binding = detail.summary.binding,
             let visit = try await store.visit(binding.visit)
         else { return }
         let recording = detail.recording
-        let original = try await store.original(id)
+        let (waveform, original, damage) = try await content(id)
         var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
         // Discrete values travel as Observations; there is no file to derive.
         if !recording.channels.isEmpty {
             let (artefact, refusals) = await Artefact.best(
-                recording, waveform: try await store.waveform(id), notes: detail.notes, patient: visit.patient)
+                recording, waveform: waveform, notes: detail.notes + damage, patient: visit.patient)
             for refusal in refusals {
                 logger.warning(
                     "a standard form was refused", metadata: ["recording": "\(id)", "reason": "\(refusal)"])

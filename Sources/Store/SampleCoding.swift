@@ -1,6 +1,6 @@
 internal import Clinical
 
-/// The canonical bytes of decoded samples: version (1), number of channels (u16), then per channel the number of samples
+/// The canonical bytes of decoded samples, stored as they are where a `PayloadCoding` has nothing better: version (1), number of channels (u16), then per channel the number of samples
 /// (u32), the width of one (1, 2 or 4) and the samples, all little-endian two's complement. A width's least value stands
 /// for "absent". The narrowest width that fits is the only one allowed: equal samples are equal bytes.
 enum SampleCoding {

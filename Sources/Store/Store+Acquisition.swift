@@ -84,10 +84,13 @@ extension Store {
         }
     }
 
-    /// A file in rows of about 1 MiB at most, each with its share of the samples.
+    /// A file in rows of about 1 MiB at most, each with its share of the samples. An ECG in rows of at most 10 s: each is
+    /// coded and sealed by itself, so that a damaged one costs only itself.
     private static func pieces(of waveform: Waveform, _ original: [UInt8], at time: UInt64) -> [Block] {
         let samples = waveform.samples.reduce(0) { $0 + $1.count }
-        let count = max(1, (max(original.count, samples * 4) + chunkLimit - 1) / chunkLimit)
+        let isECG = waveform.channels.contains { $0.unit == "uV" || $0.unit == "mV" }
+        let stretches = isECG ? Int((waveform.seconds / 10).rounded(.up)) : 1
+        let count = max(1, stretches, (max(original.count, samples * 4) + chunkLimit - 1) / chunkLimit)
         func share<T>(_ all: [T], _ n: Int) -> [T] { Array(all[all.count * n / count..<all.count * (n + 1) / count]) }
         return (0..<count).map { n in
             Block(samples: waveform.samples.map { share($0, n) }, raw: share(original, n), at: time)
@@ -171,7 +174,8 @@ extension Transaction {
         guard blocks.allSatisfy({ $0.samples.count == counts.count }) else {
             throw StoreError.refused("a block has another number of channels than its recording")
         }
-        let rates = try JSON.decode([Channel].self, row["channels"] as String).map(\.rate.value)
+        let channels = try JSON.decode([Channel].self, row["channels"] as String)
+        let rates = channels.map(\.rate.value)
         var n: Int = row["chunks"]
         var bytes: Int = row["bytes"]
         for chunk in Self.merged(blocks) {
@@ -186,8 +190,9 @@ extension Transaction {
                     """,
                 arguments: [
                     uuid, n, try JSON.text(counts), Int64(bitPattern: chunk.at), now, environment.decoder,
-                    try key.seal(chunk.raw, at: "\(uuid)|chunk.raw|\(n)"),
-                    try key.seal(SampleCoding.encode(chunk.samples), at: "\(uuid)|chunk.decoded|\(n)"),
+                    try key.seal(packing: chunk.raw, environment.coding, at: "\(uuid)|chunk.raw|\(n)"),
+                    try key.seal(
+                        environment.coding.encode(chunk.samples, of: channels), at: "\(uuid)|chunk.decoded|\(n)"),
                 ])
             counts = zip(counts, chunk.samples).map { $0 + $1.count }
             bytes += chunk.raw.count

@@ -103,12 +103,11 @@ extension Transaction {
         let row = try recordingRow(uuid)
         let detail = try detail(row)
         guard let key = try keptKey(row) else { return }
-        let channels = detail.recording.channels.count
-        var counts = [Int](repeating: 0, count: channels)
+        let channels = detail.recording.channels
+        var counts = [Int](repeating: 0, count: channels.count)
         var bytes = 0
         try forEachChunk(row, column: "decoded") { opened in
-            let samples = try SampleCoding.decode(opened)
-            guard samples.count == channels else { throw StoreError.corrupt("a chunk's channels") }
+            let samples = try environment.coding.decode(opened, of: channels)
             for (channel, more) in samples.enumerated() { counts[channel] += more.count }
         }
         try forEachChunk(row, column: "raw") { bytes += $0.count }

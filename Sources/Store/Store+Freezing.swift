@@ -129,7 +129,9 @@ extension Transaction {
             let part = bytes[start..<min(bytes.count, start + documentPartSize)]
             try db.execute(
                 sql: "INSERT INTO document_part (document, n, bytes) VALUES (?, ?, ?)",
-                arguments: [id, n, try key.seal(part, at: Self.place(n, of: document))])
+                arguments: [
+                    id, n, try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
+                ])
         }
         let urgency = Self.urgency(modality: row["modality"], document)
         try db.execute(
@@ -181,7 +183,7 @@ extension Transaction {
         let sealed = try Data.fetchOne(
             db, sql: "SELECT bytes FROM document_part WHERE document = ? AND n = ?", arguments: [document.id.text, n])
         guard let sealed else { throw StoreError.corrupt("part \(n) of document \(document.id.text) is missing") }
-        let bytes = [UInt8](try key.open(sealed, at: Self.place(n, of: document)))
+        let bytes = try key.open(packed: sealed, environment.coding, at: Self.place(n, of: document))
         guard bytes.count == min(documentPartSize, document.size - n * documentPartSize) else {
             throw StoreError.corrupt("part \(n) of document \(document.id.text)")
         }

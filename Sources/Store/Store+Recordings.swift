@@ -39,8 +39,7 @@ extension Store {
             let channels = try JSON.decode([Channel].self, row["channels"] as String)
             var samples = [[Sample]](repeating: [], count: channels.count)
             try tx.forEachChunk(row, column: "decoded") { bytes in
-                let decoded = try SampleCoding.decode(bytes)
-                guard decoded.count == samples.count else { throw StoreError.corrupt("a chunk's channels") }
+                let decoded = try tx.environment.coding.decode(bytes, of: channels)
                 for (channel, more) in decoded.enumerated() { samples[channel] += more }
             }
             return Waveform(channels: channels, samples: samples)
@@ -155,7 +154,12 @@ extension Transaction {
         var next = 0
         while let chunk = try chunks.next() {
             guard chunk["n"] as Int == next else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
-            try body([UInt8](try key.open(chunk["sealed"], at: "\(uuid)|chunk.\(column)|\(next)")))
+            let place = "\(uuid)|chunk.\(column)|\(next)"
+            // Decoded samples say in their first byte how they are coded.
+            try body(
+                column == "raw"
+                    ? key.open(packed: chunk["sealed"], environment.coding, at: place)
+                    : [UInt8](key.open(chunk["sealed"], at: place)))
             next += 1
         }
         guard next == row["chunks"] as Int else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }

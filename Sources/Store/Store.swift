@@ -18,16 +18,19 @@ public final class Store: Sendable {
         public var decoder: String
         /// Where the laptop is: what the clocks on the wall show.
         public var zone: ZoneRule
+        /// How payloads are made smaller before they are sealed.
+        public var coding: PayloadCoding
 
         public init(
             now: @escaping @Sendable () -> Int64, freeSpace: @escaping @Sendable () -> Int64?,
-            disk: DiskPolicy = DiskPolicy(), decoder: String, zone: ZoneRule = .paris
+            disk: DiskPolicy = DiskPolicy(), decoder: String, zone: ZoneRule = .paris, coding: PayloadCoding = .none
         ) {
             self.now = now
             self.freeSpace = freeSpace
             self.disk = disk
             self.decoder = decoder
             self.zone = zone
+            self.coding = coding
         }
     }
 

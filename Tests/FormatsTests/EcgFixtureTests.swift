@@ -30,6 +30,7 @@ import Testing
         return [
             "ecg.scp": scp, "aecg.xml": Array(annotated().utf8), "tiny.hea": Array(header.utf8), "tiny.dat": data,
             "ecg.essecg": EcgCoder.encode(contecCase(samples: 200).waveform12),
+            "ecg.chunk": EcgChunk.encode(contecCase(samples: 200).waveform12) ?? [],
             "malformed/scp-cut.scp": scp.dropLast(9), "malformed/scp-changed.scp": changed,
             "malformed/aecg-dtd.xml": Array(annotated(extra: "<!DOCTYPE a>").utf8),
             "malformed/aecg-cut.xml": Array(annotated().utf8.dropLast(30)),
@@ -41,7 +42,7 @@ import Testing
             let url = Self.folder.appending(path: name)
             if Self.writes { try Data(bytes).write(to: url) }
             // The coder may find better predictors one day; what matters is that the file can be read.
-            if name == "ecg.essecg" { continue }
+            if name == "ecg.essecg" || name == "ecg.chunk" { continue }
             #expect(try [UInt8](Data(contentsOf: url)) == bytes, "\(name) differs; ESS_WRITE_FIXTURES=1 writes it anew")
         }
     }
@@ -69,4 +70,15 @@ import Testing
         let error = #expect(throws: DecodeError.self) { try FileDecoder.decode(bytes) }
         #expect(error?.description.contains(text) == true)
     }
+
+    /// Chunks of every version that was ever used lie in somebody's store.
+    @Test func aChunkOfAnEarlierVersionIsRead() throws {
+        let bytes = [UInt8](try Data(contentsOf: Self.folder.appending(path: "ecg.chunk")))
+        let wave = contecCase(samples: 200).waveform12
+        #expect(try EcgChunk.decode(bytes, channels: wave.channels) == wave.samples)
+    }
+}
+
+extension EcgChunk {
+    fileprivate static func encode(_ wave: Waveform) -> [UInt8]? { encode(wave.channels, wave.samples) }
 }
