@@ -169,7 +169,9 @@ import Wire
         // The write is under way as soon as its first bytes are out.
         #expect(await pty.receive(1) == [0x55])
         await port.close()
-        #expect(await write.value == .gone)
+        // On a machine so busy that the write ran out of its time first, that is what it says.
+        let failure = await write.value
+        #expect(failure == .gone || failure == .system("write", ETIMEDOUT))
         pty.hangUp()
     }
 
