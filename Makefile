@@ -10,10 +10,15 @@ VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 REQUIRE  := --requirements Tests/Interop/requirements.txt --requirements Tests/EndToEnd/requirements-browser.txt
 BIN      := .build/debug
+# Chroots and mounts need it.
+ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils
 
-.PHONY: help run test test-long bench build lint setup-run setup-test clean
+APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf lintian fakeroot binutils
+APT_PACKAGE := $(APT_DEB) mmdebstrap
+
+.PHONY: help run test test-long bench deb test-package build lint setup-run setup-test setup-deb setup-package clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -49,6 +54,15 @@ bench: setup-bench
 	swift build -c release
 	ESS_BIN_DIR=.build/release $(PYTHON) Tests/Bench/run.py $(ONLY)
 
+## make deb            the Debian packages, in .build/deb
+deb: setup-deb
+	debian/build.sh
+
+## make test-package   install, upgrade, remove, purge, reinstall in a small Debian of its own; of .build/deb's packages
+test-package: setup-package
+	ls .build/deb/ess-agent_*.deb >/dev/null 2>&1 || debian/build.sh
+	$(ROOT) $(PYTHON) -m pytest -q Tests/System/test_package.py
+
 ## make lint           formatting and the direction of imports
 lint:
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
@@ -62,6 +76,12 @@ setup-run:
 
 setup-test:
 	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_TEST)
+
+setup-deb:
+	@Tests/Scripts/setup.sh $(APT_DEB)
+
+setup-package:
+	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_PACKAGE)
 
 setup-bench:
 	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_BENCH)

@@ -1,0 +1,95 @@
+"""A small Debian of the tests' own: its tree is made once by mmdebstrap, each test works on an overlay of it."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("ESS_SYSTEM_CACHE", ROOT / ".build/system"))
+DEBS = pathlib.Path(os.environ.get("ESS_DEBS", ROOT / ".build/deb"))
+SUITE = os.environ.get("ESS_SUITE", "bookworm")
+# What the packages depend on, so that the tests themselves need no network.
+PACKAGES = [
+    "systemd", "systemd-sysv", "udev", "dbus", "ca-certificates", "debconf", "mount", "util-linux", "procps", "iproute2", "libcurl4",
+    "libsqlite3-0", "libusb-1.0-0", "libzstd1", "libudev1", "libstdc++6", "libgcc-s1", "kmod", "usbutils", "mandoc",
+]
+
+
+def run(*command, **options):
+    """Runs a program; its output goes into the error when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def packages():
+    """The two packages under test: name -> path."""
+    found = {p.name.split("_")[0]: p for p in DEBS.glob("ess-agent*.deb") if "dbgsym" not in p.name}
+    assert set(found) == {"ess-agent", "ess-agent-tools"}, f"{DEBS} holds {sorted(found)}: `make deb` makes the packages"
+    return found
+
+
+def base_tree(extra=()):
+    """The unpacked minimal Debian; made once. `extra` are further packages (the kernel of the guest)."""
+    tree = CACHE / f"{SUITE}{'-guest' if extra else ''}"
+    if not (tree / "etc/debian_version").exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        unfinished = CACHE / f"{tree.name}.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        run("mmdebstrap", "--variant=minbase", "--aptopt=APT::Install-Recommends false", f"--include={','.join([*PACKAGES, *extra])}",
+            "--dpkgopt=path-exclude=/usr/share/locale/*", SUITE, str(unfinished))
+        unfinished.rename(tree)
+    return tree
+
+
+class Tree:
+    """A writable view of a tree, in which programs are run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *command, check=True, environment=None, **options):
+        """Runs a program inside. Returns its output; with `check=False` the finished process."""
+        inside = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(
+            ["/usr/sbin/chroot", self.path, *command], capture_output=True, text=True, env=inside | (environment or {}), **options)
+        if not check:
+            return done
+        assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def apt(self, *arguments, **options):
+        return self.run(
+            "apt-get", "-y", "-qq", "--no-install-recommends", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold", *arguments,
+            **options)
+
+    def bring(self, path, name=None):
+        """Copies a file of the host to /root; returns its path inside."""
+        name = name or pathlib.Path(path).name
+        shutil.copy(path, self.path / "root" / name)
+        return f"/root/{name}"
+
+    def at(self, path):
+        return self.path / path.lstrip("/")
+
+
+@contextlib.contextmanager
+def overlay(base, scratch):
+    """`base` with everything that is written kept in `scratch`."""
+    upper, work, merged = (scratch / name for name in ("upper", "work", "merged"))
+    for directory in (upper, work, merged):
+        directory.mkdir()
+    run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={base},upperdir={upper},workdir={work}", str(merged))
+    try:
+        for place in ("proc", "dev"):
+            run("mount", "--rbind", "--make-rslave", f"/{place}", str(merged / place))
+        # No service is started by a package's script in here.
+        policy = merged / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        yield Tree(merged)
+    finally:
+        for place in ("dev", "proc", ""):
+            subprocess.run(["umount", "-R", "-l", str(merged / place)], capture_output=True)
