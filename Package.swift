@@ -85,10 +85,11 @@ let package = Package(
         source(
             "Agent",
             [
-                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd", crypto,
-                logging, lifecycle,
+                "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd",
+                "CPathwayFiles", crypto, logging, lifecycle,
             ]),
         .target(name: "CPageFiles"),
+        .target(name: "CPathwayFiles"),
         source("Web", ["Agent", "Clinical", "CPageFiles", hummingbird, logging], exclude: ["assets"]),
         program(
             "ess-agent",

@@ -21,6 +21,12 @@ public struct Agent: Sendable {
     /// - Throws: `Problem`.
     public init(_ configuration: Configuration, notifier: SystemdNotifier, logger: Logger) async throws {
         let clock = HostClock()
+        let catalogue: PathwayCatalogue
+        do throws(ConfigurationError) {
+            catalogue = try PathwayCatalogue.load(directory: configuration.pathways)
+        } catch {
+            throw Problem.configuration("\(error)")
+        }
         let directory = configuration.stateDirectory
         let store: Store
         do throws(StoreError) {
@@ -66,7 +72,7 @@ public struct Agent: Sendable {
         verbs = Verbs(
             store: store, clock: clock, hub: hub, sync: sync,
             media: MediaImport(store: store, clock: clock, importers: Registry.importers, logger: logger),
-            freezing: frozen,
+            freezing: frozen, catalogue: catalogue,
             stateDirectory: directory)
     }
 

@@ -52,6 +52,8 @@ public struct Configuration: Sendable, Equatable {
     public var ports: [NamedPort] = []
     /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
     public var pagePort = 8765
+    /// Directory with a region's own pathways, over those that the agent comes with (docs/pathways.md): `pathways`.
+    public var pathways: String?
     /// `debug`, `info`, `notice`, `warning`, `error`: `log-level`.
     public var logLevel = "info"
 
@@ -123,6 +125,7 @@ public struct Configuration: Sendable, Equatable {
                 throw ConfigurationError("page-port is 0 (no page) or a port from 1024 to 65535.")
             }
             pagePort = port
+        case "pathways": pathways = try absolute(value, key)
         case "log-level":
             guard ["debug", "info", "notice", "warning", "error"].contains(value) else {
                 throw ConfigurationError("log-level is one of debug, info, notice, warning, error.")

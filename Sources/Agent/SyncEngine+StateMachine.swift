@@ -20,6 +20,8 @@ public struct SyncStateMachine: Sendable {
         public var unreceipted: [UUID: Double] = [:]
         /// Questions with an answer that the server doesn't have.
         public var replies: [String] = []
+        /// Visits with something typed that the server doesn't have.
+        public var entries: [String] = []
         /// Visits whose state the server doesn't know yet.
         public var reports: [String: TaskLane.State] = [:]
 
@@ -36,14 +38,14 @@ public struct SyncStateMachine: Sendable {
         /// Nothing that the server should have is still here alone.
         public var isEmpty: Bool {
             unannounced.isEmpty && documents.isEmpty && unfinished.isEmpty && unconfirmed.isEmpty
-                && unreceipted.isEmpty && replies.isEmpty && reports.isEmpty
+                && unreceipted.isEmpty && replies.isEmpty && entries.isEmpty && reports.isEmpty
         }
 
         public static func == (left: Work, right: Work) -> Bool {
             left.unannounced == right.unannounced && left.unfinished == right.unfinished && left.wake == right.wake
                 && left.documents.map(\.id) == right.documents.map(\.id) && left.unconfirmed == right.unconfirmed
                 && left.unreceipted == right.unreceipted && left.replies == right.replies
-                && left.reports == right.reports
+                && left.entries == right.entries && left.reports == right.reports
         }
     }
 
@@ -56,6 +58,8 @@ public struct SyncStateMachine: Sendable {
         case announce(visit: String)
         /// What the nurse answered to a question.
         case reply(String)
+        /// What the nurse typed at a visit.
+        case entries(visit: String)
         /// Was it restored from a backup without this document?
         case confirm(UUID)
         case bytes(UUID)
@@ -127,6 +131,7 @@ public struct SyncStateMachine: Sendable {
         if let visit = work.unannounced.first(where: { isFree($0, now) }) { return .announce(visit: visit) }
         if now >= answersDue ?? -.infinity { return .answers }
         if let id = work.replies.first(where: { isFree(.reply($0), now) }) { return .reply(id) }
+        if let visit = work.entries.first(where: { isFree(.entries(visit: $0), now) }) { return .entries(visit: visit) }
         if let id = work.unconfirmed.first(where: { isFree(.confirm($0), now) }) { return .confirm(id) }
         if let due = work.unreceipted.filter({ $0.value <= now }).min(by: { $0.value < $1.value }) {
             return .receipt(due.key)
@@ -148,6 +153,7 @@ public struct SyncStateMachine: Sendable {
         times += (work.unannounced + work.unfinished).map { visits[$0]?.notBefore }
         times +=
             work.replies.map { others[Self.key(.reply($0))] } + work.unconfirmed.map { others[Self.key(.confirm($0))] }
+        times += work.entries.map { others[Self.key(.entries(visit: $0))] }
         times += work.reports.map { others[Self.key(.report(visit: $0.key, $0.value))] }
         if !isOpen, !work.documents.isEmpty { times.append(bytesPausedUntil) }
         return .rest(until: times.compactMap { $0 }.min())
@@ -186,7 +192,7 @@ public struct SyncStateMachine: Sendable {
         case .bytes:
             bytesPausedUntil = nil
             forbidden = 0
-        case .reply, .confirm, .receipt, .report, .rest: break
+        case .reply, .entries, .confirm, .receipt, .report, .rest: break
         }
     }
 
@@ -260,7 +266,7 @@ public struct SyncStateMachine: Sendable {
         case .answers: answersDue = now + delay
         case .announce(let visit), .finish(let visit):
             visits[visit] = (now + delay, (visits[visit]?.failures ?? 0) + 1)
-        case .reply, .confirm, .report: others[key] = now + delay
+        case .reply, .entries, .confirm, .report: others[key] = now + delay
         case .bytes, .receipt, .greet, .rest: break
         }
         return .retry(at: now + delay)
@@ -287,6 +293,7 @@ public struct SyncStateMachine: Sendable {
         case .announce(let visit): "announce \(visit)"
         case .answers: "answers"
         case .reply(let id): "reply \(id)"
+        case .entries(let visit): "entries \(visit)"
         case .confirm(let id): "confirm \(id)"
         case .bytes(let id), .receipt(let id): "bytes \(id)"
         case .report(let visit, let state): "report \(visit) \(state)"

@@ -112,6 +112,7 @@ public actor SyncEngine {
                     try await send(pending, link)
                 }
             case .reply(let id): try await sendReply(id, link)
+            case .entries(let visit): try await sendEntries(visit, link)
             case .confirm(let id): try await confirm(id, link)
             case .bytes(let id):
                 if let item = items.first(where: { $0.document.id == id }) { try await send(item, link) }
@@ -136,6 +137,7 @@ public actor SyncEngine {
             unfinished: facts.filter { $0.state == .final }.map(\.visit.id), wake: try await wake())
         work.unreceipted = unreceipted.mapValues(\.due)
         work.replies = try await store.unsentReplies().map(\.id)
+        work.entries = try await store.entriesPending().map(\.visit.id)
         if let epoch = offer.storeEpoch { work.unconfirmed = try await store.receiptsToConfirm(epoch: epoch).map(\.id) }
         // Looking through all visits costs more than the rest: when there is nothing else, or now and then.
         if items.isEmpty || now - reportsLookedAt > 5 {
@@ -162,6 +164,7 @@ public actor SyncEngine {
             for pending in facts where pending.visit.id == visit {
                 for document in pending.documents { try await quarantine(document.id, "\(error)") }
             }
+        case (.quarantine, .entries(let visit)): try await refuseEntries(visit)
         case (.quarantine, .report(let visit, let state)):
             // The region doesn't let laptops write tasks; everything else is as good as before.
             told[visit] = state.rawValue
@@ -291,6 +294,7 @@ extension SyncStateMachine.Step {
         case .worklist: "worklist"
         case .answers: "answers"
         case .reply: "reply"
+        case .entries: "entries"
         case .confirm: "confirm"
         case .receipt: "receipt"
         case .report: "report"

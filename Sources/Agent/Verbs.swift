@@ -14,6 +14,7 @@ public struct Verbs: Sendable {
     let sync: SyncEngine
     let media: MediaImport
     let freezing: Bell
+    let catalogue: PathwayCatalogue
     let stateDirectory: String
 
     /// Bytes to hand over, with what they are.

@@ -25,6 +25,21 @@ static const unsigned char dom_js[] = {
 static const unsigned char visits_js[] = {
 #embed "../Web/assets/visits.js"
 };
+static const unsigned char opinions_js[] = {
+#embed "../Web/assets/opinions.js"
+};
+static const unsigned char electrodes_js[] = {
+#embed "../Web/assets/electrodes.js"
+};
+static const unsigned char devices_js[] = {
+#embed "../Web/assets/devices.js"
+};
+static const unsigned char calipers_js[] = {
+#embed "../Web/assets/calipers.js"
+};
+static const unsigned char plan_js[] = {
+#embed "../Web/assets/plan.js"
+};
 static const unsigned char live_js[] = {
 #embed "../Web/assets/live.js"
 };
@@ -57,6 +72,11 @@ static const struct ess_page_file files[] = {
     FILE_OF("api.js", api_js),
     FILE_OF("dom.js", dom_js),
     FILE_OF("visits.js", visits_js),
+    FILE_OF("opinions.js", opinions_js),
+    FILE_OF("electrodes.js", electrodes_js),
+    FILE_OF("devices.js", devices_js),
+    FILE_OF("calipers.js", calipers_js),
+    FILE_OF("plan.js", plan_js),
     FILE_OF("live.js", live_js),
     FILE_OF("recordings.js", recordings_js),
     FILE_OF("sending.js", sending_js),

@@ -21,10 +21,14 @@ public struct Observation: Resource {
     public struct Component: Codable, Hashable, Sendable {
         public var code: CodeableConcept?
         public var valueQuantity: Quantity?
+        public var valueCodeableConcept: CodeableConcept?
 
-        public init(code: CodeableConcept?, valueQuantity: Quantity?) {
+        public init(
+            code: CodeableConcept?, valueQuantity: Quantity?, valueCodeableConcept: CodeableConcept? = nil
+        ) {
             self.code = code
             self.valueQuantity = valueQuantity
+            self.valueCodeableConcept = valueCodeableConcept
         }
     }
 
@@ -43,6 +47,7 @@ public struct Observation: Resource {
     public var effectiveDateTime: String?
     @Many public var performer: [Reference]
     public var valueQuantity: Quantity?
+    public var valueCodeableConcept: CodeableConcept?
     @Many public var note: [Annotation]
     public var device: Reference?
     @Many public var derivedFrom: [Reference]

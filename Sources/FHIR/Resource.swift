@@ -23,6 +23,7 @@ public enum AnyResource: Hashable, Sendable {
     case encounter(Encounter)
     case provenance(Provenance)
     case observation(Observation)
+    case questionnaireResponse(QuestionnaireResponse)
     case diagnosticReport(DiagnosticReport)
     case communication(Communication)
     case carePlan(CarePlan)
@@ -42,6 +43,7 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter: Encounter.typeName
         case .provenance: Provenance.typeName
         case .observation: Observation.typeName
+        case .questionnaireResponse: QuestionnaireResponse.typeName
         case .diagnosticReport: DiagnosticReport.typeName
         case .communication: Communication.typeName
         case .carePlan: CarePlan.typeName
@@ -60,6 +62,7 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter(let value): value.id
         case .provenance(let value): value.id
         case .observation(let value): value.id
+        case .questionnaireResponse(let value): value.id
         case .diagnosticReport(let value): value.id
         case .communication(let value): value.id
         case .carePlan(let value): value.id
@@ -78,6 +81,7 @@ public enum AnyResource: Hashable, Sendable {
         case .encounter(let value): value.meta
         case .provenance(let value): value.meta
         case .observation(let value): value.meta
+        case .questionnaireResponse(let value): value.meta
         case .diagnosticReport(let value): value.meta
         case .communication(let value): value.meta
         case .carePlan(let value): value.meta
@@ -105,6 +109,8 @@ extension AnyResource: Codable {
                 case Encounter.typeName: .encounter(try Encounter(from: decoder))
                 case Provenance.typeName: .provenance(try Provenance(from: decoder))
                 case Observation.typeName: .observation(try Observation(from: decoder))
+                case QuestionnaireResponse.typeName:
+                    .questionnaireResponse(try QuestionnaireResponse(from: decoder))
                 case DiagnosticReport.typeName: .diagnosticReport(try DiagnosticReport(from: decoder))
                 case Communication.typeName: .communication(try Communication(from: decoder))
                 case CarePlan.typeName: .carePlan(try CarePlan(from: decoder))
@@ -126,6 +132,7 @@ extension AnyResource: Codable {
         case .encounter(let value): try value.encode(to: encoder)
         case .provenance(let value): try value.encode(to: encoder)
         case .observation(let value): try value.encode(to: encoder)
+        case .questionnaireResponse(let value): try value.encode(to: encoder)
         case .diagnosticReport(let value): try value.encode(to: encoder)
         case .communication(let value): try value.encode(to: encoder)
         case .carePlan(let value): try value.encode(to: encoder)

@@ -131,6 +131,7 @@ extension Transaction {
             try reseal("setting", id: "key", column: "sealed", into: other) { "setting|\($0)" }
             try reseal("visit", id: "id", column: "sealed", into: other) { "visit|\($0)" }
             try reseal("answer", id: "id", column: "sealed", into: other) { "answer|\($0)" }
+            try reseal("entry", id: "id", column: "sealed", into: other) { "entry|\($0)" }
             try reseal("loan", id: "id", column: "sealed", into: other) { "loan|\($0)" }
             try reseal("audit", id: "id", column: "details", into: other) { "audit|\($0)" }
             let new = Transaction(db: db, vault: other, environment: environment)

@@ -13,6 +13,7 @@ enum Migrations {
             try db.execute(sql: v2Rules)
         }
         migrator.registerMigration("answers") { db in try db.execute(sql: answers) }
+        migrator.registerMigration("entries") { db in try db.execute(sql: entries) }
         return migrator
     }
 

@@ -59,6 +59,8 @@ extension Store {
                         AND r.purged_at IS NULL AND (r.state = 'open' OR r.chunks > 0) AND (r.is_frozen = 0 OR EXISTS (
                             SELECT 1 FROM document d JOIN outgoing o ON o.document = d.id WHERE d.recording = r.uuid
                             AND (o.received_at IS NULL OR o.facts <> 'final'))))
+                    AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.visit = visit.id
+                        AND (\(Transaction.isPendingEntry) OR sent = 'refused'))
                     ORDER BY id
                     """, arguments: [now - grace])
             let held = try tx.heldVisits()
@@ -74,6 +76,7 @@ extension Store {
                 try tx.db.execute(
                     sql: "UPDATE visit SET sealed = ?, purged_at = ? WHERE id = ?",
                     arguments: [try tx.vault.identity.seal(json: visit, at: "visit|\(id)"), now, id])
+                try tx.db.execute(sql: "DELETE FROM entry WHERE visit = ?", arguments: [id])
                 try tx.audit(by: actor, AuditAction.purgeIdentity, id)
                 gone.append(id)
             }

@@ -68,8 +68,8 @@ extension Store {
         }
     }
 
-    /// Visits with something that isn't finished: recordings without documents, documents without a receipt, or facts that
-    /// are not final.
+    /// Visits with something that isn't finished: recordings without documents, documents without a receipt, facts that
+    /// are not final, or entries that the server doesn't have.
     public func unfinishedVisits() async throws(StoreError) -> Set<String> {
         try await read { tx in
             try Set(
@@ -81,6 +81,7 @@ extension Store {
                         AND (r.state = 'open' OR r.chunks > 0) AND (r.is_frozen = 0 OR EXISTS (
                             SELECT 1 FROM document d JOIN outgoing o ON o.document = d.id WHERE d.recording = r.uuid
                             AND (o.received_at IS NULL OR o.facts <> 'final')))
+                        UNION SELECT visit FROM entry WHERE \(Transaction.isPendingEntry)
                         """))
         }
     }

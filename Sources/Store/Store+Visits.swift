@@ -145,6 +145,7 @@ extension Transaction {
                 sql: """
                     SELECT EXISTS (SELECT 1 FROM binding WHERE visit = :id)
                         OR EXISTS (SELECT 1 FROM loan WHERE visit = :id)
+                        OR EXISTS (SELECT 1 FROM entry WHERE visit = :id)
                     """, arguments: ["id": known.id])
             if known.status == .open || bound == true {
                 try audit(by: "server", "visit.refuse-patient-change", known.id)

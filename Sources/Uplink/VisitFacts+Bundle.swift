@@ -12,9 +12,9 @@ extension VisitFacts {
     /// - Throws: `local` when the entries contradict themselves: two under one identity, or a sensor that is not listed.
     public func bundle(base: String, recordings: String) throws(UplinkError) -> Bundle {
         let observations = measured.flatMap { self.observations($0) }
-        let ids =
-            ([encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)).map(\.text)
-            + observations.compactMap(\.id)
+        let typed = self.typed.flatMap { self.resources($0) }
+        var ids = ([encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)).map(\.text)
+        ids += observations.compactMap(\.id) + typed.compactMap(\.id)
         guard Set(ids).count == ids.count else { throw .local("two resources under one identity") }
         guard
             (entries.map(\.sensor) + measured.map(\.sensor)).allSatisfy({ id in sensors.contains { $0.id == id } })
@@ -33,7 +33,8 @@ extension VisitFacts {
             .documentReference(reference($0, recordings))
         }
         resources += observations.map { .observation($0) }
-        resources.append(.provenance(provenanceResource(observations)))
+        resources += typed
+        resources.append(.provenance(provenanceResource(observations, typed)))
         var bundle = Bundle(
             type: "transaction",
             entry: resources.map { resource in
@@ -115,7 +116,7 @@ extension VisitFacts {
     private var visitEncounter: Encounter {
         var encounter = Encounter(
             id: self.encounter.text, status: closed == nil ? "in-progress" : "finished", class: .homeHealth)
-        encounter.meta = meta(simulated: entries.contains { isSimulated($0.recording) })
+        encounter.meta = meta(simulated: isSimulatedVisit || entries.contains { isSimulated($0.recording) })
         encounter.identifier = [FHIR.Identifier(system: "\(namespace)/visit", value: visit.id)]
         encounter.subject = subject
         encounter.basedOn = order
@@ -178,11 +179,12 @@ extension VisitFacts {
         return Extension(url: "\(namespace)/clock", extension: parts)
     }
 
-    private func provenanceResource(_ observations: [Observation]) -> Provenance {
+    private func provenanceResource(_ observations: [Observation], _ typed: [AnyResource]) -> Provenance {
         var provenance = Provenance(id: self.provenance.text)
         provenance.target =
             [encounterReference] + entries.map { Reference("DocumentReference/\($0.document.id.text)") }
             + observations.compactMap { $0.id.map { Reference("Observation/\($0)") } }
+            + typed.compactMap { resource in resource.id.map { Reference("\(resource.type)/\($0)") } }
         provenance.recorded = recorded
         provenance.agent = [
             Provenance.Agent(

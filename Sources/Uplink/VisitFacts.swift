@@ -87,6 +87,10 @@ public struct VisitFacts: Sendable {
     public var entries: [Entry]
     /// Discrete values of recordings among the entries.
     public var measured: [Measured] = []
+    /// What the nurse typed.
+    public var typed: [Typed] = []
+    /// Something of the visit is simulated, also when nothing of it is among the entries.
+    public var isSimulatedVisit = false
     /// FHIR dateTimes with a zone: when the visit was opened and closed.
     public var opened: String?
     public var closed: String?

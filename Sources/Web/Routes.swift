@@ -28,10 +28,6 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
             try await verbs.openVisit(try context.parameters.require("id"), by: context.person ?? body.by, check: check)
         )
     }
-    api.post("visits/close") { request, context in
-        let body = try await request.decoded(OpenVisitRequest.self)
-        return JSON(try await verbs.closeVisit(by: context.person ?? body.by))
-    }
     api.get("recordings") { _, _ in JSON(try await verbs.recordings()) }
     api.get("recordings/:id") { _, context in
         JSON(try await verbs.recording(try context.parameters.require("id")))
@@ -92,9 +88,14 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         return JSON(try await verbs.importTree(body))
     }
     api.get("loans") { _, _ in JSON(try await verbs.loans()) }
-    api.post("loans") { request, _ in JSON(try await verbs.lend(try await request.decoded(LoanRequest.self))) }
+    api.post("loans") { request, context in
+        var body = try await request.decoded(LoanRequest.self)
+        body.by = context.person ?? body.by
+        return JSON(try await verbs.lend(body))
+    }
     api.post("loans/:id/return") { request, context in
-        let body = try await request.decoded(StartTimeRequest.self)
+        var body = try await request.decoded(StartTimeRequest.self)
+        body.by = context.person ?? body.by
         return JSON(try await verbs.takeBack(try context.parameters.require("id"), body))
     }
     api.post("purge") { request, _ in JSON(try await verbs.purge(try await request.decoded(PurgeRequest.self))) }
@@ -103,6 +104,7 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
     addSyncAPI(verbs, to: api)
+    addPlanAPI(verbs, to: api)
 }
 
 /// A number in a query; absent is nil, anything else that isn't one is refused.
@@ -173,7 +175,9 @@ extension Problem {
     var status: HTTPResponse.Status {
         switch key {
         case "device-not-found", "visit-not-found", "recording-not-found", "opinion-not-found": .notFound
-        case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import", "reply-empty": .badRequest
+        case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import", "reply-empty",
+            "field-missing", "not-a-number":
+            .badRequest
         case "internal", "storage": .internalServerError
         case "not-signed-in": .unauthorized
         case "page-refused": .forbidden

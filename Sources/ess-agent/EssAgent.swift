@@ -30,7 +30,10 @@ struct EssAgent: AsyncParsableCommand {
             CommandGroup(name: "Keeping", subcommands: [Purge.self, Backup.self, AuditCommand.self]),
             CommandGroup(
                 name: "Without the daemon (support and tests)",
-                subcommands: [Decode.self, Replay.self, Record.self, UdevRulesCommand.self, DeviceTableCommand.self]),
+                subcommands: [
+                    Pathways.self, Decode.self, Replay.self, Record.self, UdevRulesCommand.self,
+                    DeviceTableCommand.self,
+                ]),
         ])
 }
 

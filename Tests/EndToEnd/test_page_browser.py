@@ -171,7 +171,13 @@ def test_a_visit_from_opening_to_receipt(nurse):
     assert page.get_by_text("reçu par le centre").count() == 0
     nurse.shot("10-envois-hors-ligne")
     nurse.go("Aujourd’hui")
-    page.get_by_role("button", name="Terminer la visite").click()
+    page.get_by_role("article", name="LEFÈVRE").get_by_role("button", name="Terminer la visite").click()
+    reasons = page.get_by_role("dialog").get_by_role("combobox")
+    reasons.first.wait_for()
+    nurse.shot("10b-il-manque")
+    for index in range(reasons.count()):
+        reasons.nth(index).fill("pas le temps, à reprogrammer")
+    page.get_by_role("dialog").get_by_role("button", name="Terminer la visite").click()
     page.get_by_text("Aucune visite ouverte").wait_for()
 
     bench.start_server()

@@ -2,15 +2,16 @@
 import { get, post, problemText, session } from "./api.js";
 import { age, bornOn, clock, duration, fullName, h, say, sexName, show, size } from "./dom.js";
 import { live } from "./live.js";
+import { isWaiting, opinions, unseen } from "./opinions.js";
 import { recordings } from "./recordings.js";
 import { sending } from "./sending.js";
 import { t, tOr, typeset } from "./strings.js";
 import { visits } from "./visits.js";
 
-const SCREENS = { aujourdhui: visits, direct: live, enregistrements: recordings, envois: sending };
+const SCREENS = { aujourdhui: visits, direct: live, enregistrements: recordings, avis: opinions, envois: sending };
 
 /** What is known; null before the first answer. */
-export const state = { status: null, devices: [], visits: [], recordings: [] };
+export const state = { status: null, devices: [], visits: [], recordings: [], plan: null, carePlan: null, opinions: [], loans: [] };
 
 const main = document.getElementById("content");
 let screen = null;
@@ -56,7 +57,10 @@ async function look() {
   try {
     const [status, devices, visits, recordings] =
       await Promise.all([get("status"), get("devices"), get("visits"), get("recordings")]);
-    Object.assign(state, { status, devices, visits, recordings });
+    const open = status.openVisit ? `visits/${encodeURIComponent(status.openVisit)}` : null;
+    const [plan, carePlan, opinions] = await Promise.all([open ? get(`${open}/plan`) : null, open ? get(`${open}/care-plan`) : null, get("opinions")]);
+    const loans = await get("loans");
+    Object.assign(state, { status, devices, visits, recordings, plan, carePlan, opinions, loans });
     document.body.classList.remove("silent");
     notice();
     render();
@@ -86,6 +90,22 @@ function notice() {
     }
   }
   sessionsSeen = now;
+  announce();
+}
+
+let opinionsSeen = null;
+
+/** Says that the centre has answered; also what was answered while nobody looked at the page. */
+function announce() {
+  const news = unseen();
+  const key = (opinion) => `${opinion.id} ${opinion.arrived}`;
+  const fresh = news.filter((opinion) => !opinionsSeen?.has(key(opinion)));
+  opinionsSeen = new Set(news.map(key));
+  if (!fresh.length) return;
+  const [first] = fresh;
+  const name = first.patient ? fullName(first.patient) : t("opinions.nobody");
+  say(fresh.length > 1 ? t("opinions.announce.n", { count: fresh.length })
+    : t(isWaiting(first) ? "opinions.announce.question" : "opinions.announce.opinion", { name }));
 }
 
 function ended(device) {
@@ -107,6 +127,10 @@ function render() {
   if (isOver) return;
   banner();
   running();
+  const count = unseen().length;
+  const badge = document.getElementById("unseen");
+  badge.hidden = count === 0;
+  show(badge, count, () => [h("span", { "aria-hidden": "true" }, String(count)), h("span", { class: "sr" }, t("opinions.unseen", { count }))]);
   show(document.getElementById("sentence"), state.status.sentence, () => [typeset(state.status.sentence)]);
   show(document.getElementById("sync"), state.status.sync.sentence, () => [typeset(state.status.sync.sentence)]);
   screen?.update();

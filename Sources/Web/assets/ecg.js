@@ -142,6 +142,16 @@ export function trend(envelope, { from, to, step, ticks, label, className }) {
   return drawing;
 }
 
+/** Stretches on a time axis: `places` as [begin 0…1, length 0…1]. */
+export function marks(places, { ticks, label }) {
+  const [width, height, left, bottom] = [1000, 52, 44, 22];
+  const x = (place) => left + place * (width - left - 8);
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "trend marks", role: "img", "aria-label": label },
+    svg("path", { d: `M${left} ${height - bottom}H${width - 8}`, class: "axis" }),
+    ...places.map(([begin, length]) => svg("rect", { x: x(begin), y: 6, width: Math.max(2, length * (width - left - 8)), height: height - bottom - 6, class: "event" })),
+    ...ticks.map(([place, text]) => svg("text", { x: x(place), y: height - 5, class: place > 0.97 ? "tick end" : "tick middle" }, text)));
+}
+
 // The moving trace.
 
 /** Pixels per millimetre: by a ruler if somebody has used one, else as CSS supposes. */
@@ -261,7 +271,10 @@ export class Sweep {
     let height;
     if (this.isECG) {
       const row = Math.round(26 * millimetre);
-      const column = Math.floor(width / 4);
+      // Room for the mark that says what a millivolt is.
+      const margin = Math.round(9 * millimetre);
+      const column = Math.floor((width - margin) / 4);
+      this.marks = [0, 1, 2, 3].map((line) => line * row + row / 2);
       height = 4 * row;
       const seconds = column / millimetre / 25;
       const add = (signal, x, y, w, span) => {
@@ -269,8 +282,8 @@ export class Sweep {
         if (track) this.strips.push({ track, name: LEADS[signal], x, y, w, h: row, seconds: span,
           perUnit: -10 * millimetre * millivolts(track.channel), zero: y + row / 2 });
       };
-      COLUMNS.forEach((signals, number) => signals.forEach((signal, line) => add(signal, number * column, line * row, column, seconds)));
-      add(RHYTHM, 0, 3 * row, column * 4, seconds * 4);
+      COLUMNS.forEach((signals, number) => signals.forEach((signal, line) => add(signal, margin + number * column, line * row, column, seconds)));
+      add(RHYTHM, margin, 3 * row, column * 4, seconds * 4);
     } else {
       height = 220;
       const track = this.tracks.find((track) => track.channel.signal === "plethysmogram");
@@ -320,6 +333,17 @@ export class Sweep {
     } else {
       // No millimetres here: a plethysmogram has no unit. One line per second.
       lines(this.width / 10, "#dbe5ea", 1);
+    }
+    // 1 mV for 200 ms, as on every ECG paper.
+    if (this.isECG) {
+      ink.strokeStyle = "#111";
+      ink.lineWidth = 1.4;
+      for (const y of this.marks) {
+        ink.beginPath();
+        ink.moveTo(millimetre, y);
+        for (const [x, up] of [[2, 0], [2, 10], [7, 10], [7, 0], [8, 0]]) ink.lineTo(x * millimetre, y - up * millimetre);
+        ink.stroke();
+      }
     }
     ink.fillStyle = "#1b2a33";
     ink.font = "bold 15px system-ui, sans-serif";

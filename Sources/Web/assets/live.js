@@ -2,17 +2,19 @@
 import { deviceTitle, recordingOf, refresh, runningDevices, state, stop, visitOf } from "./app.js";
 import { follow, problemText, unpack } from "./api.js";
 import { clock, decimal, dialog, duration, fullName, h, say, show, size } from "./dom.js";
+import { body, names, off } from "./electrodes.js";
 import { isCalibrated, LEADS, pixelsPerMillimetre, Sweep } from "./ecg.js";
 import { t, tOr } from "./strings.js";
 
 export function live(main, [wanted]) {
   const head = h("div", { class: "live-head" });
   const numbers = h("div", { class: "numbers" });
+  const electrodesAt = h("div", { class: "electrodes" });
   const screen = h("div", { class: "sweep", role: "img" });
   const message = h("p", { class: "live-state", role: "status", "aria-live": "polite" });
   const gap = h("p", { class: "gap", role: "status", "aria-live": "polite" });
   const foot = h("div", { class: "live-foot" });
-  main.append(h("h1", {}, t("live.title")), head, numbers, screen, message, gap, foot);
+  main.append(h("h1", {}, t("live.title")), h("div", { class: "live-top" }, electrodesAt, head), numbers, screen, message, gap, foot);
 
   let sweep = null;
   let followed = null;
@@ -51,6 +53,7 @@ export function live(main, [wanted]) {
     const mine = abort;
     show(numbers, "waiting", () => []);
     message.classList.remove("bad");
+    show(electrodesAt, "waiting", () => []);
     gap.textContent = "";
     message.textContent = t("live.waiting");
     try {
@@ -120,10 +123,16 @@ export function live(main, [wanted]) {
 
   /** Which leads give nothing: said in words, as the drawing shows it as a missing line. */
   function electrodes(values) {
+    const leads = begun.channels.map((channel) => channel.signal).filter((signal) => signal in LEADS);
     const absent = begun.channels.filter((channel, index) => channel.signal in LEADS && values[index].every(Number.isNaN))
-      .map((channel) => LEADS[channel.signal]);
-    const text = absent.length ? t("live.lead-absent", { leads: absent.join(", ") }) : t("live.leads-ok");
+      .map((channel) => channel.signal);
+    const sent = new Set(leads);
+    show(electrodesAt, absent, () => [body(sent, new Set(absent))].filter(Boolean));
+    const gone = off(sent, new Set(absent));
+    const text = !absent.length ? t("live.leads-ok")
+      : [t("live.lead-absent", { leads: absent.map((signal) => LEADS[signal]).join(", ") }), gone.length ? t("electrode.off", { names: names(gone) }) : null].filter(Boolean).join(" ");
     if (message.textContent !== text) message.textContent = text;
+    message.classList.toggle("bad", absent.length > 0);
   }
 
   function end(event) {

@@ -2,7 +2,8 @@
 import { act, openVisit, spaced, state, visitOf } from "./app.js";
 import { get, part, post, unpack } from "./api.js";
 import { age, bornOn, day, decimal, duration, fullName, h, moment, sexName, show, size } from "./dom.js";
-import { isCalibrated, LEADS, millivolts, paper, pixelsPerMillimetre, trend, withDerived } from "./ecg.js";
+import { calipers } from "./calipers.js";
+import { isCalibrated, LEADS, marks, millivolts, paper, pixelsPerMillimetre, trend, withDerived } from "./ecg.js";
 import { t, tOr, typeset } from "./strings.js";
 
 export function recordings(main, [id]) {
@@ -100,7 +101,7 @@ function detail(main, id) {
       show(facts, more, () => tables(more));
       if (recording.state === "open") return;
       if (recording.seconds === 0) return void trace.replaceChildren(h("p", {}, t("recording.empty")));
-      await (recording.modality === "ecg" ? ecg(trace, recording) : trends(trace, recording));
+      await (recording.modality === "ecg" ? ecg(trace, recording) : trends(trace, recording, more));
     } catch (problem) {
       if (isClosed) return;
       drawn = null;
@@ -140,7 +141,15 @@ function heading(recording) {
 }
 
 async function ecg(area, recording) {
-  const window_ = { from: 0, speed: 25, gain: 10 };
+  const window_ = { from: 0, speed: 25, gain: 10, zoom: 100 };
+  const measured = h("output", { class: "measured", "aria-live": "polite" });
+  const measure = h("button", { type: "button", "aria-pressed": "false", onclick: () => {
+    window_.measures = !window_.measures;
+    measure.setAttribute("aria-pressed", String(window_.measures));
+    measured.textContent = "";
+    draw();
+    if (window_.measures) sheet.querySelector("svg")?.focus();
+  } }, t("calipers.open"));
   const sheet = h("div", { class: "sheet scroll", tabindex: "0", role: "region", "aria-label": kind(recording) });
   const where = h("span", { role: "status" });
   const choice = (key, values) => h("label", {}, t(`recording.${key}`), " ", h("select", {
@@ -148,7 +157,7 @@ async function ecg(area, recording) {
   }, values.map((value) => h("option", { value, selected: value === window_[key] }, t(`recording.${key}.value`, { value: decimal(value, value % 1 ? 1 : 0) })))));
   const move = (by) => { window_.from = Math.max(0, Math.min(window_.from + by, Math.max(0, recording.seconds - 10))); load(); };
   area.replaceChildren(h("div", { class: "tools screen-only" },
-    choice("speed", [12.5, 25, 50]), choice("gain", [5, 10, 20]),
+    choice("speed", [12.5, 25, 50]), choice("gain", [5, 10, 20]), choice("zoom", [100, 150, 200, 300]), measure, measured,
     recording.seconds > 10.5 ? h("button", { type: "button", onclick: () => move(-10) }, t("recording.earlier")) : null,
     recording.seconds > 10.5 ? h("button", { type: "button", onclick: () => move(10) }, t("recording.later")) : null,
     where,
@@ -182,16 +191,17 @@ async function ecg(area, recording) {
       speed, gain, footer,
       label: t("recording.alt.ecg", { leads: names, from: duration(window_.from), to: duration(window_.to) }),
     });
-    drawing.style.setProperty("--screen", `${drawing.dataset.width * pixelsPerMillimetre()}px`);
+    drawing.style.setProperty("--screen", `${drawing.dataset.width * pixelsPerMillimetre() * window_.zoom / 100}px`);
     drawing.style.setProperty("--width", `${drawing.dataset.width}mm`);
     drawing.style.setProperty("--height", `${drawing.dataset.height}mm`);
     sheet.replaceChildren(drawing);
+    if (window_.measures && !isPrinting) calipers(drawing, { speed, gain }, (text) => { measured.textContent = text; });
   }
   await load();
 }
 
 /** Hours on one sheet, at most 1000 columns: the smallest and the largest value of each. */
-async function trends(area, recording) {
+async function trends(area, recording, more) {
   const trace = await get(`recordings/${part(recording.id)}/trace?columns=1000`);
   const ticks = axis(recording, trace.total);
   const one = (signal, name, from, to, step) => {
@@ -206,8 +216,19 @@ async function trends(area, recording) {
   area.replaceChildren(...[
     h("div", { class: "tools screen-only" }, h("button", { type: "button", class: "primary", onclick: () => print() }, t("recording.print"))),
     one("spo2", t("recording.trend.spo2"), 50, 100, 10), one("pulseRate", t("recording.trend.pulse"), 30, 150, 30),
+    events(more, trace.total, ticks),
     h("p", { class: "hint" }, t("live.device-values")),
   ].filter(Boolean));
+}
+
+/** What the device itself reported over the night, where it says so; counted, never judged. */
+function events(more, total, ticks) {
+  const reported = more.notes.filter((note) => note.kind === "device" && note.at !== undefined);
+  if (!reported.length) return null;
+  const names = [...new Set(reported.map((note) => note.text))];
+  return h("figure", {}, h("figcaption", {}, t("recording.events", { count: reported.length })),
+    marks(reported.map((note) => [note.at / total, (note.duration ?? 0) / total]), { ticks, label: t("recording.events", { count: reported.length }) }),
+    h("ul", {}, names.slice(0, 12).map((name) => h("li", {}, h("span", { lang: "en" }, name), ` : ${reported.filter((note) => note.text === name).length}`))));
 }
 
 /** Round places on the time axis: by the clock when the start is known, else from zero. */

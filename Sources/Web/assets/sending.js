@@ -1,68 +1,86 @@
 // Envois: what waits, what is on its way, and what the centre has confirmed. Only a receipt makes something "reçu".
 import { act, state, visitOf } from "./app.js";
-import { part, post } from "./api.js";
+import { get, part, post } from "./api.js";
 import { duration, fullName, h, moment, show, size } from "./dom.js";
 import { isUndecided, kind } from "./recordings.js";
 import { t, tOr, typeset } from "./strings.js";
+
+const GROUPS = ["quarantined", "sending", "waiting", "received"];
 
 export function sending(main) {
   const head = h("div", {});
   const body = h("div", {});
   main.append(h("h1", {}, t("sending.title")), head, body);
-  let before = null;
+  let view = null;
+  let isAsking = false;
+  let isClosed = false;
 
-  /** Bytes per second of what is being sent, from one look to the next. */
-  function rate(sync) {
-    const now = sync.document ? { document: sync.document, bytes: sync.sentBytes ?? 0, at: performance.now() } : null;
-    let speed = null;
-    if (now && before?.document === now.document && now.bytes > before.bytes) {
-      speed = (now.bytes - before.bytes) / ((now.at - before.at) / 1000);
+  async function ask() {
+    if (isAsking) return;
+    isAsking = true;
+    try {
+      view = await get("sync/items");
+      if (!isClosed) draw();
+    } catch {
+      // The page says by itself that the agent doesn't answer.
+    } finally {
+      isAsking = false;
     }
-    if (!now || !before || now.document !== before.document || now.bytes !== before.bytes) before = now;
-    return speed;
   }
 
-  function update() {
-    const { sync } = state.status;
-    const speed = rate(sync);
-    show(head, sync, () => [
+  function draw() {
+    const { sync } = view;
+    const count = (name) => view.items.filter((item) => item.state === name).length;
+    show(head, [sync, view.remainingBytes, view.rate, view.secondsLeft], () => [
       h("div", { class: `card sync ${sync.state}` }, h("p", { class: "big" }, typeset(sync.sentence)),
-        h("p", { class: "hint" }, sync.lastContact ? t("sending.last", { time: moment(sync.lastContact) }) : t("sending.never")),
+        sync.problem ? h("p", {}, tOr(`sending.hint.${sync.problem}`, "")) : null,
+        view.remainingBytes ? h("p", {}, view.rate
+          ? t("sending.remaining.rate", { size: size(view.remainingBytes), rate: size(Math.round(view.rate)), time: duration(view.secondsLeft ?? 0) })
+          : t("sending.remaining", { size: size(view.remainingBytes) })) : null,
+        h("p", { class: "hint" }, sync.lastContact ? t("sending.last", { time: moment(local(sync.lastContact)) }) : t("sending.never")),
         h("p", { class: "buttons" }, h("button", { type: "button", "data-key": "now", onclick: () => act(() => post("sync")) }, t("sending.now")))),
       h("p", { class: "hint" }, t("sending.explain")),
     ]);
-    const documents = state.recordings.flatMap((recording) => recording.documents.map((document) => ({ recording, document })));
-    // Being sent right now is what the engine says; a document that has begun and waits is still on its way.
-    const groups = ["quarantined", "sending", "waiting", "received"].map((name) => [name, documents.filter(({ document }) => document.state === name)]);
     const undecided = state.recordings.filter(isUndecided).length;
-    show(body, [groups, sync.document, sync.sentBytes, speed, undecided, state.visits.length], () => [
+    show(body, [view.items, undecided, state.visits.length, state.recordings.length], () => [
       undecided ? h("p", { class: "refusal" }, h("a", { href: "#/enregistrements" }, t("sending.undecided", { count: undecided }))) : null,
-      h("div", { class: "groups" }, groups.filter(([name, items]) => items.length || name !== "quarantined").map(([name, items]) =>
+      h("div", { class: "groups" }, GROUPS.filter((name) => count(name) || name !== "quarantined").map((name) =>
         h("section", { class: `group ${name}` },
-          h("h2", {}, t(`sending.${name}`), " ", h("span", { class: "count" }, t("sending.count", { count: items.length }))),
-          items.length ? h("ul", { class: "documents" }, items.map((item) => line(item, sync, speed))) : h("p", { class: "hint" }, t(`sending.none.${name}`))))),
+          h("h2", {}, t(`sending.${name}`), " ", h("span", { class: "count" }, t("sending.count", { count: count(name) }))),
+          count(name) ? h("ul", { class: "documents" }, view.items.filter((item) => item.state === name).map(line))
+            : h("p", { class: "hint" }, t(`sending.none.${name}`))))),
     ].filter(Boolean));
   }
-  return { update };
+
+  return {
+    update: () => void ask(),
+    close() { isClosed = true; },
+  };
 }
 
-function line({ recording, document }, sync, speed) {
-  const visit = visitOf(recording);
-  const isNow = sync.document?.toLowerCase() === document.id;
-  const done = isNow ? Math.max(sync.sentBytes ?? 0, document.confirmedBytes) : document.confirmedBytes;
+/** An instant as this laptop's wall clock. */
+const local = (text) => new Date(text).toLocaleString("sv");
+
+function line(item) {
+  const recording = state.recordings.find((recording) => recording.id === item.recording);
+  const visit = visitOf(recording ?? { visit: item.visit });
+  const document = recording?.documents.find((document) => document.id === item.document);
+  const receipt = document?.receipt;
   return h("li", {},
-    h("p", {}, h("strong", {}, visit ? fullName(visit.patient) : t("recordings.nobody")), ` · ${kind(recording)} · ${moment(recording.start)}`,
-      recording.origin === "simulated" ? h("span", { class: "badge simulated" }, t("simulated")) : null),
-    h("p", { class: "hint" }, [tOr(`sending.role.${document.role}`, document.role), size(document.size),
-      document.receipt ? document.receipt.matches
-        ? t("sending.receipt", { time: moment(document.receipt.storedAt), hash: document.receipt.sha256.slice(0, 12) })
-        : t("sending.mismatch") : null].filter(Boolean).join(" · ")),
-    document.state === "sending" || isNow
-      ? h("p", { class: "progress" }, h("progress", { max: document.size, value: done, "aria-label": t("sending.progress.label") }),
-        t("sending.progress", { done: size(done), total: size(document.size), percent: Math.floor(done * 100 / Math.max(document.size, 1)) }),
-        speed && isNow ? ` · ${t("sending.rate", { rate: size(Math.round(speed)), time: duration((document.size - done) / speed) })}` : null) : null,
-    document.state === "quarantined"
-      ? [document.lastError ? h("p", { class: "hint" }, t("sending.error", { error: document.lastError })) : null,
-        h("p", { class: "buttons" }, h("button", { type: "button", "data-key": `again-${document.id}`,
-          onclick: () => act(() => post(`documents/${part(document.id)}/requeue`), t("sending.again.done")) }, t("sending.again")))] : null);
+    h("p", {}, h("strong", {}, visit ? fullName(visit.patient) : t("recordings.nobody")),
+      ` · ${recording ? kind(recording) : t("recording.other")} · ${recording ? moment(recording.start) : ""}`,
+      recording?.origin === "simulated" ? h("span", { class: "badge simulated" }, t("simulated")) : null),
+    h("p", { class: "hint" }, [tOr(`sending.role.${item.role}`, item.role), size(item.size),
+      item.state === "received" && receipt ? receipt.matches
+        ? t("sending.receipt", { time: moment(local(receipt.storedAt)), hash: receipt.sha256.slice(0, 12) })
+        : t("sending.mismatch") : null,
+      item.notBefore ? t("sending.again.at", { time: moment(local(item.notBefore)) }) : null].filter(Boolean).join(" · ")),
+    item.state === "sending" || item.state === "waiting" && item.confirmedBytes
+      ? h("p", { class: "progress" }, h("progress", { max: item.size, value: item.confirmedBytes, "aria-label": t("sending.progress.label") }),
+        t("sending.progress", { done: size(item.confirmedBytes), total: size(item.size), percent: Math.floor(item.confirmedBytes * 100 / Math.max(item.size, 1)) }),
+        item.rate ? ` · ${t("sending.rate", { rate: size(Math.round(item.rate)), time: duration(item.secondsLeft ?? 0) })}` : null) : null,
+    item.state === "quarantined"
+      ? [item.detail ? h("p", { class: "hint" }, t("sending.error", { error: item.detail })) : null,
+        h("p", { class: "buttons" }, h("button", { type: "button", "data-key": `again-${item.document}`,
+          onclick: () => act(() => post(`documents/${part(item.document)}/requeue`), t("sending.again.done")) }, t("sending.again")))] : null);
 }

@@ -1,7 +1,10 @@
 // Aujourd'hui: the visits, and what is plugged in.
-import { act, deviceTitle, openVisit, recordingOf, runningDevices, spaced, state, status, stop } from "./app.js";
-import { part, post, problemText } from "./api.js";
-import { age, dialog, duration, fullName, h, say, sexName, show, svg, time, today } from "./dom.js";
+import { act, openVisit, runningDevices, spaced, state, status } from "./app.js";
+import { part, post } from "./api.js";
+import { deviceCards, deviceFacts } from "./devices.js";
+import { age, dialog, fullName, h, sexName, show, time, today } from "./dom.js";
+import { background } from "./opinions.js";
+import { checklist, closeVisit } from "./plan.js";
 import { t, tOr } from "./strings.js";
 
 export function visits(main) {
@@ -28,7 +31,7 @@ export function visits(main) {
   function list() {
     const hits = found();
     const day = today();
-    const facts = [hits, openVisit()?.id, runningDevices().map((device) => device.name), day];
+    const facts = [hits, openVisit()?.id, runningDevices().map((device) => device.name), day, state.plan, state.carePlan, state.opinions];
     show(cards, facts, () => {
       if (!state.visits.length) return h("p", { class: "hint" }, t("visits.none"));
       if (!hits.length) return h("p", { class: "hint" }, t("visits.search.none"));
@@ -41,9 +44,7 @@ export function visits(main) {
 
   function update() {
     list();
-    show(devices, [state.devices, state.devices.map((device) => recordingOf(device)?.seconds), openVisit()?.id], () =>
-      state.devices.length ? state.devices.map(deviceCard)
-        : [h("p", { class: "hint" }, t("devices.none")), h("p", { class: "hint" }, t("devices.none.hint"))]);
+    show(devices, deviceFacts(), deviceCards);
   }
 
   return { update };
@@ -84,16 +85,16 @@ function card(visit) {
       visit.pathway ? h("strong", {}, tOr(`pathway.${visit.pathway}`, visit.pathway)) : null,
       visit.pathway && visit.reason ? " – " : null, visit.reason ?? null),
     h("p", { class: "hint" }, count),
+    isOpen ? background(visit) : null,
+    isOpen ? checklist(visit) : null,
     reason && visit.status !== "cancelled" ? h("p", { class: "refusal", id: `why-${visit.id}` }, reason) : null,
     visit.status === "cancelled" ? null
-      : isOpen ? h("button", { type: "button", class: "wide", "data-key": `close-${visit.id}`, onclick: () => close(visit) }, t("visits.close"))
+      : isOpen ? h("button", { type: "button", class: "wide", "data-key": `close-${visit.id}`, onclick: () => closeVisit(visit) }, t("visits.close"))
       : h("button", {
         type: "button", class: "primary wide", "data-key": `open-${visit.id}`, disabled: reason !== null,
         "aria-describedby": reason ? `why-${visit.id}` : null, onclick: () => check(visit),
       }, t(visit.status === "closed" ? "visits.reopen" : "visits.open")));
 }
-
-const close = (visit) => act(() => post("visits/close"), t("visits.closed", { name: fullName(visit.patient) }));
 
 /** The strict traits, before anything can be recorded. The birth date isn't shown: it is asked for. */
 function check(visit) {
@@ -145,64 +146,4 @@ function check(visit) {
         h("button", { class: "primary" }, t("check.confirm")),
         h("button", { type: "button", onclick: () => window_.close() }, t("cancel")))));
   (patient.birthDate ? date : ticked).focus();
-}
-
-// Devices
-
-/** A finger clip, or a box with leads: told apart at a glance. */
-function picture(driver) {
-  const line = { fill: "none", stroke: "currentColor", "stroke-width": 3, "stroke-linecap": "round", "stroke-linejoin": "round" };
-  const shapes = driver.includes("oximeter")
-    ? [svg("rect", { x: 6, y: 16, width: 36, height: 24, rx: 9, ...line }), svg("path", { d: "M42 28h14M14 29h5l3-7 4 13 3-6h6", ...line })]
-    : driver.includes("ecg")
-      ? [svg("rect", { x: 8, y: 14, width: 48, height: 34, rx: 4, ...line }), svg("path", { d: "M14 32h8l4-9 6 18 5-12 3 3h10", ...line })]
-      : [svg("rect", { x: 12, y: 12, width: 40, height: 40, rx: 6, ...line }), svg("path", { d: "M26 26a6 6 0 1 1 8 6c-2 1-2 2-2 4m0 6v.2", ...line })];
-  return svg("svg", { viewBox: "0 0 64 64", class: "picture", "aria-hidden": "true" }, ...shapes);
-}
-
-function deviceCard(device) {
-  const isRunning = device.session?.running === true;
-  const isKnown = !["not-recognised", "probing", "busy", "denied"].includes(device.state);
-  const can = (ability) => device.abilities.includes(ability);
-  const last = device.session && !isRunning && device.session.problem ? device.session : null;
-  return h("article", { class: `card device ${device.state}` },
-    h("div", { class: "device-head" }, picture(device.driver),
-      h("div", {},
-        h("h3", {}, isKnown || device.model ? deviceTitle(device) : t("device.unknown")),
-        h("p", { class: "hint" }, [device.serial ? t("device.serial", { serial: device.serial }) : isKnown ? t("device.noserial") : null,
-          isKnown ? tOr(`device.support.${device.support}`, device.support) : null].filter(Boolean).join(" · "),
-          device.simulated ? h("span", { class: "badge simulated" }, t("simulated")) : null),
-        h("p", { class: "state" }, tOr(`device.state.${device.state}`, device.state)))),
-    isRunning && device.session.goal === "download" ? progress(device) : null,
-    last ? h("p", { class: "refusal" }, t("session.ended", { problem: problemText(last.problem) }),
-      recordingOf(device) ? ` ${t("session.safe", { time: duration(recordingOf(device).seconds) })}` : null) : null,
-    h("p", { class: "buttons" },
-      isRunning ? h("button", { type: "button", class: "stop huge", "data-key": `stop-${device.name}`, onclick: () => stop(device) }, t("device.stop"))
-        : isKnown ? [
-          can("live") ? h("button", { type: "button", class: "record huge", "data-key": `start-${device.name}`, onclick: () => begin(device, "start") },
-            t("device.record"), openVisit() ? null : h("small", {}, t("device.nopatient"))) : null,
-          can("download") ? h("button", { type: "button", "data-key": `download-${device.name}`, onclick: () => begin(device, "download") }, t("device.download")) : null,
-        ] : null));
-}
-
-function progress(device) {
-  const now = device.session.recordings.at(-1);
-  if (!now?.expected) return h("p", {}, t("device.progress.unknown", { done: now?.samples ?? 0 }));
-  const percent = Math.floor(now.samples * 100 / now.expected);
-  return h("p", { class: "progress" },
-    h("progress", { max: now.expected, value: now.samples, "aria-label": t("device.progress.label") }),
-    t("device.progress", { done: now.samples, total: now.expected, percent }));
-}
-
-/** Starts a capture or a download; without an open visit only after a word of warning. */
-function begin(device, what) {
-  const go = async () => {
-    const started = await act(() => post(`devices/${part(device.name)}/${what}`), what === "start" ? null : t("device.downloading"));
-    if (started && what === "start") location.hash = `#/direct/${part(device.name)}`;
-  };
-  if (openVisit()) return go();
-  const window_ = dialog(t("device.confirm.title"), h("p", {}, t("device.confirm.text")),
-    h("p", { class: "buttons" },
-      h("button", { type: "button", class: "primary", onclick: () => window_.close() }, t("cancel")),
-      h("button", { type: "button", onclick: () => { window_.close(); go(); } }, t("device.confirm.go"))));
 }

@@ -1,0 +1,58 @@
+import Clinical
+import FHIR
+import FoundationEssentials
+import Logging
+import Store
+import Uplink
+
+// What the nurse typed goes up in a transaction of its own, under identities that were minted when it was typed.
+
+extension SyncEngine {
+    func sendEntries(_ visit: String, _ link: ServerLink) async throws(UplinkError) {
+        do {
+            guard let pending = try await store.entriesPending(visit: visit).first else { return }
+            let facts = try await facts(pending)
+            _ = try await FactsLane(link, offer: offer).send(facts, key: facts.batch)
+            try await store.entriesSent(pending.entries)
+            logger.info("entries received", metadata: ["count": "\(pending.entries.count)"])
+        } catch let error as UplinkError {
+            throw error
+        } catch {
+            throw .local("\(error)")
+        }
+    }
+
+    func refuseEntries(_ visit: String) async throws {
+        guard let pending = try await store.entriesPending(visit: visit).first else { return }
+        logger.error(
+            "what was typed at a visit is set aside: to be told to the centre", metadata: ["visit": "\(visit)"])
+        try await store.entriesRefused(pending.entries)
+    }
+
+    private func facts(_ pending: PendingEntries) async throws -> VisitFacts {
+        let visit = pending.visit
+        let times = try await store.visitTimes(visit.id)
+        let opened = times.opened.map(rfc3339(unixMilliseconds:))
+        let closed = visit.status == .open ? nil : times.closed.map(rfc3339(unixMilliseconds:))
+        let typed = pending.entries.map {
+            VisitFacts.Typed(
+                entry: $0.entry, isWithdrawn: $0.isWithdrawn, time: rfc3339(unixMilliseconds: $0.entry.at))
+        }
+        // Another content is another batch; the same content the same, over any number of attempts and restarts.
+        let fingerprint =
+            [Array("entries \(visit.id) \(opened ?? "-") \(closed ?? "-")".utf8)]
+            + typed.map { Array("\($0.entry.id) \($0.isWithdrawn)".utf8) }
+        let batch = Identity.of("batch", DocumentHasher.fingerprint(fingerprint))
+        var facts = VisitFacts(
+            visit: visit, state: .final, encounter: Identity.of("encounter", visit.id),
+            provenance: Identity.of("provenance", "\(batch)"), batch: batch,
+            laptop: VisitFacts.Laptop(
+                id: Identity.of("laptop", configuration.laptop), identifier: configuration.laptop, version: agentVersion
+            ),
+            nurse: nil, sensors: [], entries: [], opened: opened, closed: closed,
+            recorded: Instant(milliseconds: pending.entries.map { $0.withdrawnAt ?? $0.entry.at }.max() ?? 0))
+        facts.typed = typed
+        facts.isSimulatedVisit = pending.isSimulated
+        return facts
+    }
+}
