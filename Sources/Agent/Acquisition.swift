@@ -122,7 +122,7 @@ public struct Acquisition: Sendable {
         for await event in events {
             let actions: [DialogueAction]
             switch event {
-            case .bytes(let arrival): actions = dialogue.received(arrival.bytes, at: arrival.at)
+            case .bytes(let arrival): actions = dialogue.received(arrival.bytes, from: arrival.endpoint, at: arrival.at)
             case .timer(let generation):
                 guard generation == timer.generation else { continue }
                 actions = dialogue.timerFired(at: clock.monotonic)

@@ -23,6 +23,7 @@ actor SessionRecorder: SessionSink {
     private var current: Int?
     private(set) var progress: [Progress] = []
     private(set) var skipped = 0
+    /// Of the recording that began last; before the first one, of the session.
     private var surprises: Set<String> = []
 
     /// - Parameters:
@@ -89,8 +90,12 @@ actor SessionRecorder: SessionSink {
             clock: clock.facts(deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source),
             source: start.item?.source)
         _ = try await store.begin(recording, binding: binding)
+        let early = progress.isEmpty ? surprises : []
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1
+        surprises = []
+        // What it said before is kept with the first recording.
+        for text in early.sorted() { try await keep(surprise: text) }
         feed.begin(recording)
         logger.info(
             "recording begins", metadata: ["recording": "\(id)", "kind": "\(start.kind)", "driver": "\(device.driver)"])
@@ -118,11 +123,18 @@ actor SessionRecorder: SessionSink {
             ])
     }
 
-    /// Logged and kept once per kind: a device that surprises us a thousand times must not fill the disk.
+    /// Kept once for each recording, told once for each device: one that surprises us a thousand times must not fill the disk.
     private func surprise(_ text: String) async throws {
-        guard surprises.count < 50, surprises.insert(text).inserted else { return }
-        guard try await store.surprise(text, from: device, at: clock.wall) else { return }
+        guard try await keep(surprise: text), try await store.surprise(text, from: device, at: clock.wall) else {
+            return
+        }
         logger.notice("device said something new", metadata: ["driver": "\(device.driver)", "surprise": "\(text)"])
+    }
+
+    @discardableResult
+    private func keep(surprise text: String) async throws -> Bool {
+        guard surprises.count < 50, surprises.insert(text).inserted else { return false }
         if let current { try await store.add(Note(kind: .surprise, text: text), to: progress[current].id) }
+        return true
     }
 }

@@ -39,17 +39,26 @@ public struct DeviceSimulation: Sendable {
     public var faults: [Fault]
     /// As which USB device it appears: by itself, or behind a serial bridge.
     public var usb: USBPersona
+    private let variantUSB: (@Sendable (Order) -> USBPersona)?
     private let build: @Sendable (Order) -> any DeviceSimulator
 
+    /// - Parameter variantUSB: where the descriptors depend on the variant.
     public init(
-        variants: [String], faults: [Fault], usb: USBPersona,
+        variants: [String], faults: [Fault], usb: USBPersona, variantUSB: (@Sendable (Order) -> USBPersona)? = nil,
         make build: @escaping @Sendable (Order) -> any DeviceSimulator
     ) {
         precondition(!variants.isEmpty, "a device has at least one variant")
         self.variants = variants
         self.faults = faults
         self.usb = usb
+        self.variantUSB = variantUSB
         self.build = build
+    }
+
+    /// As which USB device an ordered one appears. For a variant that `make` knows.
+    public func persona(_ order: Order) -> USBPersona {
+        guard order.variant.map(variants.contains) ?? true else { return usb }
+        return variantUSB?(order) ?? usb
     }
 
     /// A device, with something in its memory where it has one. Nil for a variant or a fault that it doesn't know.

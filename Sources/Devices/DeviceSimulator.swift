@@ -10,9 +10,12 @@ public protocol DeviceSimulator: Sendable {
     mutating func tick(at now: UInt64) -> [[UInt8]]
     /// When `tick` has something to do next; nil when only a command can change that.
     func nextTick(after now: UInt64) -> UInt64?
+    /// Whether it sends a portion by the interrupt endpoint that stands beside its bulk pair (`USBPersona.besides`).
+    func isBeside(_ portion: [UInt8]) -> Bool
 }
 
 extension DeviceSimulator {
+    public func isBeside(_ portion: [UInt8]) -> Bool { false }
     public mutating func controlled(_ request: ControlRequest, at now: UInt64) -> [[UInt8]] { [] }
 }
 
@@ -70,7 +73,9 @@ public actor SimulatedPort<Device: DeviceSimulator>: Port {
     private var deviceTime: UInt64 { UInt64(Double(now() - origin) * pace) }
 
     private func deliver(_ portions: [[UInt8]]) {
-        for bytes in portions where !bytes.isEmpty { sink.yield(Arrival(bytes: bytes, at: now())) }
+        for bytes in portions where !bytes.isEmpty {
+            sink.yield(Arrival(bytes: bytes, at: now(), endpoint: device.isBeside(bytes) ? 0x83 : nil))
+        }
     }
 
     private func schedule() {

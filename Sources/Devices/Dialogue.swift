@@ -89,6 +89,8 @@ public enum DialogueAction: Sendable, Equatable {
 public protocol Dialogue: Sendable {
     mutating func start(at now: UInt64) -> [DialogueAction]
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
+    /// The same where a device has several ways in; whoever doesn't care has no need of it.
+    mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction]
     mutating func timerFired(at now: UInt64) -> [DialogueAction]
     /// A person ends the session: leads to `end` and `finish` within a second.
     mutating func stop(at now: UInt64) -> [DialogueAction]
@@ -96,12 +98,26 @@ public protocol Dialogue: Sendable {
     mutating func gone(at now: UInt64) -> [DialogueAction]
 }
 
+extension Dialogue {
+    public mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
+        received(bytes, at: now)
+    }
+}
+
 /// A driver's ears without its mouth: understands a conversation that somebody else leads, for `replay`.
 /// Emits everything but `send` and `ask`.
 public protocol Listener: Sendable {
     mutating func sent(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction]
+    /// The same where a device has several ways in.
+    mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction]
     mutating func ended(at now: UInt64) -> [DialogueAction]
+}
+
+extension Listener {
+    public mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
+        received(bytes, at: now)
+    }
 }
 
 /// How udev recognises a candidate. A candidate is never more than that: the probe decides.

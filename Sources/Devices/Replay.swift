@@ -73,12 +73,22 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
         }
         switch event.kind {
         case .toDevice: collector.take(listener.sent(event.bytes, at: now))
-        case .fromDevice: collector.take(listener.received(event.bytes, at: now))
+        case .fromDevice: collector.take(listener.received(event.bytes, from: event.endpoint, at: now))
         case .error, .note: break
         }
     }
     collector.take(listener.ended(at: now))
     return collector.report
+}
+
+extension DialogueProfile {
+    /// The ids by which its devices are found in a capture of a whole bus.
+    public var captured: [Capture.Wanted] {
+        (matches + choices).compactMap { match in
+            guard let vendor = match.vendorID, let product = match.productID else { return nil }
+            return Capture.Wanted(vendorID: vendor, productID: product)
+        }
+    }
 }
 
 /// What a transfer on the control endpoint says to the device: an output report, which a HID interface without an OUT endpoint

@@ -3,7 +3,8 @@ public struct USBPersona: Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
         /// Reports of so many bytes; without an OUT endpoint they come by SET_REPORT.
         case hid(outputReport: Int, hasOutput: Bool)
-        case personalHealthcare
+        /// Codes of 11073 device specialisations, for the function extension descriptor.
+        case personalHealthcare(specialisations: [UInt16])
         /// A CP2102 with the device behind its serial side.
         case serialBridge
     }
@@ -16,12 +17,14 @@ public struct USBPersona: Sendable, Equatable {
     /// Endpoint addresses as the real device has them.
     public var input: UInt8
     public var output: UInt8
+    /// An interrupt IN endpoint beside a bulk pair.
+    public var besides: UInt8?
     /// wMaxPacketSize of the IN endpoint; the size of an input report on HID.
     public var inputPacket: Int
 
     public init(
         kind: Kind, vendorID: UInt16, productID: UInt16, manufacturer: String, product: String, input: UInt8 = 0x81,
-        output: UInt8 = 0x02, inputPacket: Int
+        output: UInt8 = 0x02, besides: UInt8? = nil, inputPacket: Int
     ) {
         self.kind = kind
         self.vendorID = vendorID
@@ -30,6 +33,7 @@ public struct USBPersona: Sendable, Equatable {
         self.product = product
         self.input = input
         self.output = output
+        self.besides = besides
         self.inputPacket = inputPacket
     }
 
@@ -93,9 +97,11 @@ public struct USBPersona: Sendable, Equatable {
         case .hid(let report, let hasOutput):
             return [endpoint(input, 3, inputPacket, 1)] + (hasOutput ? [endpoint(output, 3, report, 1)] : [])
         case .personalHealthcare:
-            // Each with its quality of service: medium, good (phdc.md 2.5).
-            let quality: [UInt8] = [4, 0x21, 1, 0x08]
-            return [endpoint(input, 2, inputPacket, 0) + quality, endpoint(output, 2, inputPacket, 0) + quality]
+            // Each with its quality of service: medium latency and best reliability; low and good (phdc.md 2.5).
+            let best: [UInt8] = [4, 0x21, 1, 0x08]
+            let good: [UInt8] = [4, 0x21, 1, 0x01]
+            let pair = [endpoint(input, 2, inputPacket, 0) + best, endpoint(output, 2, inputPacket, 0) + best]
+            return pair + (besides.map { [endpoint($0, 3, inputPacket, 10) + good] } ?? [])
         case .serialBridge: return [endpoint(input, 2, inputPacket, 0), endpoint(output, 2, inputPacket, 0)]
         }
     }
@@ -103,8 +109,9 @@ public struct USBPersona: Sendable, Equatable {
     private var functional: [UInt8] {
         switch kind {
         case .hid: [9, 0x21, 0x11, 0x01, 0, 1, 0x22] + Self.little(UInt16(reportDescriptor.count))
-        // ISO/IEEE 11073-20601 data, no metadata preamble (phdc.md 2.3); no list of specialisations.
-        case .personalHealthcare: [4, 0x20, 2, 0, 4, 0x30, 0, 0]
+        // ISO/IEEE 11073-20601 data, no metadata preamble; the specialisations (phdc.md 2.3, 2.4).
+        case .personalHealthcare(let codes):
+            [4, 0x20, 2, 0, UInt8(4 + 2 * codes.count), 0x30, 0, UInt8(codes.count)] + codes.flatMap(Self.little)
         case .serialBridge: []
         }
     }

@@ -19,6 +19,8 @@ import Wire
     let interface: UInt8
     let isBulk: Bool
     let input: Endpoint
+    /// An interrupt IN endpoint beside a bulk pair.
+    let besides: Endpoint?
     /// Nil: reports go by SET_REPORT.
     let output: Endpoint?
 
@@ -62,6 +64,7 @@ import Wire
             interface = found.interface
             isBulk = shape.endpoints == .bulk
             input = found.input
+            besides = found.besides
             output = found.output
         } catch {
             unsafe libusb_close(handle)
@@ -81,6 +84,7 @@ import Wire
     private struct Found {
         var interface: UInt8
         var input: Endpoint
+        var besides: Endpoint?
         var output: Endpoint?
     }
 
@@ -102,14 +106,25 @@ import Wire
                 case .number(let number): unsafe setting.bInterfaceNumber == number
                 case .ofClass(let code): unsafe setting.bInterfaceClass == code
                 }
-            guard isWanted else { continue }
-            let endpoints = unsafe endpoints(of: setting, isBulk: shape.endpoints == .bulk)
+            guard isWanted, shape.fits(classDescriptors: unsafe classDescriptors(of: setting)) else { continue }
+            let isBulk = shape.endpoints == .bulk
+            let endpoints = unsafe endpoints(of: setting, isBulk: isBulk)
             guard let input = endpoints.first(where: { $0.address & 0x80 != 0 }) else { continue }
             let output = endpoints.first { $0.address & 0x80 == 0 }
-            if shape.endpoints == .bulk, output == nil { continue }
-            return Found(interface: unsafe setting.bInterfaceNumber, input: input, output: output)
+            if isBulk, output == nil { continue }
+            let reports = isBulk ? unsafe self.endpoints(of: setting, isBulk: false) : []
+            return Found(
+                interface: unsafe setting.bInterfaceNumber, input: input,
+                besides: reports.first { $0.address & 0x80 != 0 }, output: output)
         }
         throw .system("interface", ENXIO)
+    }
+
+    /// What stands between the interface's descriptor and its first endpoint's.
+    private static func classDescriptors(of setting: libusb_interface_descriptor) -> [UInt8] {
+        guard let extra = unsafe setting.extra, unsafe setting.extra_length > 0 else { return [] }
+        // libusb says how many bytes it kept.
+        return unsafe Array(UnsafeBufferPointer(start: extra, count: Int(setting.extra_length)))
     }
 
     private static func endpoints(of setting: libusb_interface_descriptor, isBulk: Bool) -> [Endpoint] {

@@ -66,7 +66,7 @@ public final class TappedPort: Port {
             // Iterators of one stream share its elements.
             var iterator = port.incoming.makeAsyncIterator()
             guard let arrival = try await iterator.next() else { return nil }
-            record(.received(arrival.bytes, endpoint: Self.inward), at: arrival.at)
+            record(.received(arrival.bytes, endpoint: arrival.endpoint ?? Self.inward), at: arrival.at)
             return arrival
         } catch {
             let text = (error as? PortError)?.transcriptText ?? "failed"

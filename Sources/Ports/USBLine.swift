@@ -23,9 +23,16 @@ import Wire
         var endpoint: UInt8
     }
 
-    private struct State {
+    /// An IN endpoint and its transfers, which are always in flight.
+    private struct Stream {
+        var endpoint: UInt8
         var ring = StreamRing()
-        var stream: [Transfer] = []
+        var transfers: [Transfer] = []
+    }
+
+    private struct State {
+        /// One; two where an interrupt endpoint stands beside a bulk pair.
+        var streams: [Stream] = []
         var requests: [ObjectIdentifier: Request] = [:]
         /// Cancelled before they were submitted.
         var cancelled: Set<ObjectIdentifier> = []
@@ -47,25 +54,30 @@ import Wire
 
     /// Puts the IN transfers in flight.
     func start(transfers count: Int) {
-        let stream = (0..<max(1, count)).compactMap { _ in
-            unsafe Transfer(
-                open.isBulk ? .bulk : .interrupt, handle: open.handle, endpoint: open.input.address,
-                capacity: open.isBulk ? open.input.roundedUp(16 << 10) : open.input.packet
-            ) { [self] transfer, outcome in streamed(transfer, outcome) }
+        let inputs = [(open.input, open.isBulk)] + (open.besides.map { [($0, false)] } ?? [])
+        let streams = inputs.enumerated().map { index, input in
+            let (endpoint, isBulk) = input
+            let transfers = (0..<max(1, count)).compactMap { _ in
+                unsafe Transfer(
+                    isBulk ? .bulk : .interrupt, handle: open.handle, endpoint: endpoint.address,
+                    capacity: isBulk ? endpoint.roundedUp(16 << 10) : endpoint.packet
+                ) { [self] transfer, outcome in streamed(index, transfer, outcome) }
+            }
+            return Stream(endpoint: endpoint.address, transfers: transfers)
         }
-        state.withLock { $0.stream = stream }
-        if stream.isEmpty { return fail(.system("libusb_alloc_transfer", ENOMEM)) }
-        sendStream()
+        state.withLock { $0.streams = streams }
+        if streams.contains(where: \.transfers.isEmpty) { return fail(.system("libusb_alloc_transfer", ENOMEM)) }
+        for index in streams.indices { sendStream(index) }
     }
 
     // MARK: What comes in
 
-    private func sendStream() {
+    private func sendStream(_ index: Int) {
         let failure = state.withLock { state -> PortError? in
-            state.ring.recovered()
-            for transfer in state.stream where !state.isEnding {
+            state.streams[index].ring.recovered()
+            for transfer in state.streams[index].transfers where !state.isEnding {
                 if let failure = transfer.submit() { return failure }
-                state.ring.submitted()
+                state.streams[index].ring.submitted()
             }
             return nil
         }
@@ -73,35 +85,40 @@ import Wire
     }
 
     /// On the event thread.
-    private func streamed(_ transfer: Transfer, _ outcome: Transfer.Outcome) {
+    private func streamed(_ index: Int, _ transfer: Transfer, _ outcome: Transfer.Outcome) {
         let bytes = transfer.bytes
         // A cancelled transfer may have got something all the same: nothing is lost.
         var overflow = false
-        if !bytes.isEmpty { overflow = !inbox.put(Arrival(bytes: bytes, at: monotonicNow())) }
+        let endpoint = state.withLock { $0.streams[index].endpoint }
+        if !bytes.isEmpty {
+            overflow = !inbox.put(Arrival(bytes: bytes, at: monotonicNow(), endpoint: endpoint))
+        }
         let (decision, failure) = state.withLock { state -> (StreamRing.Decision, PortError?) in
-            var decision = state.ring.returned(outcome, bytes: bytes.count)
+            var decision = state.streams[index].ring.returned(outcome, bytes: bytes.count)
             if state.isEnding { decision = .hold }
             guard decision == .resubmit, !overflow else { return (decision, overflow ? .overflow : nil) }
             if let failure = transfer.submit() { return (.hold, failure) }
-            state.ring.submitted()
+            state.streams[index].ring.submitted()
             return (decision, nil)
         }
         if let failure { return fail(failure) }
         switch decision {
         case .resubmit: break
         case .hold: closeIfDone()
-        case .drain: queue.async { self.state.withLock { $0.stream }.forEach { $0.cancel() } }
-        case .recover: queue.async { self.recover() }
+        case .drain: queue.async { self.state.withLock { $0.streams[index].transfers }.forEach { $0.cancel() } }
+        case .recover: queue.async { self.recover(index) }
+        // An endpoint beside the others that has nothing but stalls doesn't end the conversation on the others.
+        case .fail(.system) where index > 0: closeIfDone()
         case .fail(let error): fail(error)
         }
     }
 
     /// On the queue.
-    private func recover() {
-        if state.withLock({ $0.isEnding }) { return }
-        let code = unsafe libusb_clear_halt(open.handle, open.input.address)
+    private func recover(_ index: Int) {
+        guard let endpoint = state.withLock({ $0.isEnding ? nil : $0.streams[index].endpoint }) else { return }
+        let code = unsafe libusb_clear_halt(open.handle, endpoint)
         if code != 0 { return fail(usbError(code, "libusb_clear_halt")) }
-        sendStream()
+        sendStream(index)
     }
 
     // MARK: What goes out
@@ -210,7 +227,9 @@ import Wire
         guard begins else { return }
         inbox.end(nil)
         queue.async { [self] in
-            let transfers = state.withLock { $0.stream + $0.requests.values.map(\.transfer) }
+            let transfers = state.withLock { state in
+                state.streams.flatMap(\.transfers) + state.requests.values.map(\.transfer)
+            }
             for transfer in transfers.reversed() { transfer.cancel() }
             closeIfDone()
         }
@@ -230,20 +249,20 @@ import Wire
     /// When the last callback has been.
     private func closeIfDone() {
         let isDone = state.withLock { state in
-            guard state.isEnding, !state.isClosing, state.ring.inFlight == 0, state.requests.isEmpty else {
-                return false
-            }
+            let isIdle = state.streams.allSatisfy { $0.ring.inFlight == 0 } && state.requests.isEmpty
+            guard state.isEnding, !state.isClosing, isIdle else { return false }
             state.isClosing = true
             return true
         }
         guard isDone else { return }
         queue.async { [self] in
             // They hold this line, and it holds them.
-            let stream = state.withLock { state in
-                defer { state.stream = [] }
-                return state.stream
+            let transfers = state.withLock { state in
+                let transfers = state.streams.flatMap(\.transfers)
+                for index in state.streams.indices { state.streams[index].transfers = [] }
+                return transfers
             }
-            for transfer in stream { transfer.free() }
+            for transfer in transfers { transfer.free() }
             open.close()
             let closings = state.withLock { state in
                 state.isClosed = true

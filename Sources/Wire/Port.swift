@@ -19,10 +19,13 @@ public struct Arrival: Sendable, Equatable {
     public var bytes: [UInt8]
     /// Host's monotonic clock (CLOCK_MONOTONIC) when `read` returned, in nanoseconds.
     public var at: UInt64
+    /// The USB endpoint that they came from; nil on a line that has only one way in.
+    public var endpoint: UInt8?
 
-    public init(bytes: [UInt8], at: UInt64) {
+    public init(bytes: [UInt8], at: UInt64, endpoint: UInt8? = nil) {
         self.bytes = bytes
         self.at = at
+        self.endpoint = endpoint
     }
 }
 

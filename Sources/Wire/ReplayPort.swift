@@ -116,7 +116,8 @@ public final class ReplayPort: Port {
         for event in events where !state.closed {
             state.now &+= UInt64(max(0, min(event.after, 1e9)) * 1e9)
             switch event.kind {
-            case .fromDevice where !event.bytes.isEmpty: sink.yield(Arrival(bytes: event.bytes, at: state.now))
+            case .fromDevice where !event.bytes.isEmpty:
+                sink.yield(Arrival(bytes: event.bytes, at: state.now, endpoint: event.endpoint))
             case .error where event.text == "gone": _ = end(.gone, &state)
             case .error where event.text == "overflow": _ = end(.overflow, &state)
             default: break

@@ -325,7 +325,7 @@ private func digit(_ character: UInt8) -> UInt8? {
 }
 
 /// Nil unless the field is an even, positive number of hexadecimal digits, with or without `0x`.
-private func hex(_ word: ArraySlice<UInt8>) -> [UInt8]? {
+func hex(_ word: ArraySlice<UInt8>) -> [UInt8]? {
     var digits = word
     if digits.count > 2, digits.first == UInt8(ascii: "0"), digits.dropFirst().first.map({ $0 | 0x20 }) == 0x78 {
         digits = digits.dropFirst(2)

@@ -72,7 +72,7 @@ public struct TranscriptEvent: Sendable, Equatable {
 
 /// Where a transcript can't be read, and what its author should do.
 public struct TranscriptError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// From 1.
+    /// From 1; 0 when it is no matter of a line.
     public var line: Int
     public var what: String
     public var remedy: String
@@ -83,7 +83,7 @@ public struct TranscriptError: Error, Equatable, Sendable, CustomStringConvertib
         self.remedy = remedy
     }
 
-    public var description: String { "line \(line): \(what); \(remedy)" }
+    public var description: String { (line > 0 ? "line \(line): " : "") + "\(what); \(remedy)" }
 }
 
 /// A recorded conversation with a device, as text that is made to be read in a review (ARCHITECTURE.md, section 5):

@@ -10,14 +10,47 @@ public struct USBShape: Sendable, Hashable {
         /// One report per transfer; `send` is padded with zeros to `outputReport` bytes. A HID interface without an
         /// interrupt OUT endpoint gets its reports by SET_REPORT (HID 1.11, section 7.2.2).
         case interrupt(outputReport: Int)
+        /// A pair; an interrupt IN endpoint beside it is read as well.
         case bulk
+    }
+
+    /// A byte of a class-specific descriptor that stands behind the interface's own.
+    public struct ClassByte: Sendable, Hashable {
+        /// bDescriptorType.
+        public var descriptor: UInt8
+        public var offset: Int
+        public var value: UInt8
+
+        public init(descriptor: UInt8, offset: Int, value: UInt8) {
+            self.descriptor = descriptor
+            self.offset = offset
+            self.value = value
+        }
     }
 
     public var interface: Interface
     public var endpoints: Endpoints
+    /// An interface that says something else there is left alone; one without the descriptor is not.
+    public var says: ClassByte?
 
-    public init(interface: Interface, endpoints: Endpoints) {
+    public init(interface: Interface, endpoints: Endpoints, says: ClassByte? = nil) {
         self.interface = interface
         self.endpoints = endpoints
+        self.says = says
+    }
+
+    /// Whether an interface with these class-specific descriptors is meant: bLength, bDescriptorType and the rest, one after
+    /// the other, as far as their lengths make sense (phdc.md 2.2).
+    public func fits(classDescriptors extra: [UInt8]) -> Bool {
+        guard let says else { return true }
+        var rest = extra[...]
+        while rest.count >= 2, let length = rest.first.map(Int.init), length >= 2, length <= rest.count {
+            let descriptor = rest.prefix(length)
+            if descriptor[descriptor.startIndex + 1] == says.descriptor {
+                return says.offset < length && descriptor[descriptor.startIndex + says.offset] == says.value
+            }
+            rest = rest.dropFirst(length)
+        }
+        return true
     }
 }

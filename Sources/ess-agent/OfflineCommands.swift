@@ -66,16 +66,22 @@ private func profile(named name: String) throws -> DialogueProfile {
 
 struct Replay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Run a transcript of a conversation with a device through its driver, and show what it understood.")
+        abstract: "Run a recorded conversation with a device through its driver, and show what it understood.",
+        discussion: """
+            The file is a transcript as `ess-agent record` writes it, a pcapng or pcap capture of USB (Wireshark on usbmon, \
+            USBPcap), the kernel's usbmon as text, or a hexadecimal dump of what the device said.
+            """)
     @Argument(help: "The driver's name, for example contec-oximeter.") var device: String
-    @Argument(help: "The transcript, as `ess-agent record` writes it.", completion: .file()) var transcript: String
+    @Argument(help: "The file.", completion: .file()) var transcript: String
+    @Flag(help: "The file is what the device said, byte for byte.") var raw = false
     @OptionGroup var output: JSONOption
 
     func run() async throws {
         let profile = try profile(named: device)
         let parsed: Transcript
         do throws(TranscriptError) {
-            parsed = try Transcript(parsing: try Self.read(transcript))
+            let bytes = try Self.read(transcript)
+            parsed = raw ? Capture.transcript(raw: bytes) : try Capture.transcript(bytes, wanted: profile.captured)
         } catch {
             throw failInput("\(transcript): \(error).")
         }

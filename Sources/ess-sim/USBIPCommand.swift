@@ -7,7 +7,7 @@ struct USBIPCommand: ParsableCommand {
         commandName: "usbip", abstract: "Offers devices as a USB/IP server: a real kernel enumerates them.",
         discussion: """
             On a machine with the kernel module vhci-hcd: `usbip list -r ADDRESS`, `usbip attach -r ADDRESS -b 1-1`. Serial \
-            devices appear behind a CP2102. Every attach switches the device on anew; its end pulls the cable. Prints \
+            devices appear behind a CP2102 (modules cp210x; usbhid for the others that are HID). Every attach switches the device on anew; its end pulls the cable. Prints \
             one line for the port and one for each device, and plays until SIGTERM or SIGINT.
             """)
 
@@ -24,7 +24,8 @@ struct USBIPCommand: ParsableCommand {
     func run() throws {
         let played = devices.enumerated().map { index, device in
             USBIPDevice(
-                persona: device.profile.simulation.usb, serial: device.serial(number: index + 1), number: index + 1
+                persona: device.profile.simulation.persona(device.order), serial: device.serial(number: index + 1),
+                number: index + 1
             ) {
                 // The argument was checked when it was read.
                 device.device(number: index + 1) ?? Mute()

@@ -23,8 +23,41 @@ struct USBIPDevice {
     let number: UInt32
     private let make: () -> any DeviceSimulator
     private var device: any DeviceSimulator
-    private var outgoing: [[UInt8]] = []
-    private var waiting: [(sequence: UInt32, length: Int)] = []
+    /// An IN endpoint: what the device has to say there, and transfers that wait for it.
+    private struct Inlet {
+        var outgoing: [[UInt8]] = []
+        var waiting: [(sequence: UInt32, length: Int)] = []
+
+        mutating func queue(_ portion: [UInt8], isReports: Bool) {
+            outgoing.append(portion)
+            if isReports {
+                if outgoing.count > USBIPDevice.mostReports { outgoing.removeFirst() }
+            } else {
+                while outgoing.count > 1, outgoing.reduce(0, { $0 + $1.count }) > USBIPDevice.mostBytes {
+                    outgoing.removeFirst()
+                }
+            }
+        }
+
+        mutating func deliver(isReports: Bool) -> [Completion] {
+            var completions: [Completion] = []
+            while !outgoing.isEmpty, !waiting.isEmpty {
+                let (sequence, length) = waiting.removeFirst()
+                let portion = outgoing.removeFirst()
+                if portion.count > length, isReports {
+                    completions.append(Completion(sequence: sequence, status: USBIP.Status.overflow))
+                    continue
+                }
+                if portion.count > length { outgoing.insert(Array(portion[length...]), at: 0) }
+                let content = Array(portion.prefix(length))
+                completions.append(Completion(sequence: sequence, actual: content.count, content: content))
+            }
+            return completions
+        }
+    }
+
+    /// By endpoint number.
+    private var inlets: [UInt8: Inlet] = [:]
 
     /// - Parameter make: a device that was just switched on.
     init(persona: USBPersona, serial: String, number: Int, make: @escaping () -> any DeviceSimulator) {
@@ -34,13 +67,14 @@ struct USBIPDevice {
         busID = "1-\(number)"
         self.make = make
         device = make()
+        attach()
     }
 
     /// Plugged in: as new.
     mutating func attach() {
         device = make()
-        outgoing = []
-        waiting = []
+        inlets = [persona.input & 0x0F: Inlet()]
+        if let besides = persona.besides { inlets[besides & 0x0F] = Inlet() }
     }
 
     /// As `OP_REP_DEVLIST` and `OP_REP_IMPORT` have it.
@@ -67,8 +101,8 @@ struct USBIPDevice {
     mutating func submit(_ request: USBIP.Request, _ content: [UInt8], at now: UInt64) -> [Completion] {
         if request.endpoint == 0 { return control(request, content, at: now) }
         if request.isInput {
-            guard request.endpoint == persona.input & 0x0F else { return [refused(request)] }
-            waiting.append((request.sequence, request.length))
+            guard inlets[request.endpoint] != nil else { return [refused(request)] }
+            inlets[request.endpoint]?.waiting.append((request.sequence, request.length))
             return deliver()
         }
         guard request.endpoint == persona.output & 0x0F, hasOutput else { return [refused(request)] }
@@ -78,9 +112,12 @@ struct USBIPDevice {
 
     /// True when the transfer was still waiting.
     mutating func unlink(_ sequence: UInt32) -> Bool {
-        guard let index = waiting.firstIndex(where: { $0.sequence == sequence }) else { return false }
-        waiting.remove(at: index)
-        return true
+        for (number, inlet) in inlets {
+            guard let index = inlet.waiting.firstIndex(where: { $0.sequence == sequence }) else { continue }
+            inlets[number]?.waiting.remove(at: index)
+            return true
+        }
+        return false
     }
 
     mutating func tick(at now: UInt64) -> [Completion] {
@@ -97,28 +134,16 @@ struct USBIPDevice {
     }
 
     private mutating func queue(_ portions: [[UInt8]]) {
-        outgoing += portions.filter { !$0.isEmpty }
-        if persona.isReports {
-            if outgoing.count > Self.mostReports { outgoing.removeFirst(outgoing.count - Self.mostReports) }
-        } else {
-            while outgoing.count > 1, outgoing.reduce(0, { $0 + $1.count }) > Self.mostBytes { outgoing.removeFirst() }
+        for portion in portions where !portion.isEmpty {
+            let endpoint = persona.besides.flatMap { device.isBeside(portion) ? $0 : nil } ?? persona.input
+            let isReports = persona.isReports
+            inlets[endpoint & 0x0F]?.queue(portion, isReports: isReports)
         }
     }
 
     private mutating func deliver() -> [Completion] {
-        var completions: [Completion] = []
-        while !outgoing.isEmpty, !waiting.isEmpty {
-            let (sequence, length) = waiting.removeFirst()
-            let portion = outgoing.removeFirst()
-            if portion.count > length, persona.isReports {
-                completions.append(Completion(sequence: sequence, status: USBIP.Status.overflow))
-                continue
-            }
-            if portion.count > length { outgoing.insert(Array(portion[length...]), at: 0) }
-            let content = Array(portion.prefix(length))
-            completions.append(Completion(sequence: sequence, actual: content.count, content: content))
-        }
-        return completions
+        let isReports = persona.isReports
+        return inlets.keys.sorted().flatMap { inlets[$0]?.deliver(isReports: isReports) ?? [] }
     }
 
     // MARK: Control (USB 2.0, chapter 9; HID 1.11, chapter 7)
@@ -149,7 +174,9 @@ struct USBIPDevice {
             return [Completion(sequence: request.sequence, actual: content.count)] + deliver()
         case (0x40, _, .serialBridge), (0x41, _, .serialBridge):
             // CP210x: IFC_ENABLE off, and PURGE.
-            if (setup[1] == 0x00 && value == 0) || setup[1] == 0x12 { outgoing = [] }
+            if (setup[1] == 0x00 && value == 0) || setup[1] == 0x12 {
+                inlets[persona.input & 0x0F]?.outgoing = []
+            }
             return [Completion(sequence: request.sequence, actual: content.count)]
         default: return [refused(request)]
         }

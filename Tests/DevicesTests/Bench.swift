@@ -95,7 +95,7 @@ struct Bench {
         for bytes in portions where !bytes.isEmpty {
             now += 100_000
             record(.received(bytes))
-            take(dialogue.received(bytes, at: now))
+            take(dialogue.received(bytes, from: device.isBeside(bytes) ? 0x83 : nil, at: now))
         }
     }
 

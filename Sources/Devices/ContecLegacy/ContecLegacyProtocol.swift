@@ -15,6 +15,8 @@ struct ContecLegacyProtocol: Dialogue {
     }
 
     private static let patience: UInt64 = 1_200_000_000
+    /// Of a probe: 60 frames come each second, so this is several dozen.
+    private static let probePatience: UInt64 = 800_000_000
     private static let repeatAfter: UInt64 = 500_000_000
     private static let silence: UInt64 = 2_000_000_000
     private static let mostTries = 8
@@ -36,7 +38,7 @@ struct ContecLegacyProtocol: Dialogue {
     mutating func start(at now: UInt64) -> [DialogueAction] {
         guard phase == .new else { return [] }
         phase = .listening(woken: false)
-        return wait(Self.patience, at: now)
+        return wait(goal == .identify ? Self.probePatience : Self.patience, at: now)
     }
 
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {

@@ -43,11 +43,14 @@ extension ContecOximeterProtocol {
         phase = .asking
         let query = ContecOximeterQuery(step: step)
         self.query = query
-        return send(query.command, at: now) + wait(ContecOximeterTiming.tries[0], at: now)
+        let isProbe = goal == .identify && conversation.framedBytes == 0 && unanswered < 4
+        return send(query.command, at: now)
+            + wait(isProbe ? ContecOximeterTiming.probe : ContecOximeterTiming.tries[0], at: now)
     }
 
     mutating func queryTimedOut(at now: UInt64) -> [DialogueAction] {
         guard var query else { return finish(.deviceEnded("no question is open")) }
+        if goal == .identify, conversation.framedBytes == 0 { return probeUnanswered(at: now) }
         // Half a name is better than none, once the other half has not come.
         let isHalf = query.step == .model && conversation.nameplate.model != nil
         // A port that has never said a word gets one chance per question after the first.
@@ -60,6 +63,17 @@ extension ContecOximeterProtocol {
         self.query = query
         return send(query.command, at: now) + wait(patience, at: now)
     }
+
+    /// A port that has never said a word: each of the four questions shortly, the first of them twice more with patience, then
+    /// it is something else's. Whoever answers at all, also late, gets the patience of devices.md 3.8; a cable without an
+    /// instrument must not keep the nurse waiting.
+    private mutating func probeUnanswered(at now: UInt64) -> [DialogueAction] {
+        unanswered += 1
+        guard unanswered < Self.probe.count else { return finish(.notThisDevice) }
+        return ask(Self.probe[unanswered], at: now)
+    }
+
+    private static let probe: [ContecOximeterQuery.Step] = [.version, .model, .vendor, .identifier, .version, .version]
 
     mutating func answered(_ answer: ContecOximeterFrame, at now: UInt64) -> [DialogueAction] {
         guard let query else { return [] }

@@ -7,6 +7,8 @@ enum ContecOximeterTiming {
     static let settle = second / 10
     /// For each of three tries: 1 s nominal, 2 s tolerant.
     static let tries = [second, 2 * second, 2 * second]
+    /// The first question of each kind to a port that has not said a word; real instruments answer within milliseconds.
+    static let probe = 3 * second / 10
     static let keepAlive = second
     static let liveSilence = 3 * second
     static let storedSilence = 2 * second
@@ -47,6 +49,8 @@ struct ContecOximeterProtocol: Dialogue {
     var keepAliveAt: UInt64 = 0
     /// A1 was repeated since the last live frame.
     var hasRestarted = false
+    /// Questions of a probe that met silence.
+    var unanswered = 0
     /// How often A6 was sent for the item.
     var downloadTries = 0
 

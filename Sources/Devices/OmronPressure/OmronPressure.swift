@@ -11,8 +11,11 @@ public enum OmronPressure {
         title: "Omron M7, M10-IT, MIT Elite Plus blood pressure monitor",
         support: .verified,
         models: ["M7 (HEM-7080IT-E)", "M10-IT (HEM-790IT)", "MIT Elite Plus (HEM-7301-ITKE7; single source)"],
-        reads: ["pressures and pulse with date, time and place in a series, both users"],
-        leaves: ["weekly averages", "the clock"],
+        reads: [
+            "pressures and pulse with date, time and place in a series, both users",
+            "weekly averages, which the device computed",
+        ],
+        leaves: ["this week's average", "the clock"],
         // Several Omron devices share it, a pedometer too: the version decides (devices.md 2.1).
         matches: [UdevMatch(subsystem: "usb", vendorID: "0590", productID: "0028")],
         transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
@@ -44,6 +47,11 @@ public enum OmronPressure {
         }
         device.serial = order.serial
         device.banks = [measurements(3), measurements(2)]
+        if let sunday = LocalTime(year: 2026, month: 11, day: 8, hour: 0, minute: 0, second: 0) {
+            device.averages = [
+                .init(bank: 0, week: 1, sunday: sunday, systolic: 128, diastolic: 81, pulse: 69)
+            ]
+        }
         if order.faults.contains("deaf") { device.deafFor = 2 }
         if order.faults.contains("refuses") { device.refusesEvery = 2 }
         if order.faults.contains("garbles") { device.garblesEvery = 5 }

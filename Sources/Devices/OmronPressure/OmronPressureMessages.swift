@@ -46,6 +46,10 @@ struct OmronPressureCommand: Equatable, Sendable {
     static let serial = Self("SRL", 0x30)
     static func count(bank: UInt8) -> Self { Self("GDC", 0, bank, 0, 0) }
     static func measurement(bank: UInt8, index: UInt8) -> Self { Self("GME", 0, bank, 0, index) }
+    /// Of the mornings or evenings of a week; week 0 is this one, 7 the oldest.
+    static func average(bank: UInt8, week: UInt8, isMorning: Bool) -> Self {
+        Self(isMorning ? "GMA" : "GEA", 0, bank, week, 0, 0)
+    }
     static let end = Self("END", 0xFF)
     /// MIT Elite Plus.
     static let eliteCount = Self("CNT", 0x30)

@@ -31,6 +31,7 @@ struct OmronPressureProtocol: Dialogue {
         case version, profile, serial
         case count(bank: UInt8)
         case measurement(bank: UInt8, index: UInt8)
+        case average(bank: UInt8, week: UInt8, isMorning: Bool)
         case eliteCount
         case eliteMeasurement(index: UInt8, of: UInt8)
         case farewell
@@ -38,6 +39,8 @@ struct OmronPressureProtocol: Dialogue {
 
     /// Two users; whether they are banks 0 and 1 is not known for sure (devices.md 5.3).
     private static let banks: ClosedRange<UInt8> = 0...1
+    /// Whole weeks, oldest first. This week's average (0) still changes; its measurements have just been read.
+    private static let weeks: ClosedRange<UInt8> = 1...7
     private static let mostClearings = 3
     private static let mostSilences = 3
     private static let mostRepeats = 10
@@ -54,6 +57,8 @@ struct OmronPressureProtocol: Dialogue {
     private var silences = 0
     private var repeats = 0
     private var isIdentified = false
+    /// Banks that had measurements, whose averages are not read yet.
+    private var averaged: [UInt8] = []
 
     init(goal: SessionGoal) {
         if case .download(let known) = goal {
@@ -159,6 +164,7 @@ struct OmronPressureProtocol: Dialogue {
         case .serial: .serial
         case .count(let bank): .count(bank: bank)
         case .measurement(let bank, let index): .measurement(bank: bank, index: index)
+        case .average(let bank, let week, let isMorning): .average(bank: bank, week: week, isMorning: isMorning)
         case .eliteCount: .eliteCount
         case .eliteMeasurement(let index, _): .eliteMeasurement(index: index)
         case .farewell: nameplate.isElite ? .eliteEnd : .end
@@ -226,7 +232,18 @@ struct OmronPressureProtocol: Dialogue {
             guard let measurement = BloodPressureMeasurement(omron: payload) else { return misunderstood(at: now) }
             memory.add(measurement)
             if index > 0 { return ask(.measurement(bank: bank, index: index - 1), at: now) }
+            averaged.append(bank)
             return sealed(.finished, at: now) + nextBank(after: bank, at: now)
+        case .average(let bank, let week, let isMorning):
+            guard payload.count == 8 else { return misunderstood(at: now) }
+            if let average = BloodPressureMeasurement(omronAverage: payload, isMorning: isMorning) {
+                memory.add(average)
+            }
+            if isMorning { return ask(.average(bank: bank, week: week, isMorning: false), at: now) }
+            if week > Self.weeks.lowerBound {
+                return ask(.average(bank: bank, week: week - 1, isMorning: true), at: now)
+            }
+            return sealed(.finished, at: now) + nextAverages(at: now)
         case .eliteCount:
             guard payload.count >= 2 else { return misunderstood(at: now) }
             if !isIdentified {
@@ -252,12 +269,19 @@ struct OmronPressureProtocol: Dialogue {
     }
 
     private mutating func nextBank(after bank: UInt8, at now: UInt64) -> [DialogueAction] {
-        guard bank < Self.banks.upperBound else { return ask(.farewell, at: now) }
+        guard bank < Self.banks.upperBound else { return nextAverages(at: now) }
         // Bytes of an empty bank go with the next one.
         let rest = memory.measurements.isEmpty ? memory.raw : []
         memory = BloodPressureMemory(bank: Int(bank + 1))
         memory.add(raw: rest)
         return ask(.count(bank: bank + 1), at: now)
+    }
+
+    private mutating func nextAverages(at now: UInt64) -> [DialogueAction] {
+        guard !averaged.isEmpty else { return ask(.farewell, at: now) }
+        let bank = averaged.removeFirst()
+        memory = BloodPressureMemory(bank: Int(bank), section: "averages")
+        return ask(.average(bank: bank, week: Self.weeks.upperBound, isMorning: true), at: now)
     }
 
     /// An answer with a right checksum, but not to this.
@@ -277,7 +301,12 @@ struct OmronPressureProtocol: Dialogue {
         case .serial: return identified(at: now)
         case .count(let bank) where bank > Self.banks.lowerBound:
             // A monitor for one person.
-            return [.surprise("no answer about bank \(bank)")] + ask(.farewell, at: now)
+            return [.surprise("no answer about bank \(bank)")] + nextAverages(at: now)
+        case .average:
+            // Measurements are what counts, and they are stored; what came of the averages goes with them.
+            averaged = []
+            let actions = sealed(.deviceEnded, at: now)
+            return [.surprise("no answer about weekly averages")] + actions + ask(.farewell, at: now)
         case .count, .measurement, .eliteCount, .eliteMeasurement:
             return sealed(.deviceEnded, at: now) + finish(.deviceEnded("the monitor fell silent"))
         case .farewell: return finish(.done)
@@ -288,8 +317,8 @@ struct OmronPressureProtocol: Dialogue {
 
     /// What has been read of the bank, as a recording; at most once.
     private mutating func sealed(_ reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
-        let bank = memory.bank
-        defer { memory = BloodPressureMemory(bank: bank) }
+        let (bank, section) = (memory.bank, memory.section)
+        defer { memory = BloodPressureMemory(bank: bank, section: section) }
         guard !memory.measurements.isEmpty else { return [] }
         return memory.recording(
             driver: OmronPressure.name, device: nameplate.sourceName, known: known, reason: reason, at: now)

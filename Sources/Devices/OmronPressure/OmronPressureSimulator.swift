@@ -31,6 +31,34 @@ public struct OmronPressureSimulator: DeviceSimulator {
         }
     }
 
+    /// What the device computed of the mornings of a week.
+    public struct Average: Sendable, Equatable {
+        public var bank: UInt8
+        /// 0 is this week.
+        public var week: UInt8
+        public var sunday: LocalTime
+        public var systolic: UInt8
+        public var diastolic: UInt8
+        public var pulse: UInt8
+
+        public init(bank: UInt8, week: UInt8, sunday: LocalTime, systolic: UInt8, diastolic: UInt8, pulse: UInt8) {
+            self.bank = bank
+            self.week = week
+            self.sunday = sunday
+            self.systolic = systolic
+            self.diastolic = diastolic
+            self.pulse = pulse
+        }
+
+        /// A counter with its top bit set, the date, SYS - 25, DIA, PULSE (devices.md 5.3).
+        var payload: [UInt8] {
+            [
+                0x80, week, UInt8(clamping: sunday.year - 2000), UInt8(sunday.month), UInt8(sunday.day),
+                systolic &- 25, diastolic, pulse,
+            ]
+        }
+    }
+
     public struct Configuration: Sendable {
         public var dialect = Dialect.m10
         /// The answer to VER; nil: none.
@@ -41,6 +69,8 @@ public struct OmronPressureSimulator: DeviceSimulator {
         }
         /// Newest first, as the device numbers them.
         public var banks: [[Measurement]] = [[], []]
+        /// Weekly averages of the mornings: bank and week, with the week's Sunday. The evenings have none.
+        public var averages: [Average] = []
         /// Every so-many-th GME is answered NO first; 0: none.
         public var refusesEvery = 3
         /// Answers the first clearing block after a mode change with `08 60 …`.
@@ -167,7 +197,10 @@ public struct OmronPressureSimulator: DeviceSimulator {
             wasRefused = false
             return measurement(bank, Int(command.data.last ?? 0))
         case (.m10, "GMA"), (.m10, "GEA"):
-            return .data([0x80, command.data.count > 2 ? command.data[2] : 0, 0, 0, 0, 0, 0, 0])
+            let week = command.data.count > 2 ? command.data[2] : 0
+            let average = configuration.averages.first { Int($0.bank) == bank && $0.week == week }
+            guard command.letters == "GMA", let average else { return .data([0x80, week, 0, 0, 0, 0, 0, 0]) }
+            return .data(average.payload)
         case (.elitePlus, "CNT"): return .data([0, UInt8(clamping: banks.first?.count ?? 0)])
         case (.elitePlus, "MES"): return measurement(0, Int(command.data.last ?? 0))
         default: return .notReady

@@ -19,7 +19,11 @@ public enum Phdc {
         reads: ["measurements with their time and person", "waveforms live", "stored segments"],
         leaves: ["setting the clock", "clearing segments"],
         matches: [UdevMatch(interface: "0f0000")],
-        transport: .usb(USBShape(interface: .ofClass(0x0F), endpoints: .bulk)),
+        // bPHDCDataCode 2 in the class function descriptor: 20601; 1 is a vendor's own (phdc.md 2.3).
+        transport: .usb(
+            USBShape(
+                interface: .ofClass(0x0F), endpoints: .bulk,
+                says: USBShape.ClassByte(descriptor: 0x20, offset: 2, value: 2))),
         forbidden: [
             clear(confirmed: true), clear(confirmed: false),
         ],
@@ -31,20 +35,39 @@ public enum Phdc {
 
     private static let simulation = DeviceSimulation(
         variants: PhdcSimulator.Configuration.names,
-        faults: PhdcSimulator.Fault.allCases.map { .init($0.rawValue, $0.explanation) },
-        usb: USBPersona(
-            kind: .personalHealthcare, vendorID: 0x1209, productID: 0x2061, manufacturer: "Simulated",
-            product: "Personal health device", inputPacket: 64)
+        faults: PhdcSimulator.Fault.allCases.map { .init($0.rawValue, $0.explanation) } + [
+            .init(twelveLeads, "as fast as they get: an ECG of twelve leads at 1,000 Hz, all by the bulk endpoint")
+        ],
+        usb: persona(specialisations: []),
+        variantUSB: { persona(specialisations: [device($0).specialisation]) }
     ) { order in
-        let start = LocalTime(year: 2026, month: 11, day: 22, hour: 23, minute: 5, second: 9)
-        let kind = order.variant ?? PhdcSimulator.Configuration.names[0]
-        guard let start, var device = PhdcSimulator.Configuration.named(kind, at: start) else {
-            preconditionFailure("`make` lets known variants pass only")
-        }
+        var device = device(order)
         device.serial = order.serial
         device.systemID[7] = UInt8(truncatingIfNeeded: order.number)
         device.faults = Set(order.faults.compactMap(PhdcSimulator.Fault.init(rawValue:)))
         return PhdcSimulator(device)
+    }
+
+    private static let twelveLeads = "twelve-leads"
+
+    private static func device(_ order: DeviceSimulation.Order) -> PhdcSimulator.Configuration {
+        let start = LocalTime(year: 2026, month: 11, day: 22, hour: 23, minute: 5, second: 9)
+        let kind = order.variant ?? PhdcSimulator.Configuration.names[0]
+        guard let start, let device = PhdcSimulator.Configuration.named(kind, at: start) else {
+            preconditionFailure("`make` lets known variants pass only")
+        }
+        if kind == "ecg", order.faults.contains(twelveLeads) {
+            // I, II, III, aVR, aVL, aVF, V1 to V6.
+            let leads: [UInt16] = [1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8]
+            return PhdcSimulator.Configuration.ecg(at: start, stored: false, leads: leads, period: 8, count: 40)
+        }
+        return device
+    }
+
+    private static func persona(specialisations: [UInt16]) -> USBPersona {
+        USBPersona(
+            kind: .personalHealthcare(specialisations: specialisations), vendorID: 0x1209, productID: 0x2061,
+            manufacturer: "Simulated", product: "Personal health device", besides: 0x83, inputPacket: 64)
     }
 
     /// A PRST with action 0C0C, to whatever object, with whatever selection (phdc.md 14, E11).

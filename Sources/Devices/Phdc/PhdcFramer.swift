@@ -1,3 +1,25 @@
+/// One framer for each IN endpoint: an APDU never continues on another one, and unconfirmed reports may come by the interrupt
+/// endpoint in the middle of a long one (phdc.md 2.5, 2.9).
+struct PhdcFramers: Sendable {
+    private var framers: [UInt8?: PhdcFramer] = [:]
+
+    var deadline: UInt64? { framers.values.compactMap(\.deadline).min() }
+
+    mutating func take(_ transfer: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [PhdcFramer.Piece] {
+        // Endpoints are numbered from 1 to 15; a transcript may say anything.
+        let endpoint = endpoint.map { $0 & 0x0F }
+        return framers[endpoint, default: PhdcFramer()].take(transfer, at: now)
+    }
+
+    mutating func expire(at now: UInt64) -> [PhdcFramer.Piece] {
+        sorted.flatMap { framers[$0]?.expire(at: now) ?? [] }
+    }
+
+    mutating func flush() -> [PhdcFramer.Piece] { sorted.flatMap { framers[$0]?.flush() ?? [] } }
+
+    private var sorted: [UInt8?] { framers.keys.sorted { ($0 ?? 0) < ($1 ?? 0) } }
+}
+
 /// Cuts APDUs out of bulk transfers (phdc.md 2.8, 2.9): several in one transfer, one over several, padding behind one, a
 /// metadata preamble that nobody asked for. Keeps less than one APDU and one transfer.
 struct PhdcFramer: Sendable {

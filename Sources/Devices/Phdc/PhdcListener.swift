@@ -4,7 +4,7 @@ import Wire
 /// Understands a conversation that somebody else leads, also only the device's side of it, also from its middle.
 struct PhdcListener: Listener {
     private var conversation = PhdcConversation(isListening: true)
-    private var device = PhdcFramer()
+    private var device = PhdcFramers()
     private var host = PhdcFramer()
     private var lastConfirmed: PhdcData?
 
@@ -27,8 +27,12 @@ struct PhdcListener: Listener {
     }
 
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
+        received(bytes, from: nil, at: now)
+    }
+
+    mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
         var actions: [DialogueAction] = []
-        for piece in device.take(bytes, at: now) { actions += take(piece, at: now) }
+        for piece in device.take(bytes, from: endpoint, at: now) { actions += take(piece, at: now) }
         return actions + conversation.flushIfDue(at: now)
     }
 

@@ -69,7 +69,7 @@ struct PhdcProtocol: Dialogue {
     var isStoreBusy = false
     /// Everything that the goal asks for was asked for in this association.
     var isIntroduced = false
-    private var framer = PhdcFramer()
+    private var framer = PhdcFramers()
     private var invoke: UInt16 = 0
     private var associations = 0
     private var hasSeenPreamble = false
@@ -88,8 +88,14 @@ struct PhdcProtocol: Dialogue {
     }
 
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
+        received(bytes, from: nil, at: now)
+    }
+
+    mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
         var actions: [DialogueAction] = []
-        for piece in framer.take(bytes, at: now) where state != .finished { actions += take(piece, at: now) }
+        for piece in framer.take(bytes, from: endpoint, at: now) where state != .finished {
+            actions += take(piece, at: now)
+        }
         return conclude(actions, at: now)
     }
 

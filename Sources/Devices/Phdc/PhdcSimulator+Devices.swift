@@ -5,7 +5,7 @@ import Wire
 extension PhdcSimulator.Configuration {
     /// The names that `named` knows.
     public static let names = [
-        "thermometer", "blood-pressure", "scale", "oximeter", "ecg", "ecg-stored", "sabte", "glucose",
+        "thermometer", "blood-pressure", "scale", "oximeter", "oximeter-spot", "ecg", "ecg-stored", "sabte", "glucose",
     ]
 
     /// A well-behaved device of a kind; nil for an unknown name. Its clock says `start`.
@@ -15,6 +15,7 @@ extension PhdcSimulator.Configuration {
         case "blood-pressure": bloodPressure(at: start)
         case "scale": scale(at: start)
         case "oximeter": oximeter()
+        case "oximeter-spot": spotOximeter(at: start)
         case "ecg": ecg(at: start, stored: false)
         case "ecg-stored": ecg(at: start, stored: true)
         case "sabte": therapy(at: start)
@@ -101,22 +102,45 @@ extension PhdcSimulator.Configuration {
         return device
     }
 
-    /// Two leads through a periodic scanner; a stored episode of one lead where wanted.
-    static func ecg(at start: LocalTime, stored: Bool) -> Self {
+    /// Configuration 0191: single values with their time.
+    static func spotOximeter(at start: LocalTime) -> Self {
+        var device = Self(standard(0x0191))
+        device.model = "Spot oximeter"
+        device.specialisation = 0x1004
+        device.reports = (0..<3).map { index in
+            let stamp = PhdcClock.absolute(from: start.adding(seconds: index * 3600) ?? start)
+            return PhdcSimulator.Report(
+                items: [fixed(1, sfloat(970 - index * 5, -1) + stamp), fixed(10, sfloat(66 + index) + stamp)],
+                after: 0.5 + Double(index) * 0.2)
+        }
+        device.releasesAfter = 3
+        return device
+    }
+
+    /// Leads through a periodic scanner; a stored episode of one lead where wanted.
+    /// - Parameters:
+    ///   - leads: by their number in the nomenclature (phdc.md 13.3).
+    ///   - period: of a sample, in 125 µs.
+    ///   - count: samples in a report.
+    static func ecg(
+        at start: LocalTime, stored: Bool, leads: [UInt16] = [1, 2], period: UInt32 = 32, count: UInt16 = 10
+    ) -> Self {
         typealias ID = PhdcAttributeID
         func lead(_ handle: UInt16, _ code: UInt16) -> PhdcObject {
             PhdcObject(
                 kind: PhdcClass.array, handle: handle,
                 attributes: [
                     PhdcAttribute(ID.type, long: 0x0002_0000 | UInt32(code)), PhdcAttribute(ID.specification, 0x0040),
-                    PhdcAttribute(ID.unit, 0x10B2), PhdcAttribute(ID.samplePeriod, long: 32),
-                    PhdcAttribute(ID.arraySpecification, [0, 10, 16, 255, 0x20, 0]),
+                    PhdcAttribute(ID.unit, 0x10B2), PhdcAttribute(ID.samplePeriod, long: period),
+                    PhdcAttribute(ID.arraySpecification, [UInt8(count >> 8), UInt8(count & 0xFF), 16, 255, 0x20, 0]),
                     // -10.0 to +10.0 mV are -2000 to +2000.
                     PhdcAttribute(ID.scale16, float(-100, -1) + float(100, -1) + [0xF8, 0x30, 0x07, 0xD0]),
                 ])
         }
         var map = ByteWriter()
-        map.sequence([(1, ID.samples, 22), (2, ID.samples, 22), (3, ID.basicValue, 2)] as [(UInt16, UInt16, UInt16)]) {
+        let waves = leads.indices.map { (UInt16($0) + 1, ID.samples, 2 + 2 * count) }
+        let pulse = UInt16(leads.count) + 1
+        map.sequence(waves + [(pulse, ID.basicValue, 2)]) {
             $0.bigEndian($1.0)
             $0.sequence([($1.1, $1.2)]) {
                 $0.bigEndian($1.0)
@@ -127,14 +151,16 @@ extension PhdcSimulator.Configuration {
             kind: PhdcClass.periodicScanner, handle: 40,
             attributes: [
                 PhdcAttribute(ID.operationalState, 0 as UInt16), PhdcAttribute(0x0913, 0 as UInt16),
-                PhdcAttribute(0x0975, long: 320), PhdcAttribute(ID.scannerMap, map.bytes),
+                PhdcAttribute(0x0975, long: period * UInt32(count)),
+                PhdcAttribute(ID.scannerMap, map.bytes),
             ])
-        let rate = PhdcConfiguration.numeric(3, 0x4182, 0x0042, unit: 0x0AA0, map: [(ID.basicValue, 2)])
-        var objects = [lead(1, 0x0101), lead(2, 0x0102), rate, scanner]
+        let rate = PhdcConfiguration.numeric(pulse, 0x4182, 0x0042, unit: 0x0AA0, map: [(ID.basicValue, 2)])
+        var objects = leads.enumerated().map { lead(UInt16($0) + 1, 0x0100 | $1) } + [rate, scanner]
         if stored { objects.append(store(4, period: 320)) }
         var device = Self(PhdcConfiguration(id: 0x4001, objects: objects))
         device.model = "ECG"
         device.specialisation = 0x1006
+        device.usesInterrupt = leads.count < 12
         device.attributes = [
             PhdcAttribute(ID.dateAndTime, PhdcClock.absolute(from: start)),
             PhdcAttribute(ID.relativeTime, long: device.ticks),

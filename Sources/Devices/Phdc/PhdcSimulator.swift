@@ -99,6 +99,8 @@ public struct PhdcSimulator: DeviceSimulator {
         var releasesAfter: Double?
         var requestModes: UInt16 = 0x0001
         var faults: Set<Fault> = []
+        /// Unconfirmed reports come by the interrupt endpoint.
+        var usesInterrupt = false
         /// Bytes in each transfer; nil: one APDU.
         var transferSize: Int?
         /// The counter of its relative clock at the beginning.
@@ -198,6 +200,12 @@ public struct PhdcSimulator: DeviceSimulator {
         return portions.flatMap { bytes in
             stride(from: 0, to: bytes.count, by: size).map { Array(bytes[$0..<min($0 + size, bytes.count)]) }
         }
+    }
+
+    /// What may be lost needs no reliable endpoint: unconfirmed reports (phdc.md 2.5). One message in a portion.
+    public func isBeside(_ portion: [UInt8]) -> Bool {
+        // PRST, its length, the length again, an invoke id, then the choice: 0100 is an unconfirmed event report.
+        configuration.usesInterrupt && portion.count > 12 && portion[0] == 0xE7 && portion[8] == 0x01 && portion[9] == 0
     }
 
     private func request() -> PhdcApdu {

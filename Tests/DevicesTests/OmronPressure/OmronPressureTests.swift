@@ -21,6 +21,10 @@ struct OmronPressureMessageTests {
         #expect(OmronPressureReport.wire(OmronPressureCommand.end.message) == [bytes("05 45 4E 44 FF FF 00 00")])
         #expect(OmronPressureReport.clearingBlock.map { $0[0] } == [7, 7, 7, 7, 2])
         #expect(OmronPressureReport.clearingBlock.allSatisfy { $0.dropFirst().allSatisfy { $0 == 0 } })
+        #expect(
+            OmronPressureReport.wire(OmronPressureCommand.average(bank: 0, week: 7, isMorning: true).message) == [
+                bytes("07 47 4D 41 00 00 07 00"), bytes("02 00 07 00 00 00 00 00"),
+            ])
         #expect(OmronPressureCommand.eliteMeasurement(index: 3).message == bytes("4D 45 53 00 00 03 03"))
     }
 
@@ -182,7 +186,7 @@ struct OmronPressureDriverTests {
         #expect(Set(bench.recordings.map(\.start.item?.source)).count == 2)
         // Only what reads.
         let device = try #require(bench.device as? OmronPressureSimulator)
-        #expect(Set(device.log) == ["VER", "PRF", "SRL", "GDC", "GME", "END"])
+        #expect(Set(device.log) == ["VER", "PRF", "SRL", "GDC", "GME", "GMA", "GEA", "END"])
         #expect(device.log.last == "END" && device.clearCommands == 0)
         #expect(bench.controls.first == ControlRequest(type: 0x21, request: 9, value: 0x0300, index: 0, data: [1, 1]))
         #expect(bench.sent.allSatisfy { $0.count == 8 })
@@ -231,6 +235,36 @@ struct OmronPressureDriverTests {
             #expect(complete.readings.starts(with: cut.readings))
             #expect(cut.notes.contains { $0.kind == .gap })
         }
+    }
+
+    @Test("whole weeks' averages are a recording of their own, once; this week's is left")
+    func averages() throws {
+        func week(_ week: UInt8, _ day: Int, _ bank: UInt8 = 0) -> OmronPressureSimulator.Average {
+            .init(bank: bank, week: week, sunday: Self.time(day, 0), systolic: 138, diastolic: 105, pulse: 112)
+        }
+        let all = [week(0, 15), week(1, 8), week(7, 1), week(1, 8, 1)]
+        let bench = Self.bench { $0.averages = all }
+        #expect(bench.finish == .done && bench.violations.isEmpty && bench.surprises.isEmpty)
+        #expect(bench.recordings.map(\.readings.count) == [12, 3, 6, 3])
+        let averages = bench.recordings[2]
+        #expect(averages.readings.map(\.value.numerator) == [138, 105, 112, 138, 105, 112])
+        #expect(
+            averages.readings.map(\.rawTime) == Array(repeating: "26-11-01 morning", count: 3)
+                + Array(repeating: "26-11-08 morning", count: 3))
+        #expect(averages.readings.allSatisfy { $0.flags == ["average of a week's mornings, computed by the device"] })
+        #expect(averages.start.item?.source.contains("/averages/") == true && averages.end == .finished)
+        let sources = Set(bench.recordings.compactMap(\.start.item?.source))
+        let again = Self.bench(.download(known: sources)) { $0.averages = all }
+        #expect(again.recordings.isEmpty && again.finish == .done)
+        // A monitor that falls silent among them has delivered its measurements all the same.
+        let asked = (bench.device as? OmronPressureSimulator)?.log.firstIndex(of: "GMA")
+        let dumb = Self.bench {
+            $0.averages = all
+            $0.refusesEvery = 0
+            $0.diesAfter = 3 + (asked ?? 0)
+        }
+        #expect(dumb.finish == .done && dumb.surprises == ["no answer about weekly averages"])
+        #expect(dumb.recordings.prefix(2).map(\.end) == [.finished, .finished])
     }
 
     @Test("an empty memory is no recording")

@@ -1,0 +1,225 @@
+/// pcap and pcapng, as far as captures of USB need them (draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng).
+enum CaptureFile {
+    /// How one interface of a capture is written.
+    private struct Link {
+        var type: UInt32
+        /// Seconds of one unit of its time stamps.
+        var tick: Double
+    }
+
+    /// Reads numbers in the file's byte order.
+    private struct Reader {
+        var bytes: ByteReader
+        let isBig: Bool
+
+        init(_ bytes: ArraySlice<UInt8>, isBig: Bool) {
+            self.bytes = ByteReader(bytes)
+            self.isBig = isBig
+        }
+
+        mutating func number<T: FixedWidthInteger>(_: T.Type = T.self) throws(WireError) -> T {
+            isBig ? try bytes.bigEndian(T.self) : try bytes.littleEndian(T.self)
+        }
+    }
+
+    /// Nil when the bytes are no capture. What is cut at the end is read as far as it goes.
+    static func packets(_ bytes: [UInt8]) throws(TranscriptError) -> [USBPacket]? {
+        guard bytes.count >= 24 else { return nil }
+        switch Array(bytes[..<4]) {
+        case [0x0A, 0x0D, 0x0D, 0x0A]: return try blocks(bytes)
+        case [0xD4, 0xC3, 0xB2, 0xA1]: return try records(bytes, isBig: false, tick: 1e-6)
+        case [0x4D, 0x3C, 0xB2, 0xA1]: return try records(bytes, isBig: false, tick: 1e-9)
+        case [0xA1, 0xB2, 0xC3, 0xD4]: return try records(bytes, isBig: true, tick: 1e-6)
+        case [0xA1, 0xB2, 0x3C, 0x4D]: return try records(bytes, isBig: true, tick: 1e-9)
+        default: return nil
+        }
+    }
+
+    // MARK: pcap
+
+    private static func records(_ bytes: [UInt8], isBig: Bool, tick: Double) throws(TranscriptError) -> [USBPacket] {
+        var packets: [USBPacket] = []
+        do {
+            var reader = Reader(bytes[...], isBig: isBig)
+            try reader.bytes.skip(20)
+            let link = Link(type: try reader.number(UInt32.self) & 0xFFFF, tick: tick)
+            try check(link)
+            while !reader.bytes.isAtEnd {
+                let seconds = Double(try reader.number(UInt32.self))
+                let fraction = Double(try reader.number(UInt32.self)) * tick
+                let count = Int(try reader.number(UInt32.self))
+                try reader.bytes.skip(4)
+                let content = try reader.bytes.bytes(count)
+                if let packet = packet(content, link, seconds + fraction, isBig) { packets.append(packet) }
+            }
+        } catch let error as TranscriptError {
+            throw error
+        } catch {
+            // Cut off: a capture that was still being written.
+        }
+        return packets
+    }
+
+    private static func check(_ link: Link) throws(TranscriptError) {
+        guard [189, 220, 249].contains(link.type) else {
+            throw TranscriptError(
+                line: 0, what: "a capture of link type \(link.type), not of USB",
+                remedy: "capture on usbmon (Linux) or with USBPcap (Windows)")
+        }
+    }
+
+    // MARK: pcapng
+
+    private static func blocks(_ bytes: [UInt8]) throws(TranscriptError) -> [USBPacket] {
+        var packets: [USBPacket] = []
+        var links: [Link] = []
+        var isBig = false
+        var hasUSB = false
+        var rest = bytes[...]
+        while rest.count >= 12 {
+            let at = rest.startIndex
+            if rest.starts(with: [0x0A, 0x0D, 0x0D, 0x0A]) {
+                // The byte order of this section, by its mark 1A2B3C4D.
+                isBig = rest[at + 8] == 0x1A
+                links = []
+            }
+            do {
+                var reader = Reader(rest, isBig: isBig)
+                let kind = try reader.number(UInt32.self)
+                let length = Int(try reader.number(UInt32.self))
+                guard length >= 12, length.isMultiple(of: 4), length <= rest.count else { break }
+                var body = Reader(rest[(at + 8)..<(at + length - 4)], isBig: isBig)
+                rest = rest[(at + length)...]
+                switch kind {
+                case 1:
+                    let link = try interface(&body)
+                    links.append(link)
+                    hasUSB = hasUSB || (try? check(link)) != nil
+                case 6:
+                    let index = Int(try body.number(UInt32.self))
+                    let high = UInt64(try body.number(UInt32.self))
+                    let time = high << 32 | UInt64(try body.number(UInt32.self))
+                    let count = Int(try body.number(UInt32.self))
+                    try body.bytes.skip(4)
+                    guard links.indices.contains(index) else { continue }
+                    let content = try body.bytes.bytes(count)
+                    if let packet = packet(content, links[index], Double(time) * links[index].tick, isBig) {
+                        packets.append(packet)
+                    }
+                case 3:
+                    guard let link = links.first else { continue }
+                    try body.bytes.skip(4)
+                    if let packet = packet(body.bytes.rest(), link, packets.last?.seconds ?? 0, isBig) {
+                        packets.append(packet)
+                    }
+                default: continue
+                }
+            } catch {
+                // A block whose inside is damaged; the next one has its own length.
+                if rest.startIndex == at { break }
+            }
+        }
+        guard hasUSB || links.isEmpty else {
+            throw TranscriptError(
+                line: 0, what: "a capture without a USB interface",
+                remedy: "capture on usbmon (Linux) or with USBPcap (Windows)")
+        }
+        return packets
+    }
+
+    private static func interface(_ body: inout Reader) throws(WireError) -> Link {
+        var link = Link(type: UInt32(try body.number(UInt16.self)), tick: 1e-6)
+        try body.bytes.skip(6)
+        while body.bytes.remaining >= 4 {
+            let code = try body.number(UInt16.self)
+            let count = Int(try body.number(UInt16.self))
+            let value = try body.bytes.bytes((count + 3) & ~3).prefix(count)
+            if code == 0 { break }
+            // if_tsresol: a power of ten, or of two when bit 7 is set.
+            if code == 9, let resolution = value.first {
+                let base = resolution & 0x80 == 0 ? 10.0 : 2.0
+                link.tick = (0..<min(resolution & 0x7F, 63)).reduce(1.0) { tick, _ in tick / base }
+            }
+        }
+        return link
+    }
+
+    // MARK: One packet
+
+    private static func packet(
+        _ content: ArraySlice<UInt8>, _ link: Link, _ seconds: Double, _ isBig: Bool
+    ) -> USBPacket? {
+        switch link.type {
+        case 189, 220: try? usbmon(content, header: link.type == 189 ? 48 : 64, seconds, isBig)
+        case 249: try? usbpcap(content, seconds)
+        default: nil
+        }
+    }
+
+    /// Linux' struct usbmon_packet (Documentation/usb/usbmon.rst), in the byte order of the machine that captured.
+    private static func usbmon(
+        _ content: ArraySlice<UInt8>, header: Int, _ seconds: Double, _ isBig: Bool
+    ) throws(WireError) -> USBPacket? {
+        var reader = Reader(content, isBig: isBig)
+        try reader.bytes.skip(8)
+        let type = try reader.bytes.u8()
+        let transfer = try reader.bytes.u8()
+        let endpoint = try reader.bytes.u8()
+        let address = UInt16(try reader.bytes.u8())
+        let bus = try reader.number(UInt16.self)
+        let hasSetup = try reader.bytes.u8() == 0
+        try reader.bytes.skip(1 + 12 + 4 + 4)
+        let captured = Int(try reader.number(UInt32.self))
+        let setup = Array(try reader.bytes.bytes(8))
+        try reader.bytes.skip(header - 48)
+        // Isochronous transfers are nobody's here. An error has no bytes.
+        guard transfer != 0, type == UInt8(ascii: "S") || type == UInt8(ascii: "C") else { return nil }
+        let isSubmission = type == UInt8(ascii: "S")
+        let data = reader.bytes.rest().prefix(captured)
+        let device = USBPacket.Device(bus: bus, address: address)
+        guard transfer == 2 else {
+            guard isSubmission == (endpoint & 0x80 == 0) else { return nil }
+            return USBPacket(device: device, endpoint: endpoint, isControl: false, data: data, seconds: seconds)
+        }
+        if isSubmission, hasSetup {
+            return USBPacket(
+                device: device, endpoint: 0, isControl: true, setup: setup, data: endpoint & 0x80 == 0 ? data : [],
+                seconds: seconds)
+        }
+        guard !isSubmission, endpoint & 0x80 != 0 else { return nil }
+        return USBPacket(device: device, endpoint: 0x80, isControl: true, data: data, seconds: seconds)
+    }
+
+    /// USBPcap's packet header (desowin.org/usbpcap/captureformat.html), little-endian.
+    private static func usbpcap(_ content: ArraySlice<UInt8>, _ seconds: Double) throws(WireError) -> USBPacket? {
+        var reader = ByteReader(content)
+        let header = Int(try reader.littleEndian(UInt16.self))
+        try reader.skip(8 + 4 + 2)
+        let isCompletion = try reader.u8() & 1 != 0
+        let bus = try reader.littleEndian(UInt16.self)
+        let address = try reader.littleEndian(UInt16.self)
+        let endpoint = try reader.u8()
+        let transfer = try reader.u8()
+        let count = Int(try reader.littleEndian(UInt32.self))
+        guard header >= reader.offset, (1...3).contains(transfer) else { return nil }
+        let stage = transfer == 2 ? try reader.u8() : 0
+        try reader.skip(header - reader.offset)
+        let data = reader.rest().prefix(count)
+        let device = USBPacket.Device(bus: bus, address: address)
+        guard transfer == 2 else {
+            guard isCompletion == (endpoint & 0x80 != 0) else { return nil }
+            return USBPacket(device: device, endpoint: endpoint, isControl: false, data: data, seconds: seconds)
+        }
+        if stage == 0, !isCompletion, data.count >= 8 {
+            return USBPacket(
+                device: device, endpoint: 0, isControl: true, setup: Array(data.prefix(8)), data: data.dropFirst(8),
+                seconds: seconds)
+        }
+        // Of an older version: the data of an output request by itself.
+        if stage == 1, !isCompletion, endpoint & 0x80 == 0 {
+            return USBPacket(device: device, endpoint: 0, isControl: true, data: data, seconds: seconds)
+        }
+        guard isCompletion, endpoint & 0x80 != 0 || stage == 1 || stage == 3, !data.isEmpty else { return nil }
+        return USBPacket(device: device, endpoint: 0x80, isControl: true, data: data, seconds: seconds)
+    }
+}
