@@ -18,7 +18,35 @@ public struct CloseVisitRequest: Codable, Sendable {
     public var reasons: [String: String]?
 }
 
+public struct PathwayNameView: Codable, Sendable, Equatable {
+    public var code: String
+    public var title: String
+    public var aliases: [String]
+}
+
+/// How far what was typed at a visit is.
+public struct EntryCountsView: Codable, Sendable, Equatable {
+    public var visit: String
+    public var waiting: Int
+    public var received: Int
+    public var quarantined: Int
+}
+
 extension Verbs {
+    public func entryCounts() async throws -> [EntryCountsView] {
+        try await guarded {
+            try await store.entryCounts().map {
+                EntryCountsView(
+                    visit: $0.visit, waiting: $0.waiting, received: $0.received, quarantined: $0.quarantined)
+            }
+        }
+    }
+
+    /// The pathways that are known here, in the order of the files.
+    public func pathways() -> [PathwayNameView] {
+        catalogue.pathways.map { PathwayNameView(code: $0.code, title: $0.title, aliases: $0.aliases) }
+    }
+
     /// What the pathway asks for, and what is there.
     public func plan(visit id: String) async throws -> PlanView {
         try await guarded {

@@ -37,6 +37,12 @@ static const unsigned char devices_js[] = {
 static const unsigned char calipers_js[] = {
 #embed "../Web/assets/calipers.js"
 };
+static const unsigned char media_js[] = {
+#embed "../Web/assets/media.js"
+};
+static const unsigned char images_js[] = {
+#embed "../Web/assets/images.js"
+};
 static const unsigned char plan_js[] = {
 #embed "../Web/assets/plan.js"
 };
@@ -76,6 +82,8 @@ static const struct ess_page_file files[] = {
     FILE_OF("electrodes.js", electrodes_js),
     FILE_OF("devices.js", devices_js),
     FILE_OF("calipers.js", calipers_js),
+    FILE_OF("media.js", media_js),
+    FILE_OF("images.js", images_js),
     FILE_OF("plan.js", plan_js),
     FILE_OF("live.js", live_js),
     FILE_OF("recordings.js", recordings_js),

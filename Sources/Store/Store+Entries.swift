@@ -14,6 +14,21 @@ public struct KeptEntry: Sendable, Equatable {
     public var isWithdrawn: Bool { withdrawnAt != nil }
 }
 
+/// How many entries of a visit are how far.
+public struct EntryCounts: Sendable, Equatable {
+    public var visit: String
+    public var waiting: Int
+    public var received: Int
+    public var quarantined: Int
+
+    public init(visit: String, waiting: Int, received: Int, quarantined: Int) {
+        self.visit = visit
+        self.waiting = waiting
+        self.received = received
+        self.quarantined = quarantined
+    }
+}
+
 /// What the server doesn't know yet of the entries of one visit.
 public struct PendingEntries: Sendable, Equatable {
     public var visit: Visit
@@ -76,6 +91,25 @@ extension Store {
                 return PendingEntries(
                     visit: visit, entries: try tx.entries("visit = ? AND \(Transaction.isPendingEntry)", [id]),
                     isSimulated: isSimulated ?? false)
+            }
+        }
+    }
+
+    /// By visit; those that were withdrawn before they were sent count nowhere.
+    public func entryCounts() async throws(StoreError) -> [EntryCounts] {
+        try await read { tx in
+            try Row.fetchAll(
+                tx.db,
+                sql: """
+                    SELECT visit, SUM(\(Transaction.isPendingEntry)) AS waiting,
+                        SUM(sent IN ('final', 'withdrawn') AND NOT \(Transaction.isPendingEntry)) AS received,
+                        SUM(sent = 'refused') AS quarantined
+                    FROM entry GROUP BY visit ORDER BY MIN(at), visit
+                    """
+            ).map {
+                EntryCounts(
+                    visit: $0["visit"], waiting: $0["waiting"], received: $0["received"], quarantined: $0["quarantined"]
+                )
             }
         }
     }

@@ -1,6 +1,8 @@
 """The page's door, from outside: who gets in, who doesn't; and that every text of the page is there."""
 
+import os
 import re
+import shutil
 import socket
 import subprocess
 
@@ -272,6 +274,30 @@ def test_the_browser_gets_a_private_file_and_no_argument_holds_the_token(page):
     finally:
         program.terminate()
         program.wait()
+
+
+def test_another_user_of_this_laptop_gets_nothing(page):
+    """Every local account can open a TCP connection to the page's port; only the group can ask for a way in."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("being another user needs root and setpriv")
+    page.enter()
+    # The way there is open: it is the socket and the state directory that keep others out.
+    for directory in (page.bench.directory, page.bench.laptop):
+        os.chmod(directory, 0o755)
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "curl", "-sS", "-m", "10"]
+
+    def ask(*arguments):
+        return subprocess.run([*stranger, *arguments], capture_output=True, text=True)
+
+    socket_door = ask("--unix-socket", page.bench.socket, "-X", "POST", "http://localhost/api/page/token")
+    assert socket_door.returncode != 0 and "entrer#" not in socket_door.stdout
+    for path in ("/api/visits", "/api/status", "/api/opinions"):
+        answer = ask("-w", "%{http_code}", f"{page.origin}{path}")
+        assert answer.stdout.endswith("401") and "LEF" not in answer.stdout, path
+    guess = ask("-w", "%{http_code}", "-H", "Content-Type: application/json", "-d", '{"token":"' + "0" * 64 + '"}', f"{page.origin}/entrer")
+    assert guess.stdout.endswith("401")
+    # Nor can it read the file that the browser starts from, or the database.
+    assert ask(f"file://{page.bench.state}/ess-agent.sqlite").returncode != 0
 
 
 # The page's files

@@ -172,7 +172,7 @@ def test_a_visit_from_opening_to_receipt(nurse):
     nurse.shot("10-envois-hors-ligne")
     nurse.go("Aujourd’hui")
     page.get_by_role("article", name="LEFÈVRE").get_by_role("button", name="Terminer la visite").click()
-    reasons = page.get_by_role("dialog").get_by_role("combobox")
+    reasons = page.get_by_role("dialog").locator("input")
     reasons.first.wait_for()
     nurse.shot("10b-il-manque")
     for index in range(reasons.count()):

@@ -46,6 +46,8 @@ struct EntryTests {
         var pending = try #require(try await bench.store.entriesPending().first)
         #expect(pending.entries.map(\.entry) == [kept] && pending.visit.id == "v1" && !pending.isSimulated)
         #expect(try await bench.store.unfinishedVisits() == ["v1"])
+        #expect(
+            try await bench.store.entryCounts() == [.init(visit: "v1", waiting: 1, received: 0, quarantined: 0)])
         try await bench.store.entriesSent(pending.entries)
         #expect(try await bench.store.entriesPending() == [])
         #expect(try await bench.store.entries(visit: "v1").map(\.stage) == [.received, .waiting])

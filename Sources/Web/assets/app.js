@@ -11,7 +11,7 @@ import { visits } from "./visits.js";
 const SCREENS = { aujourdhui: visits, direct: live, enregistrements: recordings, avis: opinions, envois: sending };
 
 /** What is known; null before the first answer. */
-export const state = { status: null, devices: [], visits: [], recordings: [], plan: null, carePlan: null, opinions: [], loans: [] };
+export const state = { status: null, devices: [], visits: [], recordings: [], plan: null, carePlan: null, opinions: [], loans: [], media: [], pathways: [] };
 
 const main = document.getElementById("content");
 let screen = null;
@@ -19,6 +19,8 @@ let isOver = false;
 let sessionsSeen = null;
 
 export const openVisit = () => state.visits.find((visit) => visit.id === state.status?.openVisit) ?? null;
+/** As the region calls it; its code when nobody does. */
+export const pathwayTitle = (code) => state.pathways.find((pathway) => pathway.code === code || pathway.aliases.includes(code))?.title ?? code;
 export const visitOf = (recording) => state.visits.find((visit) => visit.id === recording?.visit) ?? null;
 export const deviceTitle = (device) => [device.vendor, device.model].filter(Boolean).join(" ") || t("device.unknown");
 export const runningDevices = () => state.devices.filter((device) => device.session?.running);
@@ -60,6 +62,7 @@ async function look() {
     const open = status.openVisit ? `visits/${encodeURIComponent(status.openVisit)}` : null;
     const [plan, carePlan, opinions] = await Promise.all([open ? get(`${open}/plan`) : null, open ? get(`${open}/care-plan`) : null, get("opinions")]);
     const loans = await get("loans");
+    if (!state.pathways.length) state.pathways = await get("pathways");
     Object.assign(state, { status, devices, visits, recordings, plan, carePlan, opinions, loans });
     document.body.classList.remove("silent");
     notice();

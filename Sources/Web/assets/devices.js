@@ -2,15 +2,17 @@
 import { act, deviceTitle, openVisit, recordingOf, state, stop } from "./app.js";
 import { part, post, problemText } from "./api.js";
 import { dialog, duration, fullName, h, moment, svg } from "./dom.js";
+import { mediaCards } from "./media.js";
 import { t, tOr } from "./strings.js";
 
 /** The loan that a device came back from, or is in. */
 const loanOf = (device) => state.loans.find((loan) => !loan.to && loan.serial && loan.serial === device.serial && loan.driver === device.driver) ?? null;
 
-export const deviceFacts = () => [state.devices, state.devices.map((device) => recordingOf(device)?.seconds), openVisit()?.id, state.loans];
+export const deviceFacts = () => [state.devices, state.devices.map((device) => recordingOf(device)?.seconds), openVisit()?.id, state.loans, state.media];
 
 export function deviceCards() {
-  return state.devices.length ? state.devices.map(deviceCard)
+  const cards = [...mediaCards(), ...state.devices.map(deviceCard)];
+  return cards.length ? cards
     : [h("p", { class: "hint" }, t("devices.none")), h("p", { class: "hint" }, t("devices.none.hint"))];
 }
 
@@ -23,7 +25,7 @@ function picture(driver) {
     ? [svg("rect", { x: 10, y: 12, width: 44, height: 40, rx: 8, ...line }), svg("path", { d: "M20 20a18 18 0 0 1 24 0l-8 8h-8zM32 22l4 6", ...line })]
     : driver.includes("oximeter")
     ? [svg("rect", { x: 6, y: 16, width: 36, height: 24, rx: 9, ...line }), svg("path", { d: "M42 28h14M14 29h5l3-7 4 13 3-6h6", ...line })]
-    : driver.includes("ecg")
+    : /ecg|8000/.test(driver)
       ? [svg("rect", { x: 8, y: 14, width: 48, height: 34, rx: 4, ...line }), svg("path", { d: "M14 32h8l4-9 6 18 5-12 3 3h10", ...line })]
       : [svg("rect", { x: 12, y: 12, width: 40, height: 40, rx: 6, ...line }), svg("path", { d: "M26 26a6 6 0 1 1 8 6c-2 1-2 2-2 4m0 6v.2", ...line })];
   return svg("svg", { viewBox: "0 0 64 64", class: "picture", "aria-hidden": "true" }, ...shapes);

@@ -82,15 +82,18 @@ export function size(bytes) {
   return t("size.mega", { value: decimal(bytes / 1e6) });
 }
 
+/** An instant in universal time as this laptop's wall clock has it; anything else as it was written. */
+const local = (text) => /T.*Z$/.test(text ?? "") ? new Date(text).toLocaleString("sv") : text;
+
 /** `1938-04-12` → `12/04/1938`; anything else as it is. */
 export function day(text) {
-  const parts = /^(\d{4})-(\d\d)-(\d\d)/.exec(text ?? "");
+  const parts = /^(\d{4})-(\d\d)-(\d\d)/.exec(local(text) ?? "");
   return parts ? `${parts[3]}/${parts[2]}/${parts[1]}` : text ?? t("unknown");
 }
 
-/** The wall-clock time as it is written: never shifted to another zone. */
+/** The wall-clock time: as it was written where a zone or none was, of this laptop where it was universal time. */
 export function time(text) {
-  const parts = /^\d{4}-\d\d-\d\d[T ](\d\d):(\d\d)/.exec(text ?? "");
+  const parts = /^\d{4}-\d\d-\d\d[T ](\d\d):(\d\d)/.exec(local(text) ?? "");
   return parts ? `${parts[1]}:${parts[2]}` : "";
 }
 

@@ -13,13 +13,17 @@ export function live(main, [wanted]) {
   const screen = h("div", { class: "sweep", role: "img" });
   const message = h("p", { class: "live-state", role: "status", "aria-live": "polite" });
   const gap = h("p", { class: "gap", role: "status", "aria-live": "polite" });
+  const hints = h("ul", { class: "quality", "aria-live": "polite" });
   const foot = h("div", { class: "live-foot" });
-  main.append(h("h1", {}, t("live.title")), h("div", { class: "live-top" }, electrodesAt, head), numbers, screen, message, gap, foot);
+  main.append(h("h1", {}, t("live.title")),
+    h("div", { class: "live-top" }, electrodesAt, h("div", { class: "live-said" }, head, message, hints)), numbers, screen, gap, foot);
 
   let sweep = null;
   let followed = null;
   let abort = null;
   let begun = null;
+  /** Leads that lie flat, by the daemon's word. */
+  let flat = new Set();
 
   const device = () => {
     const running = runningDevices().filter((device) => device.session.goal === "live");
@@ -59,6 +63,7 @@ export function live(main, [wanted]) {
     try {
       await follow(now.name, {
         begin: (event) => begin(event), block: (event) => block(event), end: (event) => end(event),
+        quality: (event) => quality(event),
       }, mine.signal);
     } catch (problem) {
       if (mine.signal.aborted) return;
@@ -73,6 +78,8 @@ export function live(main, [wanted]) {
 
   function begin(event) {
     begun = event;
+    flat = new Set();
+    show(hints, "begin", () => []);
     sweep?.close();
     const channels = event.channels;
     sweep = new Sweep(screen, channels, (kind) => {
@@ -121,10 +128,20 @@ export function live(main, [wanted]) {
     screen.setAttribute("aria-label", t("live.alt.oximetry", { spo2: spo2 ?? "—", pulse: pulse ?? "—" }));
   }
 
+  /** What is technically wrong, with what to do; never what it means. */
+  function quality(event) {
+    if (event.recording !== begun?.recording) return;
+    const name = (channel) => LEADS[begun.channels.find((one) => one.name === channel)?.signal] ?? channel;
+    flat = new Set(event.hints.filter((hint) => hint.kind === "leadOff").flatMap((hint) => hint.channels)
+      .map((channel) => begun.channels.find((one) => one.name === channel)?.signal));
+    show(hints, event.hints.map((hint) => [hint.kind, hint.channels]), () => event.hints.map((hint) =>
+      h("li", {}, t(`quality.${hint.kind}`, { channels: hint.channels.map(name).join(", ") }))));
+  }
+
   /** Which leads give nothing: said in words, as the drawing shows it as a missing line. */
   function electrodes(values) {
     const leads = begun.channels.map((channel) => channel.signal).filter((signal) => signal in LEADS);
-    const absent = begun.channels.filter((channel, index) => channel.signal in LEADS && values[index].every(Number.isNaN))
+    const absent = begun.channels.filter((channel, index) => channel.signal in LEADS && (flat.has(channel.signal) || values[index].every(Number.isNaN)))
       .map((channel) => channel.signal);
     const sent = new Set(leads);
     show(electrodesAt, absent, () => [body(sent, new Set(absent))].filter(Boolean));

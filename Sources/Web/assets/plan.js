@@ -11,7 +11,7 @@ export function checklist(visit) {
   if (!plan.pathway) return h("p", { class: "hint" }, t("plan.unknown"));
   const required = plan.items.filter((item) => item.required);
   const optional = plan.items.filter((item) => !item.required);
-  const done = required.filter((item) => item.state !== "missing").length;
+  const done = required.filter((item) => item.state === "done").length;
   return h("section", { class: "plan", "aria-labelledby": "plan-title" },
     h("h4", { id: "plan-title" }, t("plan.title"), " ", h("span", { class: "plan-count" }, t("plan.count", { done, total: required.length }))),
     h("ul", { class: "checklist" }, required.map((item) => line(visit, item))),
@@ -35,7 +35,7 @@ function line(visit, item) {
     h("div", { class: "item-text" },
       h("span", { class: "item-title" }, title, h("span", { class: "sr" }, ` (${t(`plan.state.${item.state}`)})`)),
       item.state === "missing" && item.blocks.length === 1 && item.blocks[0].hint ? h("span", { class: "hint" }, item.blocks[0].hint) : null,
-      entries.map(({ entry }) => h("span", { class: "item-value" }, `${entry.text} · ${time(new Date(entry.at).toLocaleString("sv"))}`,
+      entries.map(({ entry }) => h("span", { class: "item-value" }, `${entry.text} · ${time(entry.at)}`,
         entry.state === "quarantined" ? ` · ${t("document.state.quarantined")}` : null,
         h("button", { type: "button", class: "plain small", "data-key": `withdraw-${entry.id}`, onclick: () => withdraw(visit, entry) }, t("plan.withdraw")))),
       recordings.length ? h("span", { class: "item-value" }, t(recordings.length > 1 ? "plan.recordings.n" : "plan.recordings.1", { count: recordings.length })) : null,
@@ -103,12 +103,17 @@ function question(field, index) {
       field.unitLabel ? h("span", {}, field.unitLabel) : null));
 }
 
+const REASONS = ["refusal", "device", "time", "elsewhere", "later"];
+
 /** Ends the visit; what is missing is asked about first, one reason for each. */
 export function closeVisit(visit) {
   const missing = (state.plan?.visit === visit.id ? state.plan.items : []).filter((item) => item.required && item.state === "missing");
   const go = (reasons) => post("visits/close", { reasons });
   if (!missing.length) return act(() => go({}), t("visits.closed", { name: fullName(visit.patient) }));
   const problem = h("p", { class: "problem", role: "alert" });
+  const all = h("select", { id: "reason-all", onchange: () => {
+    for (const input of inputs) if (!input.value.trim()) input.value = all.value;
+  } }, h("option", { value: "" }, t("closing.all.none")), REASONS.map((key) => h("option", {}, t(`closing.reason.${key}`))));
   const inputs = missing.map((item, index) => h("input", { id: `reason-${index}`, list: "reasons", autocomplete: "off", maxlength: 300 }));
   const window_ = dialog(t("closing.title"), h("p", { class: "dialog-patient" }, fullName(visit.patient)), h("p", {}, t("closing.text")),
     h("form", {
@@ -130,9 +135,10 @@ export function closeVisit(visit) {
         await act(async () => {}, t("visits.closed", { name: fullName(visit.patient) }));
       },
     },
-      missing.map((item, index) => h("div", { class: "field" },
+      missing.length > 2 ? h("div", { class: "field" }, h("label", { for: "reason-all" }, t("closing.all")), all) : null,
+      missing.map((item, index) => h("div", { class: "field wide" },
         h("label", { for: `reason-${index}` }, item.blocks.map((block) => block.title).join(t("plan.or"))), inputs[index])),
-      h("datalist", { id: "reasons" }, ["refusal", "device", "time", "elsewhere", "later"].map((key) => h("option", { value: t(`closing.reason.${key}`) }))),
+      h("datalist", { id: "reasons" }, REASONS.map((key) => h("option", { value: t(`closing.reason.${key}`) }))),
       problem,
       h("p", { class: "buttons" }, h("button", { class: "primary" }, t("closing.go")),
         h("button", { type: "button", onclick: () => window_.close() }, t("closing.back")))));

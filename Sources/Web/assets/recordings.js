@@ -4,6 +4,7 @@ import { get, part, post, unpack } from "./api.js";
 import { age, bornOn, day, decimal, duration, fullName, h, moment, sexName, show, size } from "./dom.js";
 import { calipers } from "./calipers.js";
 import { isCalibrated, LEADS, marks, millivolts, paper, pixelsPerMillimetre, trend, withDerived } from "./ecg.js";
+import { images } from "./images.js";
 import { t, tOr, typeset } from "./strings.js";
 
 export function recordings(main, [id]) {
@@ -100,6 +101,9 @@ function detail(main, id) {
       show(decision, [identity, recording.visit, recording.startSource, state.visits.map((visit) => visit.id)], () => decide(recording, identity));
       show(facts, more, () => tables(more));
       if (recording.state === "open") return;
+      if (recording.modality === "imaging") return void await images(trace, recording);
+      if (more.readings.length) return void trace.replaceChildren(readings(more.readings));
+      if (recording.modality === "other") return void trace.replaceChildren(h("p", { class: "hint" }, t("recording.carried")));
       if (recording.seconds === 0) return void trace.replaceChildren(h("p", {}, t("recording.empty")));
       await (recording.modality === "ecg" ? ecg(trace, recording) : trends(trace, recording, more));
     } catch (problem) {
@@ -266,6 +270,20 @@ function tables(more) {
       h("li", {}, [visitName(entry.visit), t(`recording.history.${entry.reason}`), entry.by, moment(entry.at), entry.why].filter(Boolean).join(" · ")))) : null,
   ].filter(Boolean);
 }
+
+/** Discrete values as the device gave them; those of one measurement in one line. */
+function readings(list) {
+  const bySequence = new Map();
+  for (const reading of list) bySequence.set(reading.sequence, [...bySequence.get(reading.sequence) ?? [], reading]);
+  const text = (reading) => `${tOr(`reading.${reading.kind}`, reading.code ?? reading.kind)} ${decimal(reading.value, reading.value % 1 ? 1 : 0)} ${UNITS[reading.unit] ?? reading.unit}`;
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("recording.readings") }, h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("recordings.start")), h("th", { scope: "col" }, t("recording.readings")), h("th", { scope: "col" }, t("recording.notes")))),
+    h("tbody", {}, [...bySequence.values()].slice(0, 500).map((group) => h("tr", {},
+      h("th", { scope: "row" }, group[0].at ? moment(group[0].at) : t("recording.nostart")), h("td", {}, group.map(text).join(" · ")),
+      h("td", { lang: "en" }, [...new Set(group.flatMap((reading) => reading.flags))].join(", ")))))));
+}
+
+const UNITS = { "mm[Hg]": "mmHg", "Cel": "°C" };
 
 const value = (number, unit) => number === undefined ? "—" : `${decimal(number, Math.abs(number) % 1 ? 2 : 0)} ${unit === "1" ? "" : unit === "uV" ? "µV" : unit}`;
 

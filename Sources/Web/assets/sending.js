@@ -12,6 +12,7 @@ export function sending(main) {
   const body = h("div", {});
   main.append(h("h1", {}, t("sending.title")), head, body);
   let view = null;
+  let typed = [];
   let isAsking = false;
   let isClosed = false;
 
@@ -19,7 +20,7 @@ export function sending(main) {
     if (isAsking) return;
     isAsking = true;
     try {
-      view = await get("sync/items");
+      [view, typed] = await Promise.all([get("sync/items"), get("sync/entries")]);
       if (!isClosed) draw();
     } catch {
       // The page says by itself that the agent doesn't answer.
@@ -30,24 +31,25 @@ export function sending(main) {
 
   function draw() {
     const { sync } = view;
-    const count = (name) => view.items.filter((item) => item.state === name).length;
+    const typedIn = (name) => typed.filter((counts) => counts[name]);
+    const count = (name) => view.items.filter((item) => item.state === name).length + typedIn(name).length;
     show(head, [sync, view.remainingBytes, view.rate, view.secondsLeft], () => [
       h("div", { class: `card sync ${sync.state}` }, h("p", { class: "big" }, typeset(sync.sentence)),
         sync.problem ? h("p", {}, tOr(`sending.hint.${sync.problem}`, "")) : null,
         view.remainingBytes ? h("p", {}, view.rate
           ? t("sending.remaining.rate", { size: size(view.remainingBytes), rate: size(Math.round(view.rate)), time: duration(view.secondsLeft ?? 0) })
           : t("sending.remaining", { size: size(view.remainingBytes) })) : null,
-        h("p", { class: "hint" }, sync.lastContact ? t("sending.last", { time: moment(local(sync.lastContact)) }) : t("sending.never")),
+        h("p", { class: "hint" }, sync.lastContact ? t("sending.last", { time: moment(sync.lastContact) }) : t("sending.never")),
         h("p", { class: "buttons" }, h("button", { type: "button", "data-key": "now", onclick: () => act(() => post("sync")) }, t("sending.now")))),
       h("p", { class: "hint" }, t("sending.explain")),
     ]);
     const undecided = state.recordings.filter(isUndecided).length;
-    show(body, [view.items, undecided, state.visits.length, state.recordings.length], () => [
+    show(body, [view.items, typed, undecided, state.visits.length, state.recordings.length], () => [
       undecided ? h("p", { class: "refusal" }, h("a", { href: "#/enregistrements" }, t("sending.undecided", { count: undecided }))) : null,
       h("div", { class: "groups" }, GROUPS.filter((name) => count(name) || name !== "quarantined").map((name) =>
         h("section", { class: `group ${name}` },
           h("h2", {}, t(`sending.${name}`), " ", h("span", { class: "count" }, t("sending.count", { count: count(name) }))),
-          count(name) ? h("ul", { class: "documents" }, view.items.filter((item) => item.state === name).map(line))
+          count(name) ? h("ul", { class: "documents" }, typedIn(name).map((counts) => entries(counts, name)), view.items.filter((item) => item.state === name).map(line))
             : h("p", { class: "hint" }, t(`sending.none.${name}`))))),
     ].filter(Boolean));
   }
@@ -58,8 +60,12 @@ export function sending(main) {
   };
 }
 
-/** An instant as this laptop's wall clock. */
-const local = (text) => new Date(text).toLocaleString("sv");
+/** What was typed at a visit goes up together. */
+function entries(counts, name) {
+  const visit = visitOf(counts);
+  return h("li", {}, h("p", {}, h("strong", {}, visit ? fullName(visit.patient) : t("recordings.nobody"))),
+    h("p", { class: "hint" }, t(counts[name] > 1 ? "sending.entries.n" : "sending.entries.1", { count: counts[name] })));
+}
 
 function line(item) {
   const recording = state.recordings.find((recording) => recording.id === item.recording);
@@ -72,9 +78,9 @@ function line(item) {
       recording?.origin === "simulated" ? h("span", { class: "badge simulated" }, t("simulated")) : null),
     h("p", { class: "hint" }, [tOr(`sending.role.${item.role}`, item.role), size(item.size),
       item.state === "received" && receipt ? receipt.matches
-        ? t("sending.receipt", { time: moment(local(receipt.storedAt)), hash: receipt.sha256.slice(0, 12) })
+        ? t("sending.receipt", { time: moment(receipt.storedAt), hash: receipt.sha256.slice(0, 12) })
         : t("sending.mismatch") : null,
-      item.notBefore ? t("sending.again.at", { time: moment(local(item.notBefore)) }) : null].filter(Boolean).join(" · ")),
+      item.notBefore ? t("sending.again.at", { time: moment(item.notBefore) }) : null].filter(Boolean).join(" · ")),
     item.state === "sending" || item.state === "waiting" && item.confirmedBytes
       ? h("p", { class: "progress" }, h("progress", { max: item.size, value: item.confirmedBytes, "aria-label": t("sending.progress.label") }),
         t("sending.progress", { done: size(item.confirmedBytes), total: size(item.size), percent: Math.floor(item.confirmedBytes * 100 / Math.max(item.size, 1)) }),

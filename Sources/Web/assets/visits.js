@@ -1,8 +1,8 @@
 // Aujourd'hui: the visits, and what is plugged in.
-import { act, openVisit, runningDevices, spaced, state, status } from "./app.js";
+import { act, openVisit, pathwayTitle, runningDevices, spaced, state, status } from "./app.js";
 import { part, post } from "./api.js";
 import { deviceCards, deviceFacts } from "./devices.js";
-import { age, dialog, fullName, h, sexName, show, time, today } from "./dom.js";
+import { age, dialog, fullName, h, say, sexName, show, time, today } from "./dom.js";
 import { background } from "./opinions.js";
 import { checklist, closeVisit } from "./plan.js";
 import { t, tOr } from "./strings.js";
@@ -23,7 +23,12 @@ export function visits(main) {
   /** A scanner types the code and Enter: one hit is the visit. */
   function scanned() {
     const hits = found();
-    if (hits.length === 1 && hits[0].status !== "open" && !blocked(hits[0])) check(hits[0]);
+    if (hits.length !== 1 || hits[0].status === "open" || hits[0].status === "cancelled") return;
+    const reason = blocked(hits[0]);
+    search.value = "";
+    list();
+    if (reason) say(reason, "bad");
+    else check(hits[0]);
   }
 
   const found = () => state.visits.filter((visit) => fits(visit, search.value));
@@ -37,7 +42,9 @@ export function visits(main) {
       if (!hits.length) return h("p", { class: "hint" }, t("visits.search.none"));
       const isToday = (visit) => visit.status === "open" || !visit.plannedAt || visit.plannedAt.startsWith(day);
       const others = hits.filter((visit) => !isToday(visit));
-      return [...hits.filter(isToday).map(card), others.length ? h("h2", {}, t("visits.other")) : null, ...others.map(card)]
+      // The open one first: it is the one that she is in.
+      const now = hits.filter(isToday).sort((a, b) => (b.status === "open") - (a.status === "open"));
+      return [...now.map(card), others.length ? h("h2", {}, t("visits.other")) : null, ...others.map(card)]
         .filter(Boolean);
     });
   }
@@ -52,11 +59,15 @@ export function visits(main) {
 
 const plain = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toUpperCase();
 
+/** A scanner that takes the keyboard for an American one presses the keys of the digits: on a French one, these come out. */
+const KEYS = { "&": "1", "é": "2", '"': "3", "'": "4", "(": "5", "-": "6", "è": "7", "_": "8", "ç": "9", "à": "0" };
+const unshifted = (text) => [...text].map((character) => KEYS[character] ?? character).join("");
+
 /** By words of the name, or by an INS anywhere in what a scanner typed. */
 function fits({ patient }, text) {
   const wanted = plain(text).trim();
   if (!wanted) return true;
-  if (patient.ins && wanted.replace(/\s/g, "").includes(patient.ins.slice(0, 13))) return true;
+  if (patient.ins && [wanted, plain(unshifted(text))].some((typed) => typed.replace(/\s/g, "").includes(patient.ins.slice(0, 13)))) return true;
   const name = plain(fullName(patient));
   return wanted.split(/\s+/).every((word) => name.includes(word) || patient.ins?.startsWith(word));
 }
@@ -82,7 +93,7 @@ function card(visit) {
     h("h3", { id: name, class: "name" }, h("strong", {}, patient.family), " ", patient.given.join(" ")),
     h("p", { class: "traits" }, [years === null ? "" : t("patient.age", { age: years }), sexName(patient.sex), visit.place ?? t("visits.noplace")].filter(Boolean).join(" · ")),
     h("p", { class: "reason" },
-      visit.pathway ? h("strong", {}, tOr(`pathway.${visit.pathway}`, visit.pathway)) : null,
+      visit.pathway ? h("strong", {}, pathwayTitle(visit.pathway)) : null,
       visit.pathway && visit.reason ? " – " : null, visit.reason ?? null),
     h("p", { class: "hint" }, count),
     isOpen ? background(visit) : null,

@@ -1,0 +1,61 @@
+import Clinical
+import Formats
+import FoundationEssentials
+import Store
+
+/// What can be shown of an imported image or report before the cardiologist reads it.
+public struct ImagesView: Codable, Sendable, Equatable {
+    public var recording: String
+    /// The first picture, small; missing when its compression can't be shown here.
+    public var preview: PreviewView?
+    /// Numbers of a structured report, as the program that wrote it gives them: never validated.
+    public var measurements: [MeasurementView]
+    /// Who wrote the report: manufacturer, model, version.
+    public var producer: [String]
+
+    public struct PreviewView: Codable, Sendable, Equatable {
+        public var mediaType: String
+        /// Base64.
+        public var data: String
+    }
+
+    public struct MeasurementView: Codable, Sendable, Equatable {
+        public var name: String
+        public var value: String
+        public var unit: String?
+        public var modifiers: [String]
+    }
+}
+
+extension Verbs {
+    /// Loops larger than this are not opened for a preview.
+    private static let previewLimit = 64 << 20
+
+    public func images(_ id: String) async throws -> ImagesView {
+        try await guarded {
+            let detail = try await detail(id)
+            var view = ImagesView(recording: "\(detail.recording.id)", preview: nil, measurements: [], producer: [])
+            guard detail.summary.bytes <= Self.previewLimit, detail.summary.purgedAt == nil else { return view }
+            let bytes = try await store.original(detail.recording.id)
+            await Self.fill(&view, from: bytes)
+            return view
+        }
+    }
+
+    /// Off the caller's actor: a loop has many megabytes.
+    @concurrent
+    private static func fill(_ view: inout ImagesView, from bytes: [UInt8]) async {
+        switch DicomPreview.picture(of: bytes) {
+        case .jpeg(let picture)?: view.preview = .init(mediaType: "image/jpeg", data: base64(picture))
+        case .bitmap(let picture)?: view.preview = .init(mediaType: "image/bmp", data: base64(picture))
+        case nil: break
+        }
+        guard let report = DicomMeasurements(bytes) else { return }
+        view.producer = report.producer
+        view.measurements = report.values.map {
+            ImagesView.MeasurementView(name: $0.name, value: $0.value, unit: $0.unit, modifiers: $0.modifiers)
+        }
+    }
+
+    private static func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
+}

@@ -1,0 +1,211 @@
+"""A nurse's day with three patients and nothing but the page: a scanner on a wrong keyboard, a swapped cable, a wrong patient on the
+stick, a recorder that is lent and comes back in somebody else's visit, no network, then the centre's answer. Everything that isn't the
+page (cables, the server, the centre) is the world around her."""
+
+import datetime
+
+import pytest
+from bench import BIN, Program
+from test_page import free_port
+from test_page_browser import DESKTOP, Nurse, axe_api, chromium, drawn  # noqa: F401
+from test_sync_down import Centre
+
+AZERTY = dict(zip("1234567890", "&é\"'(-è_çà"))
+
+
+@pytest.fixture
+def day(chromium, bench):  # noqa: F811
+    port = free_port()
+    bench.make_server()
+    bench.start_server()
+    bench.name_port()
+    bench.name_port("ttySIM1", "contec-8000")
+    bench.configure(page_port=port, worklist_interval="0.5")
+    bench.start_agent()
+    bench.wait_for_visits()
+    bench.server.kill()
+    nurse = Nurse(chromium, bench, port, viewport=DESKTOP)
+    yield nurse
+    nurse.context.close()
+    assert nurse.foreign == []
+    unexpected = [text for text in nurse.complaints if not any(status in text for status in ("400", "401", "409")) and "ERR_CONNECTION" not in text]
+    assert unexpected == [], unexpected
+
+
+def accessible(page):
+    results = axe_api.Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    problems = [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in results.response["violations"]]
+    assert problems == [], problems
+
+
+def device(page, text):
+    return page.locator(".device").filter(has_text=text)
+
+
+def close_visit(page, family, reason="pas le temps, à reprogrammer"):
+    page.get_by_role("article", name=family).get_by_role("button", name="Terminer la visite").click()
+    page.get_by_role("heading", name="Il manque encore quelque chose").wait_for()
+    dialog = page.get_by_role("dialog")
+    same = dialog.get_by_label("La même raison")
+    if same.count():
+        same.select_option(label=reason)
+    for field in dialog.locator("input").all():
+        if not field.input_value():
+            field.fill(reason)
+    dialog.get_by_role("button", name="Terminer la visite").click()
+    page.get_by_text("Aucune visite ouverte").wait_for()
+
+
+def fill(page, title, **answers):
+    page.get_by_role("button", name=f"Saisir : {title}").click()
+    dialog = page.get_by_role("dialog")
+    for label, value in answers.items():
+        dialog.get_by_label(label, exact=False).first.fill(value)
+    dialog.get_by_role("button", name="Garder", exact=True).click()
+    return dialog
+
+
+def test_a_day_with_three_patients(day):
+    page, bench = day.page, day.bench
+    visits = {visit["patient"]["family"]: visit for visit in bench.visits()}
+    day.enter()
+
+    # The scanner thinks that the keyboard is American.
+    scanned = "".join(AZERTY[digit] for digit in visits["LEFÈVRE"]["patient"]["ins"])
+    page.get_by_label("Chercher un patient").fill(scanned)
+    page.keyboard.press("Enter")
+    page.get_by_label("Date de naissance que la personne donne").press_sequentially("12041938")
+    page.get_by_label("Le nom, les prénoms et le sexe").check()
+    page.keyboard.press("Enter")
+    day.banner.get_by_text("LEFÈVRE").wait_for()
+    assert page.get_by_label("Chercher un patient").input_value() == ""
+    plan = page.locator(".plan")
+    plan.get_by_text("0 sur 10").wait_for()
+    day.shot("30-bilan")
+
+    # A first oximeter, its cable is pulled in the middle; another one takes its place.
+    first = bench.plug_oximeter("--serial", "SIM1")
+    device(page, "SIM1").get_by_role("button", name="Enregistrer").click()
+    page.locator(".number.spo2 .value").filter(has_text="9").wait_for()
+    page.wait_for_timeout(2500)
+    first.kill()
+    page.get_by_text("Interrompu. Tout ce qui était reçu est gardé").wait_for()
+    (bench.directory / "ttySIM0").unlink(missing_ok=True)
+    day.go("Aujourd’hui")
+    bench.plug_oximeter("--serial", "SIM2")
+    device(page, "SIM2").get_by_role("button", name="Enregistrer").click()
+    page.locator(".number.spo2 .value").filter(has_text="9").wait_for()
+    page.wait_for_timeout(1500)
+    page.locator("main").get_by_role("button", name="Terminer").click()
+    page.get_by_text("Terminé. Tout est gardé.").wait_for()
+    day.go("Aujourd’hui")
+
+    # By hand: unlikely is asked again, wrong is refused, and a slip is withdrawn.
+    dialog = fill(page, "Tension artérielle", Systolique="80", Diastolique="142")
+    dialog.get_by_role("alert").filter(has_text="n’est pas plus bas").or_(dialog.get_by_role("alert").filter(has_text="n'est pas plus bas")).wait_for()
+    day.shot("31-tension-improbable")
+    dialog.get_by_label("Systolique").fill("142")
+    dialog.get_by_label("Diastolique").fill("80")
+    dialog.get_by_role("button", name="Garder", exact=True).click()
+    plan.get_by_text("142 / 80 mmHg").wait_for()
+    fill(page, "Poids", Poids="725")
+    page.get_by_role("dialog").get_by_role("button", name="C’est bien exact").click()
+    plan.get_by_text("725 kg").wait_for()
+    plan.locator("li").filter(has_text="725 kg").get_by_role("button", name="Corriger").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retirer").click()
+    plan.get_by_text("725 kg").wait_for(state="detached")
+    fill(page, "Poids", Poids="72,5")
+    plan.get_by_text("72,5 kg").wait_for()
+    page.get_by_role("button", name="Saisir : Dyspnée (NYHA)").click()
+    page.get_by_label("III – à un effort léger").check()
+    page.get_by_role("dialog").get_by_role("button", name="Garder", exact=True).click()
+    plan.get_by_text("III – à un effort léger").wait_for()
+    day.shot("32-bilan-rempli")
+    close_visit(page, "LEFÈVRE")
+
+    # The second patient: a live ECG. Nobody else's visit opens meanwhile.
+    day.open_visit("LE GOFF", "03/11/1951")
+    day.banner.get_by_text("LE GOFF").wait_for()
+    link = bench.directory / "ttySIM1"
+    ecg = Program(bench.directory / "ecg.log", [BIN / "ess-sim", "play", "contec-8000", "--link", link])
+    bench.programs.append(ecg)
+    device(page, "8000").get_by_role("button", name="Enregistrer").click()
+    page.locator("svg.body").wait_for()
+    page.wait_for_timeout(9000)
+    assert drawn(page) > 3000
+    assert page.locator("svg.body .electrode").count() == 10 and page.locator("svg.body .electrode-off").count() == 0
+    accessible(page)
+    day.shot("33-ecg-en-direct")
+    day.go("Aujourd’hui")
+    assert "Un appareil enregistre" in page.get_by_role("article", name="BENSAÏD").inner_text()
+    page.get_by_label("Chercher un patient").fill(visits["BENSAÏD"]["patient"]["ins"])
+    page.keyboard.press("Enter")
+    page.locator("#notice.bad").filter(has_text="Un appareil enregistre").wait_for()
+    day.go("En direct")
+    page.locator("main").get_by_role("button", name="Terminer").click()
+    page.get_by_text("Terminé. Tout est gardé.").wait_for()
+
+    # The stick of somebody else.
+    bench.cli("import", bench.make_card("--sex", "female", "--age", "30"))
+    day.go("Enregistrements")
+    page.get_by_role("heading", name="À décider").wait_for()
+    day.go("Aujourd’hui")
+    page.get_by_role("article", name="LE GOFF").locator(".item.done").filter(has_text="ECG 12 dérivations").wait_for()
+    close_visit(page, "LE GOFF")
+
+    # The third gets the recorder for the night.
+    day.open_visit("BENSAÏD", "27/02/1966")
+    day.banner.get_by_text("BENSAÏD").wait_for()
+    device(page, "SIM2").get_by_role("button", name="Prêter à ce patient").click()
+    page.get_by_role("dialog").get_by_role("button", name="Prêter", exact=True).click()
+    device(page, "SIM2").get_by_text("Prêté à BENSAÏD").wait_for()
+    page.get_by_role("button", name="Saisir : Somnolence (Epworth)").click()
+    for question in page.get_by_role("dialog").get_by_role("group").all():
+        question.get_by_role("radio").nth(2).check()
+    accessible(page)
+    day.shot("34-epworth")
+    page.get_by_role("dialog").get_by_role("button", name="Garder", exact=True).click()
+    page.locator(".plan").get_by_text("16").wait_for()
+    close_visit(page, "BENSAÏD", "enregistreur laissé, à récupérer")
+
+    # Days later it comes back in another patient's visit: its night is still hers.
+    for program in bench.programs:
+        if "ttySIM0" in str(program.log) and program.process.poll() is None:
+            program.kill()
+    (bench.directory / "ttySIM0").unlink(missing_ok=True)
+    start = datetime.datetime.now() + datetime.timedelta(minutes=2)
+    bench.plug_oximeter("--serial", "SIM2", "--night-seconds", "16000", "--start", start.strftime("%Y-%m-%d %H:%M:%S"))
+    page.get_by_role("article", name="LE GOFF").get_by_role("button", name="Rouvrir la visite").click()
+    page.get_by_label("Date de naissance que la personne donne").fill("03/11/1951")
+    page.get_by_label("Le nom, les prénoms et le sexe").check()
+    page.get_by_role("button", name="L’identité est vérifiée").click()
+    day.banner.get_by_text("LE GOFF").wait_for()
+    device(page, "SIM2").get_by_text("Prêté à BENSAÏD").wait_for()
+    day.shot("35-enregistreur-rendu")
+    device(page, "SIM2").get_by_role("button", name="Récupérer la mémoire").click()
+    page.get_by_text("Téléchargement terminé").wait_for(timeout=60_000)
+    device(page, "SIM2").get_by_role("button", name="Il est rendu").click()
+    device(page, "SIM2").get_by_text("Prêté à BENSAÏD").wait_for(state="detached")
+    night = next(r for r in bench.recordings() if r["kind"] == "stored")
+    assert night["visit"] == visits["BENSAÏD"]["id"] and night["binding"] == "loan"
+    # What was missing is explained already.
+    page.get_by_role("article", name="LE GOFF").get_by_role("button", name="Terminer la visite").click()
+    page.get_by_text("Aucune visite ouverte").wait_for()
+
+    # No network all day. Then there is one, and the centre answers.
+    day.go("Envois")
+    assert page.locator(".group.received li").count() == 0
+    page.get_by_text("Hors ligne").first.wait_for()
+    day.shot("36-hors-ligne")
+    bench.start_server()
+    page.get_by_role("button", name="Réessayer maintenant").click()
+    bound = [r for r in bench.recordings() if r.get("visit")]
+    page.locator(".group.received li").nth(2 * len(bound) - 1).wait_for(timeout=60_000)
+    day.shot("37-recus")
+    centre = Centre(bench)
+    ecg = next(r["id"] for r in bench.recordings() if r["modality"] == "ecg" and r.get("visit"))
+    centre.opinion(visits["LE GOFF"]["id"], text="Fibrillation atriale.\nAnticoagulation à discuter avec le médecin traitant.", extension=[{
+        "url": "http://hl7.org/fhir/StructureDefinition/workflow-supportingInfo",
+        "valueReference": {"reference": f"DocumentReference/{ecg}"}}])
+    centre.question(visits["LEFÈVRE"]["id"])
+    page.locator("#unseen").filter(has_text="2").wait_for(timeout=30_000)
