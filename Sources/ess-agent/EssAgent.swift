@@ -15,7 +15,10 @@ struct EssAgent: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "The daemon",
-                subcommands: [Serve.self, Status.self, SyncCommand.self, ServerCommand.self, EnrolCommand.self]),
+                subcommands: [
+                    Serve.self, Setup.self, EnrolCommand.self, Status.self, MetricsCommand.self, SyncCommand.self,
+                    ServerCommand.self,
+                ]),
             CommandGroup(
                 name: "A visit",
                 subcommands: [
