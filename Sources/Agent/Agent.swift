@@ -11,6 +11,8 @@ public struct Agent: Sendable {
     public let verbs: Verbs
     private let store: Store
     private let hub: DeviceHub
+    private let media: MediaHub
+    private let mediaDirectory: String
     private let watcher: Watcher
     private let sync: SyncEngine
     private let freezing: Freezing
@@ -58,9 +60,12 @@ public struct Agent: Sendable {
                 GuardedPort(try await profile.transport.open(candidate.devnode), forbidden: profile.forbidden)
             },
             changed: { frozen.ring() })
+        let media = MediaHub(store: store, clock: clock, logger: logger, changed: { frozen.ring() })
         let sync = SyncEngine(store: store, clock: clock, configuration: configuration, bell: outgoing, logger: logger)
         self.store = store
         self.hub = hub
+        self.media = media
+        mediaDirectory = configuration.mediaDirectory
         self.sync = sync
         self.notifier = notifier
         self.logger = logger
@@ -71,7 +76,7 @@ public struct Agent: Sendable {
             extras: configuration.ports.map { ExtraPort(path: $0.path, profile: $0.driver) })
         verbs = Verbs(
             store: store, clock: clock, hub: hub, sync: sync,
-            media: MediaImport(store: store, clock: clock, importers: Registry.importers, logger: logger),
+            mediaHub: media,
             freezing: frozen, catalogue: catalogue,
             stateDirectory: directory)
     }
@@ -98,6 +103,7 @@ public struct Agent: Sendable {
                 await hub.run(watcher.events)
                 await watcher.stop()
             },
+            Loop("media") { [media, mediaDirectory] in await media.watch(mediaDirectory) },
             Loop("health") { [store, verbs, notifier, logger] in
                 await Health(store: store, verbs: verbs, notifier: notifier, logger: logger).run()
             },

@@ -22,7 +22,7 @@ struct Artefact: Sendable {
         // DICOM states lead and sensitivity of each channel as facts; what has neither goes as EDF+, which can say so.
         case .ecg:
             recording.channels.contains { $0.signal == .other || $0.calibration == .unverified } ? .edf : .dicom
-        case .oximetry, .sleep, .bloodPressure, .vitals: .edf
+        case .oximetry, .sleep, .bloodPressure, .vitals, .imaging, .other: .edf
         }
     }
 

@@ -52,6 +52,8 @@ public struct Configuration: Sendable, Equatable {
     public var region = Region()
     /// Ports named by hand, may be repeated: `port = /dev/ttyS0 contec-oximeter`.
     public var ports: [NamedPort] = []
+    /// Where sticks and cards are mounted, a directory each: `media-directory`.
+    public var mediaDirectory = "/run/ess-media"
     /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
     public var pagePort = 8765
     /// Directory with a region's own pathways, over those that the agent comes with (docs/pathways.md): `pathways`.
@@ -122,6 +124,7 @@ public struct Configuration: Sendable, Equatable {
         case "retry-max": retryMaximum = try seconds(value, key)
         case "worklist-interval": worklistInterval = try seconds(value, key)
         case "refusal-window": refusalWindow = try seconds(value, key)
+        case "media-directory": mediaDirectory = try absolute(value, key)
         case "page-port":
             guard let port = Int(value), port == 0 || (1024...65_535).contains(port) else {
                 throw ConfigurationError("page-port is 0 (no page) or a port from 1024 to 65535.")

@@ -64,6 +64,14 @@ public struct Freezing: Sendable {
             let visit = try await store.visit(binding.visit)
         else { return }
         let recording = detail.recording
+        // Carried as it is: there is nothing to derive, and its bytes are where they will be sent from.
+        if let content = try await store.carriedContent(id) {
+            try await store.freezeCarried(id, content, boundTo: visit.id, revision: detail.summary.revision)
+            logger.info(
+                "recording frozen",
+                metadata: ["recording": "\(id)", "bytes": "\(content.size)", "sha256": "\(content.sha256)"])
+            return
+        }
         let (waveform, original, damage) = try await content(id)
         var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
         // Discrete values travel as Observations; there is no file to derive.

@@ -205,8 +205,10 @@ public struct ImportView: Codable, Sendable, Equatable {
     /// Already here, with the recording's id.
     public var known: [String]
     public var failed: [Failure]
-    /// Files that no importer knows.
+    /// Programs, indexes and traces of operating systems: not copied.
     public var ignored: Int
+    /// Why it ended before its end, if it did: the medium was pulled out, or the laptop had no room.
+    public var problem: Problem?
 
     public struct Failure: Codable, Sendable, Equatable {
         /// Place in the tree, by number only: a file's name may hold an identity.

@@ -12,7 +12,7 @@ public struct Verbs: Sendable {
     let clock: HostClock
     let hub: DeviceHub
     let sync: SyncEngine
-    let media: MediaImport
+    let mediaHub: MediaHub
     let freezing: Bell
     let catalogue: PathwayCatalogue
     let stateDirectory: String
@@ -136,12 +136,6 @@ public struct Verbs: Sendable {
     }
 
     public func stop(_ device: String) async throws -> SessionView { try await hub.stop(device) }
-
-    public func importTree(_ request: ImportRequest) async throws -> ImportView {
-        let view = try await media.run(request.path, by: who(request.by))
-        changed()
-        return view
-    }
 
     // MARK: Deciding
 

@@ -57,7 +57,8 @@ extension IdentityClaim {
     /// - Sex and birth date: contradict when both sides state them and they differ, to the precision that both have.
     /// - Age: ± 1 year around the age on that day (devices keep the age that was once typed).
     /// - Patient ID: contradicts only when it has the form of an INS matricule and the patient's INS is another one;
-    ///   other numbers are the device's own.
+    ///   other numbers are the device's own. An empty one is a file that should name its patient and doesn't: never
+    ///   merged by name alone (formats.md 2.5).
     /// - Parameter date: the day of the recording, `2026-11-22`; nil when nobody knows it (the age is not compared).
     public func contradictions(with patient: Patient, on date: String?) -> [Contradiction] {
         var found: [Contradiction] = []
@@ -73,6 +74,9 @@ extension IdentityClaim {
         }
         if let age, let date, let expected = Self.ages(born: patient.birthDate, on: date), !expected.contains(age) {
             found.append(Contradiction(kind: .age, claimed: "\(age)", expected: "\(expected)"))
+        }
+        if let patientID, patientID.isEmpty {
+            found.append(Contradiction(kind: .patientID, claimed: "", expected: patient.ins?.value ?? patient.id))
         }
         if let patientID, let ins = patient.ins?.value, Self.isAnotherINS(patientID, than: ins) {
             found.append(Contradiction(kind: .patientID, claimed: patientID, expected: ins))

@@ -56,6 +56,7 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
     public var birthDate: String?
     /// Years, at the time of the recording.
     public var age: Int?
+    /// Empty where a file of a kind that must name its patient leaves it out; nil where nothing is expected.
     public var patientID: String?
 
     public init(

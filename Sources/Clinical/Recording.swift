@@ -19,6 +19,10 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
         case sleep
         /// Discrete values of any kind: temperature, weight, oxygen saturation, glucose.
         case vitals
+        /// Images, loops and reports of another device's, carried as they are: echography.
+        case imaging
+        /// Files that nobody here understands, carried as they are.
+        case other
     }
 
     public enum State: String, Sendable, Codable {

@@ -75,6 +75,13 @@ public protocol Importer: Sendable {
     /// Recordings of this kind in the tree, recognised by content, never by name alone; in a stable order.
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem]
     func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording
+    /// What is known of an item that is carried as it is, however large; nil where `read` decodes it. At most 1 MiB is read, unless
+    /// the file's header is longer.
+    func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile?
     /// Decodes one file's bytes, or an original that this importer made of several; `.notRecognised` when it is neither.
     func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording
+}
+
+extension Importer {
+    public func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile? { nil }
 }

@@ -17,5 +17,6 @@ public enum Registry {
         ResmedCard(),
         EasyEcgFiles(),
         OximeterFiles(),
+        DicomMedia(),
     ]
 }

@@ -29,7 +29,7 @@ public struct Ustar: Sendable, Equatable {
     public func encoded() throws(EncodeError) -> [UInt8] {
         var writer = ByteWriter(reserving: entries.reduce(1024) { $0 + $1.bytes.count + 1023 })
         for entry in entries {
-            writer.append(contentsOf: try Self.header(entry))
+            writer.append(contentsOf: try Self.header(name: entry.name, size: entry.bytes.count))
             writer.append(contentsOf: entry.bytes)
             writer.append(contentsOf: Self.padding(after: entry.bytes.count))
         }
@@ -64,10 +64,12 @@ public struct Ustar: Sendable, Equatable {
         }
     }
 
-    private static func header(_ entry: Entry) throws(EncodeError) -> [UInt8] {
-        let name = Array(entry.name.utf8)
+    /// The block before a file's bytes, for an archive that is too large to be built in memory.
+    /// - Throws: as `encoded`.
+    public static func header(name: String, size: Int) throws(EncodeError) -> [UInt8] {
+        let name = Array(name.utf8)
         guard !name.isEmpty, !name.contains(0) else { throw .invalid("a file in an archive has no name") }
-        guard name.count <= 100, entry.bytes.count < 1 << 33 else {
+        guard name.count <= 100, size < 1 << 33 else {
             throw .cannotRepresent("a file's name or size is too long for a ustar archive")
         }
         var header = [UInt8](repeating: 0, count: blockSize)
@@ -78,7 +80,7 @@ public struct Ustar: Sendable, Equatable {
         put("0000644\0".utf8, at: 100)
         put("0000000\0".utf8, at: 108)
         put("0000000\0".utf8, at: 116)
-        put(octal(entry.bytes.count, digits: 11), at: 124)
+        put(octal(size, digits: 11), at: 124)
         put(octal(0, digits: 11), at: 136)
         put("0".utf8, at: 156)
         put("ustar\u{0}00".utf8, at: 257)
@@ -103,7 +105,8 @@ public struct Ustar: Sendable, Equatable {
         return digits.reduce(0) { $0 << 3 | Int($1 - 0x30) }
     }
 
-    private static func padding(after size: Int) -> [UInt8] {
+    /// What fills a file's last block.
+    public static func padding(after size: Int) -> [UInt8] {
         [UInt8](repeating: 0, count: (blockSize - size % blockSize) % blockSize)
     }
 }

@@ -53,7 +53,11 @@ public final class MountedTree: Tree {
                 throw treeError(errno, name)
             }
             let kind = kind(status)
-            entries.append(TreeEntry(name: text, kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0))
+            let (modified, _) = Int64(status.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+            entries.append(
+                TreeEntry(
+                    name: text, kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0,
+                    modified: modified &+ Int64(status.st_mtim.tv_nsec)))
         }
         return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
@@ -84,23 +88,39 @@ public final class MountedTree: Tree {
         guard offset >= 0, count > 0 else { return [] }
         var bytes: [UInt8] = []
         // A piece at a time: neither the file's size nor the caller's limit decides what is allocated.
-        var piece = [UInt8](repeating: 0, count: min(count, 256 << 10))
         while bytes.count < count {
             let (position, overflow) = offset.addingReportingOverflow(bytes.count)
             if overflow { break }
-            let wanted = min(piece.count, count - bytes.count)
-            let got = unsafe piece.withUnsafeMutableBytes {
-                unsafe pread(file.number, $0.baseAddress, wanted, position)
-            }
-            if got < 0 {
-                if errno == EINTR { continue }
-                // Beyond the end of anything.
-                if errno == EINVAL || errno == EOVERFLOW { break }
-                throw treeError(errno, name)
-            }
-            if got == 0 { break }
-            bytes += piece[..<got]
+            let piece = try piece(file, name: name, offset: position, count: min(Self.pieceSize, count - bytes.count))
+            if piece.isEmpty { break }
+            if bytes.isEmpty { bytes = piece } else { bytes += piece }
         }
+        return bytes
+    }
+
+    private static let pieceSize = 1 << 20
+
+    /// Straight into its place; shorter only at the end.
+    private func piece(
+        _ file: borrowing Descriptor, name: String, offset: Int, count: Int
+    ) throws(TreeError) -> [UInt8] {
+        let number = file.number
+        var code: Int32 = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let got = unsafe pread(
+                    number, buffer.baseAddress?.advanced(by: filled), count - filled, offset + filled)
+                if got < 0 {
+                    if errno == EINTR { continue }
+                    code = errno
+                    return
+                }
+                if got == 0 { return }
+                filled += got
+            }
+        }
+        // Beyond the end of anything.
+        if code != 0, code != EINVAL, code != EOVERFLOW { throw treeError(code, name) }
         return bytes
     }
 

@@ -26,14 +26,7 @@ extension Store {
         let total = documents.reduce(Int64(0)) { $0 + Int64($1.1.count) }
         try await write { tx in
             let uuid = id.description
-            let row = try tx.recordingRow(uuid)
-            guard try !tx.isFrozen(uuid) else { throw StoreError.refused("recording \(uuid) is frozen already") }
-            guard row["state"] as String != "open", (row["superseded_by"] as String?) == nil, row["start_known"] as Bool
-            else { throw StoreError.refused("recording \(uuid) is not ready to be frozen") }
-            let key = try tx.dataKey(row)
-            guard try tx.bindings(uuid, key).last?.visit == visit, row["revision"] as Int == revision else {
-                throw StoreError.refused("recording \(uuid) changed while its documents were built: build them again")
-            }
+            let (row, key) = try tx.requireFreezable(uuid, boundTo: visit, revision: revision)
             try tx.requireSpace(.stopRunning, for: total)
             for (document, bytes) in documents { try tx.insert(document, bytes, row, key) }
             try tx.db.execute(sql: "UPDATE recording SET is_frozen = 1 WHERE uuid = ?", arguments: [uuid])
@@ -107,24 +100,41 @@ extension Transaction {
                 JOIN visit v ON v.id = r.visit
                 WHERE r.is_frozen = 0 AND r.superseded_by IS NULL
                 AND r.state <> 'open' AND r.start_known = 1 AND r.chunks > 0
-                AND NOT (r.state = 'interrupted' AND r.kind = 'stored' AND (v.status = 'open'
+                AND NOT (r.state = 'interrupted' AND r.kind IN ('stored', 'file') AND (v.status = 'open'
                     OR EXISTS (SELECT 1 FROM recording o WHERE o.source = r.source AND o.state = 'open')))
                 ORDER BY r.modality = 'ecg' DESC, r.begun_at, r.uuid
                 """
         ).map(recordingID)
     }
 
-    fileprivate func insert(_ document: Document, _ bytes: [UInt8], _ row: Row, _ key: SymmetricKey) throws {
-        let id = document.id.text
+    /// - Returns: the recording's row and its key.
+    func requireFreezable(_ uuid: String, boundTo visit: String, revision: Int) throws -> (Row, SymmetricKey) {
+        let row = try recordingRow(uuid)
+        guard try !isFrozen(uuid) else { throw StoreError.refused("recording \(uuid) is frozen already") }
+        guard row["state"] as String != "open", (row["superseded_by"] as String?) == nil, row["start_known"] as Bool
+        else { throw StoreError.refused("recording \(uuid) is not ready to be frozen") }
+        let key = try dataKey(row)
+        guard try bindings(uuid, key).last?.visit == visit, row["revision"] as Int == revision else {
+            throw StoreError.refused("recording \(uuid) changed while its documents were built: build them again")
+        }
+        return (row, key)
+    }
+
+    func insert(_ document: Document, isCarried: Bool) throws {
         try db.execute(
             sql: """
-                INSERT INTO document (id, recording, role, media_type, size, sha256, sha1, frozen_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO document (id, recording, role, media_type, size, sha256, sha1, frozen_at, is_carried)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                id, document.recording.description, document.role.rawValue, document.mediaType, document.size,
-                document.sha256, document.sha1, now,
+                document.id.text, document.recording.description, document.role.rawValue, document.mediaType,
+                document.size, document.sha256, document.sha1, now, isCarried,
             ])
+    }
+
+    fileprivate func insert(_ document: Document, _ bytes: [UInt8], _ row: Row, _ key: SymmetricKey) throws {
+        let id = document.id.text
+        try insert(document, isCarried: false)
         for (n, start) in stride(from: 0, to: bytes.count, by: documentPartSize).enumerated() {
             let part = bytes[start..<min(bytes.count, start + documentPartSize)]
             try db.execute(
@@ -133,6 +143,12 @@ extension Transaction {
                     id, n, try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
                 ])
         }
+        try announce(document, row)
+    }
+
+    /// From now on it waits to be sent.
+    func announce(_ document: Document, _ row: Row) throws {
+        let id = document.id.text
         let urgency = Self.urgency(modality: row["modality"], document)
         try db.execute(
             sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
@@ -180,6 +196,7 @@ extension Transaction {
     }
 
     func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {
+        if try isCarried(document) { return try carriedPart(n, of: document, key) }
         let sealed = try Data.fetchOne(
             db, sql: "SELECT bytes FROM document_part WHERE document = ? AND n = ?", arguments: [document.id.text, n])
         guard let sealed else { throw StoreError.corrupt("part \(n) of document \(document.id.text) is missing") }
@@ -188,6 +205,27 @@ extension Transaction {
             throw StoreError.corrupt("part \(n) of document \(document.id.text)")
         }
         return bytes
+    }
+
+    private func isCarried(_ document: Document) throws -> Bool {
+        try Bool.fetchOne(db, sql: "SELECT is_carried FROM document WHERE id = ?", arguments: [document.id.text])
+            ?? false
+    }
+
+    private func carriedPart(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {
+        let bytes = try carriedPart(n, of: document.recording.description, key)
+        guard bytes.count == min(documentPartSize, document.size - n * documentPartSize) else {
+            throw StoreError.corrupt("part \(n) of document \(document.id.text)")
+        }
+        return bytes
+    }
+
+    func carriedPart(_ n: Int, of uuid: String, _ key: SymmetricKey) throws -> [UInt8] {
+        guard
+            let sealed = try Data.fetchOne(
+                db, sql: "SELECT raw FROM chunk WHERE recording = ? AND n = ?", arguments: [uuid, n])
+        else { throw StoreError.corrupt("part \(n) of \(uuid) is missing") }
+        return try key.open(packed: sealed, environment.coding, at: "\(uuid)|chunk.raw|\(n)")
     }
 
     private static func place(_ n: Int, of document: Document) -> String {

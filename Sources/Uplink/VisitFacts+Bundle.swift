@@ -210,6 +210,8 @@ extension VisitFacts {
         case .sleep: CodeableConcept(text: "Sleep therapy recording")
         case .bloodPressure: CodeableConcept(text: "Blood pressure memory")
         case .vitals: CodeableConcept(text: "Vital signs")
+        case .imaging: CodeableConcept(text: "Imaging")
+        case .other: CodeableConcept(text: "Files of a device")
         }
     }
 
@@ -222,6 +224,8 @@ extension VisitFacts {
             case .sleep: "Sleep"
             case .bloodPressure: "Blood pressure"
             case .vitals: "Vital signs"
+            case .imaging: "Images"
+            case .other: "Files of a device"
             }
         return role == .artefact ? what : "\(what), original"
     }

@@ -105,6 +105,7 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }
     addSyncAPI(verbs, to: api)
     addPlanAPI(verbs, to: api)
+    addMediaAPI(verbs, to: api)
 }
 
 /// A number in a query; absent is nil, anything else that isn't one is refused.
@@ -174,7 +175,9 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
 extension Problem {
     var status: HTTPResponse.Status {
         switch key {
-        case "device-not-found", "visit-not-found", "recording-not-found", "opinion-not-found": .notFound
+        case "device-not-found", "visit-not-found", "recording-not-found", "opinion-not-found",
+            "medium-not-found":
+            .notFound
         case "bad-request", "not-exportable", "path-unreadable", "nothing-to-import", "reply-empty",
             "field-missing", "not-a-number":
             .badRequest

@@ -16,11 +16,14 @@ public struct TreeEntry: Sendable, Equatable {
     public var kind: Kind
     /// Bytes; 0 for what isn't a file.
     public var size: Int
+    /// When its content last changed, by the clock of whoever wrote it: Unix time in nanoseconds; 0 when nobody knows.
+    public var modified: Int64
 
-    public init(name: String, kind: Kind, size: Int) {
+    public init(name: String, kind: Kind, size: Int, modified: Int64 = 0) {
         self.name = name
         self.kind = kind
         self.size = size
+        self.modified = modified
     }
 }
 

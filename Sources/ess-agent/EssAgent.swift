@@ -23,7 +23,7 @@ struct EssAgent: AsyncParsableCommand {
                 name: "A visit",
                 subcommands: [
                     OpenPage.self, Visits.self, VisitCommand.self, Devices.self, Start.self, Stop.self, Download.self,
-                    Import.self,
+                    Import.self, MediaCommand.self,
                     LoanCommand.self,
                 ]),
             CommandGroup(

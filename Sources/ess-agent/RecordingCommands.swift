@@ -151,8 +151,9 @@ struct Import: AsyncParsableCommand {
             print(Texts.imported(view.imported.count, view.known.count, view.failed.count))
             for id in view.imported { print("  \(id)") }
             for failure in view.failed { print("  n° \(failure.item) : \(failure.text)") }
-            print(Texts.mayRemove)
+            if view.problem == nil { print(Texts.mayRemove) }
         }
+        if let problem = view.problem { throw fail(problem) }
         if !view.failed.isEmpty { throw ExitCode(Problem.ExitStatus.partial.rawValue) }
     }
 }

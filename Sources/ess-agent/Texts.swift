@@ -85,6 +85,8 @@ enum Texts {
             case "sleep": "sommeil"
             case "bloodPressure": "tension"
             case "vitals": "mesures"
+            case "imaging": "images"
+            case "other": "autres fichiers"
             default: "oxymétrie"
             }
         return switch kind {

@@ -1,0 +1,57 @@
+import Clinical
+import Dispatch
+import Store
+import Wire
+
+extension Attribution {
+    var isHeld: Bool { if case .held = self { true } else { false } }
+}
+
+/// Work that blocks (a slow card, an NFS mount): on a thread of Dispatch's, never on the cooperative pool.
+enum Blocking {
+    private static let queue = DispatchQueue(label: "blocking", attributes: .concurrent)
+
+    static func run<Value: Sendable, Failure: Error>(
+        _ work: @escaping @Sendable () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: Result(catching: work)) }
+        }
+        return try result.get()
+    }
+}
+
+extension Problem {
+    init(_ error: TreeError) {
+        switch error {
+        case .notFound: self = .pathUnreadable("il n'existe plus")
+        case .notAFile, .notADirectory: self = .pathUnreadable("ce n'est ni un dossier ni un fichier ordinaire")
+        case .denied: self = .pathUnreadable("accès refusé à l'agent")
+        case .tooLarge(_, let size, _): self = .pathUnreadable("un fichier est trop grand (\(size) octets)")
+        case .unreadable:
+            self = .pathUnreadable("la carte a été retirée ou est abîmée ; ce qui était lu est enregistré")
+        }
+    }
+
+    init(_ error: any Error) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as StoreError: self = Problem(store: error)
+        default: self = .internalFailure
+        }
+    }
+
+    private init(store error: StoreError) {
+        switch error {
+        case .inUse: self = .alreadyRunning
+        case .wrongKey:
+            self = .configuration("La base est scellée avec une autre clé maîtresse. Vérifiez la clé `master-key`.")
+        case .diskFull, .diskLow: self = .diskLow
+        case .corrupt: self = .storage("la base est endommagée")
+        case .readOnly: self = .storage("la base n'est pas inscriptible")
+        case .notFound: self = .recordingNotFound("-")
+        case .refused(let why): self = .refused("Refusé : \(why).")
+        case .system(let what): self = .storage(what)
+        }
+    }
+}

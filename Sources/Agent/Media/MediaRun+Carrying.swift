@@ -1,0 +1,178 @@
+import Clinical
+import Devices
+import FoundationEssentials
+import Logging
+import Store
+import Wire
+
+/// Files that are carried as they are: read and hashed on one thread while the part before is packed, sealed and written on
+/// others, so that memory holds two batches whatever the file's size.
+extension MediaRun {
+    /// Parts in one transaction.
+    private static let batch = 8
+
+    func carry(_ file: CarriedFile, _ facts: MediumFile, mark: String) async throws(Failure) {
+        // Only a file of the same size can be the same; then it is read twice rather than kept twice.
+        if try await ask({ () throws(StoreError) in try await store.hasCarried(size: facts.size) }) {
+            let content = try await hash(FileSource(facts, in: tree), mediaType: file.mediaType)
+            if let known = try await ask({ () throws(StoreError) in try await store.carried(sha256: content.sha256) }) {
+                try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: known) }
+                return tally.update { $0.known.append("\(known)") }
+            }
+        }
+        let recording = begun(
+            file.device, modality: file.modality, start: file.start, rawStart: file.rawStart, claim: file.claim,
+            source: "\(file.device.driver)/\(mark)")
+        try await carry(
+            recording, FileSource(facts, in: tree), mediaType: file.mediaType, study: file.study, size: facts.size,
+            notes: file.notes, marks: [mark])
+    }
+
+    /// What of these files is new, as one bundle.
+    func carry(bundleOf files: [MediumFile]) async throws(Failure) {
+        var fresh: [MediumFile] = []
+        var marks: [String] = []
+        for file in files {
+            let mark: String
+            do throws(TreeError) {
+                mark = try await Blocking.run { [tree] () throws(TreeError) in try file.mark(in: tree) }
+            } catch {
+                // Said in the manifest; but a medium that is out is out.
+                do throws(Stop) { try await requireMedium() } catch { throw .stop(error) }
+                fresh.append(file)
+                continue
+            }
+            if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
+                tally.update { if !$0.known.contains("\(known)") { $0.known.append("\(known)") } }
+            } else {
+                fresh.append(file)
+                marks.append(mark)
+            }
+        }
+        guard !fresh.isEmpty else { return }
+        let device = DeviceIdentity(
+            driver: "opaque-bundle", vendor: "?", model: "?", serial: nil, support: .experimental)
+        let recording = begun(
+            device, modality: .other, start: nil, rawStart: nil, claim: nil,
+            source: "\(device.driver)/\(DocumentHasher.fingerprint(marks.map { Array($0.utf8) }))")
+        try await carry(
+            recording, BundleSource(fresh, in: tree), mediaType: BundleSource.mediaType, study: nil,
+            size: fresh.reduce(0) { $0 + $1.size },
+            notes: [Note(kind: .device, text: "\(fresh.count) files that nobody here understands, as they are")],
+            marks: marks)
+    }
+
+    private func hash(_ source: FileSource, mediaType: String) async throws(Failure) -> CarriedContent {
+        do throws(TreeError) {
+            return try await Blocking.run { () throws(TreeError) in
+                var source = source
+                var digest = CarriedDigest()
+                while true {
+                    let bytes = try source.next(CarriedWriter.partSize)
+                    if bytes.isEmpty { return digest.content(mediaType: mediaType) }
+                    digest.add(bytes)
+                }
+            }
+        } catch {
+            throw .file(.tree(error))
+        }
+    }
+
+    private struct Batch<Source: CarriedSource>: Sendable {
+        var source: Source
+        var digest = CarriedDigest()
+        var parts: [[UInt8]] = []
+        var next = 0
+
+        /// Blocking.
+        func following() throws(TreeError) -> Batch {
+            var batch = self
+            batch.next += parts.count
+            batch.parts = []
+            while batch.parts.count < MediaRun.batch {
+                let bytes = try batch.source.next(CarriedWriter.partSize)
+                if bytes.isEmpty { break }
+                batch.digest.add(bytes)
+                batch.parts.append(bytes)
+            }
+            return batch
+        }
+    }
+
+    private func carry<Source: CarriedSource>(
+        _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
+        marks: [String]
+    ) async throws(Failure) {
+        let writer = try await ask { () throws(StoreError) in
+            try await store.beginCarried(
+                recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding)
+        }
+        do throws(Failure) {
+            let content = try await copy(source, to: writer, mediaType: mediaType)
+            try await ask { () throws(StoreError) in try await store.finish(writer, content, marks: marks) }
+        } catch {
+            await abandon(writer, error)
+            throw error
+        }
+        imported(recording, writer.attribution)
+    }
+
+    private func copy<Source: CarriedSource>(
+        _ source: Source, to writer: CarriedWriter, mediaType: String
+    ) async throws(Failure) -> CarriedContent {
+        var batch = Batch(source: source)
+        var writing: Task<Result<Void, StoreError>, Never>?
+        var failure: Failure?
+        while failure == nil {
+            if Task.isCancelled {
+                failure = .stop(.cancelled)
+                break
+            }
+            do throws(TreeError) {
+                batch = try await Blocking.run { [batch] () throws(TreeError) in try batch.following() }
+            } catch {
+                failure = .file(.tree(error))
+            }
+            // At most one batch is on its way while the next is read.
+            if case .failure(let error)? = await writing?.value { failure = .stop(.storage(error)) }
+            writing = nil
+            guard failure == nil, !batch.parts.isEmpty else { break }
+            writing = Task { [batch, store] in
+                do throws(StoreError) {
+                    let sealed = try await Blocking.run { () throws(StoreError) in
+                        var sealed: [CarriedWriter.Part] = []
+                        for (index, bytes) in batch.parts.enumerated() {
+                            sealed.append(try writer.seal(bytes, n: batch.next + index))
+                        }
+                        return sealed
+                    }
+                    try await store.append(sealed, to: writer)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            let count = batch.parts.reduce(0) { $0 + $1.count }
+            tally.update { $0.bytes += count }
+        }
+        if case .failure(let error)? = await writing?.value, failure == nil { failure = .stop(.storage(error)) }
+        if let failure { throw failure }
+        return batch.digest.content(mediaType: mediaType)
+    }
+
+    /// Half a copy is kept as what it is, until the whole one takes its place.
+    private func abandon(_ writer: CarriedWriter, _ failure: Failure) async {
+        let reason: Recording.EndReason =
+            switch failure {
+            case .stop(.storage): .storageFailed
+            case .stop(.cancelled): .agentStopped
+            case .stop(.gone), .file: .deviceGone
+            }
+        do throws(StoreError) {
+            try await store.seal(writer.id, reason: reason)
+        } catch {
+            // The next start seals what is open.
+            logger.error("a cut copy can't be sealed", metadata: ["recording": "\(writer.id)", "error": "\(error)"])
+        }
+    }
+}

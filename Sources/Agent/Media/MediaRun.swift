@@ -1,0 +1,231 @@
+import Clinical
+import Devices
+import Formats
+import FoundationEssentials
+import Glibc
+import Logging
+import Store
+import Wire
+
+/// Copies a surveyed medium into the store, file by file, in constant memory. Everything that is whole is kept whatever happens
+/// next, and is known again when the medium comes back.
+struct MediaRun: Sendable {
+    let store: Store
+    let clock: HostClock
+    let logger: Logger
+    let tree: any Tree
+    let survey: MediaSurvey
+    /// The visit that was open when a person started this; nil: nobody's yet.
+    let visit: Visit?
+    let person: String
+    let tally: MediaTally
+
+    /// Why a run ended early. What was copied before is kept.
+    enum Stop: Error {
+        case gone(TreeError)
+        case storage(StoreError)
+        case cancelled
+    }
+
+    /// What one file came to that didn't end the run.
+    enum Failure: Error {
+        case file(ImportError)
+        case stop(Stop)
+    }
+
+    private static let bundleLimit = 1 << 30
+
+    func run() async throws(Stop) {
+        tally.update {
+            $0.ofItems = survey.candidates.count + (survey.opaque.isEmpty ? 0 : 1)
+            $0.ofBytes = survey.bytes
+            $0.begun = clock.monotonic
+        }
+        var opaque = survey.opaque
+        for (index, candidate) in survey.candidates.enumerated() {
+            guard !Task.isCancelled else { throw .cancelled }
+            let before = tally.now.bytes
+            do throws(Failure) {
+                try await take(candidate)
+            } catch {
+                switch error {
+                case .stop(let stop): throw stop
+                case .file(let error):
+                    // Pulled out: nothing else can be read either, and nothing is wrong with this file.
+                    try await requireMedium(after: error)
+                    tally.update {
+                        $0.failed.append(.init(item: index + 1, text: error.sentence))
+                        $0.ofItems += opaque.isEmpty ? 1 : 0
+                        $0.ofBytes += candidate.item.size
+                    }
+                    // What can't be understood is still carried.
+                    opaque += candidate.files
+                }
+            }
+            tally.update {
+                $0.items += 1
+                $0.bytes = before + candidate.item.size
+            }
+        }
+        try await bundle(opaque)
+    }
+
+    private func requireMedium(after error: ImportError) async throws(Stop) {
+        guard case .tree = error else { return }
+        try await requireMedium()
+    }
+
+    /// Something was on it a moment ago: when it can't be listed, or is empty, it is out.
+    func requireMedium() async throws(Stop) {
+        do throws(TreeError) {
+            let entries = try await Blocking.run { [tree] () throws(TreeError) in try tree.list([]) }
+            if entries.isEmpty { throw .notFound("medium") }
+        } catch {
+            throw .gone(error)
+        }
+    }
+
+    private func take(_ candidate: MediaSurvey.Candidate) async throws(Failure) {
+        let (mark, carried) = try await inspect(candidate)
+        if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
+            return tally.update { $0.known.append("\(known)") }
+        }
+        if let carried, let file = candidate.files.first {
+            return try await carry(carried, file, mark: mark)
+        }
+        let read: ImportedRecording
+        do throws(ImportError) {
+            read = try await Blocking.run { [tree] () throws(ImportError) in
+                try candidate.importer.read(candidate.item, from: tree)
+            }
+        } catch {
+            throw .file(error)
+        }
+        try await keep(read, mark: mark)
+    }
+
+    private func inspect(
+        _ candidate: MediaSurvey.Candidate
+    ) async throws(Failure) -> (mark: String, carried: CarriedFile?) {
+        do throws(ImportError) {
+            return try await Blocking.run { [tree] () throws(ImportError) in
+                let mark: String
+                do throws(TreeError) { mark = try candidate.mark(in: tree) } catch { throw .tree(error) }
+                return (mark, try candidate.importer.carried(candidate.item, from: tree))
+            }
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// A recording that was decoded: all of it in one transaction.
+    private func keep(_ read: ImportedRecording, mark: String) async throws(Failure) {
+        var recording = begun(
+            read.device, modality: read.modality, start: read.start, rawStart: read.rawStart, claim: read.claim,
+            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))")
+        recording.channels = read.waveform.channels
+        // A file without a start waits for a person to say it: it is a signal in time.
+        if read.start == nil { recording.clock.source = .unknown }
+        let complete = recording
+        let outcome = try await ask { () throws(StoreError) in
+            try await store.importRecording(
+                complete, waveform: read.waveform, original: read.original, notes: read.notes, binding: binding)
+        }
+        switch outcome {
+        case .alreadyStored(let known):
+            tally.update { $0.known.append("\(known)") }
+            try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: known) }
+        case .stored(let attribution):
+            imported(complete, attribution)
+            await collect(read.notes, from: read.device)
+            try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: complete.id) }
+        }
+    }
+
+    /// What nobody knew is not only kept with the recording: it is told with the device, once. The recording is stored by now,
+    /// so a failure here is only logged. No text in the log: it may repeat words of the file.
+    private func collect(_ notes: [Note], from device: DeviceIdentity) async {
+        let surprises = Set(notes.filter { $0.kind == .surprise }.map(\.text)).sorted().prefix(50)
+        do throws(StoreError) {
+            for text in surprises where try await store.surprise(text, from: device, at: clock.wall) {
+                logger.notice("a file has something new", metadata: ["driver": "\(device.driver)"])
+            }
+        } catch {
+            logger.error("what a file has that is new can't be remembered", metadata: ["error": "\(error)"])
+        }
+    }
+
+    var binding: Binding? { visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) } }
+
+    func begun(
+        _ device: DeviceIdentity, modality: Recording.Modality, start: LocalTime?, rawStart: String?,
+        claim: IdentityClaim?, source: String
+    ) -> Recording {
+        var random = SystemRandomNumberGenerator()
+        return Recording(
+            id: RecordingID(milliseconds: UInt64(clock.wall), random: &random), kind: .file, modality: modality,
+            origin: device.isSimulated ? .simulated : .imported, device: device, channels: [],
+            // Images and bundles without a date of their own are dated by their import, which is what `host` says.
+            clock: clock.facts(deviceStart: start, deviceRaw: rawStart, source: start == nil ? .host : .file),
+            source: source, claim: claim)
+    }
+
+    func imported(_ recording: Recording, _ attribution: Attribution) {
+        tally.update {
+            $0.imported.append("\(recording.id)")
+            if attribution.isHeld { $0.held.append("\(recording.id)") }
+        }
+        logger.info(
+            "file imported",
+            metadata: [
+                "recording": "\(recording.id)", "driver": "\(recording.device.driver)", "held": "\(attribution.isHeld)",
+            ])
+    }
+
+    /// What nobody understands, in bundles that are never larger than a file of theirs has to be.
+    private func bundle(_ files: [MediumFile]) async throws(Stop) {
+        guard !files.isEmpty else { return }
+        let before = tally.now.bytes
+        var group: [MediumFile] = []
+        for file in files + [nil] {
+            let size = group.reduce(0) { $0 + $1.size }
+            guard let file, size == 0 || size + file.size <= Self.bundleLimit else {
+                do throws(Failure) {
+                    try await carry(bundleOf: group)
+                } catch {
+                    guard case .file(let error) = error else {
+                        if case .stop(let stop) = error { throw stop }
+                        return
+                    }
+                    try await requireMedium(after: error)
+                    tally.update { $0.failed.append(.init(item: survey.candidates.count + 1, text: error.sentence)) }
+                }
+                group = file.map { [$0] } ?? []
+                continue
+            }
+            group.append(file)
+        }
+        tally.update {
+            $0.items += 1
+            $0.bytes = before + files.reduce(0) { $0 + $1.size }
+        }
+    }
+
+    /// The store's troubles are the laptop's: they end the run, and never make a file look damaged.
+    @discardableResult
+    func ask<Value: Sendable>(
+        _ body: () async throws(StoreError) -> Value
+    ) async throws(Failure) -> Value {
+        do throws(StoreError) { return try await body() } catch { throw .stop(.storage(error)) }
+    }
+}
+
+extension ImportError {
+    var sentence: String {
+        switch self {
+        case .notRecognised: "ce fichier n'est plus ce qu'il semblait être"
+        case .damaged(let why): "fichier endommagé (\(why))"
+        case .tree(let error): "illisible (\(Problem(error).text))"
+        }
+    }
+}

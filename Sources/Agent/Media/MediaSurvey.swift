@@ -1,0 +1,117 @@
+import Clinical
+import Devices
+import Formats
+import Store
+import Wire
+
+/// What is on a medium, before anything of it is copied: which files which importer recognises, what is left over, and what is
+/// none of our business. Blocking, never on the cooperative pool.
+struct MediaSurvey: Sendable {
+    /// A recording that an importer recognised.
+    struct Candidate: Sendable {
+        var importer: any Importer
+        var item: ImportItem
+        /// The files that it consists of.
+        var files: [MediumFile]
+    }
+
+    var candidates: [Candidate] = []
+    /// Files that nobody understands: one bundle.
+    var opaque: [MediumFile] = []
+    /// Programs, indexes, what operating systems leave behind: counted, never copied.
+    var leftOut = 0
+    /// A bound was met: there is more on the medium.
+    var isAll = true
+
+    /// Bytes that an import would read.
+    var bytes: Int { candidates.reduce(0) { $0 + $1.item.size } + opaque.reduce(0) { $0 + $1.size } }
+
+    /// - Parameter only: the one file of the root that counts; nil for all.
+    static func take(
+        of tree: any Tree, only: String?, importers: [any Importer]
+    ) throws(TreeError) -> MediaSurvey {
+        var survey = MediaSurvey()
+        var (files, isAll) = try MediumFile.all(in: tree)
+        survey.isAll = isAll
+        if let only { files.removeAll { $0.path != [only] } }
+        var byPath: [[String]: MediumFile] = [:]
+        for file in files { byPath[file.path] = file }
+        var taken: Set<[String]> = []
+        for importer in importers {
+            for item in try importer.find(in: tree) {
+                if let only, item.path != [only] { continue }
+                // What one importer took is not another's, and what has vanished since isn't there.
+                let parts = item.parts.compactMap { byPath[$0] }
+                guard parts.count == item.parts.count, !item.parts.contains(where: taken.contains) else { continue }
+                taken.formUnion(item.parts)
+                taken.formUnion(item.beside)
+                survey.candidates.append(Candidate(importer: importer, item: item, files: parts))
+            }
+        }
+        for file in files where !taken.contains(file.path) {
+            switch LeftOver(file, in: tree) {
+            case .data: survey.opaque.append(file)
+            case .other: survey.leftOut += 1
+            }
+        }
+        return survey
+    }
+}
+
+/// What a file is that no importer took.
+enum LeftOver {
+    /// Of a device that nobody here knows.
+    case data
+    /// The medium's index, a program, a trace of an operating system, an empty file.
+    case other
+
+    private static let folders: Set<String> = [
+        "system volume information", "$recycle.bin", "recycler", ".trashes", ".spotlight-v100", ".fseventsd",
+        ".temporaryitems", "lost+found",
+    ]
+    private static let names: Set<String> = [
+        ".ds_store", "thumbs.db", "desktop.ini", "autorun.inf", "indexervolumeguid", "wpsettings.dat",
+    ]
+    /// MZ, ELF, Mach-O in its kinds, a script.
+    private static let programs: [[UInt8]] = [
+        [0x4D, 0x5A], [0x7F, 0x45, 0x4C, 0x46], [0xFE, 0xED, 0xFA], [0xCE, 0xFA, 0xED, 0xFE], [0xCF, 0xFA, 0xED, 0xFE],
+        [0xCA, 0xFE, 0xBA, 0xBE], [0x23, 0x21],
+    ]
+
+    init(_ file: MediumFile, in tree: any Tree) {
+        let words = file.path.map { $0.lowercased() }
+        guard file.size > 0, let name = words.last, !Self.names.contains(name), !name.hasPrefix("._"),
+            !words.dropLast().contains(where: { Self.folders.contains($0) || $0.hasPrefix(".trash-") })
+        else {
+            self = .other
+            return
+        }
+        // What can't be read now is said when it is copied.
+        guard let start = try? tree.read(file.path, offset: 0, count: DicomHeader.signatureSize) else {
+            self = .data
+            return
+        }
+        let isProgram = Self.programs.contains { start.starts(with: $0) }
+        self = isProgram || (DicomHeader.isHeader(start) && DicomHeader.isDirectory(start)) ? .other : .data
+    }
+}
+
+extension MediumFile {
+    /// What tells this file from every other without reading all of it: its place, size and time, its first and its last bytes.
+    func mark(in tree: any Tree) throws(TreeError) -> String {
+        let piece = 4096
+        return DocumentHasher.fingerprint([
+            Array(path.joined(separator: "/").utf8), Array("\(size) \(modified)".utf8),
+            try tree.read(path, offset: 0, count: piece),
+            try tree.read(path, offset: max(0, size - piece), count: piece),
+        ])
+    }
+}
+
+extension MediaSurvey.Candidate {
+    func mark(in tree: any Tree) throws(TreeError) -> String {
+        var marks: [[UInt8]] = []
+        for file in files { marks.append(Array(try file.mark(in: tree).utf8)) }
+        return DocumentHasher.fingerprint(marks)
+    }
+}

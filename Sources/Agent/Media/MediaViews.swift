@@ -1,0 +1,80 @@
+// The local contract about cards and sticks; see LocalAPI.swift.
+
+/// A card, stick or folder, what is on it, and how far its copy has come.
+public struct MediumView: Codable, Sendable, Equatable {
+    /// Counts up with every medium of the agent's life.
+    public var id: String
+    /// The last part of its path: a stick's label. May name a person: for the screen, never for a log.
+    public var label: String
+    /// `surveying`, `ready`, `importing`, `done`, `interrupted` (can be continued), `unreadable`.
+    public var state: String
+    /// One French sentence: what it is doing, and whether it may be pulled out.
+    public var sentence: String
+    /// Nothing is lost when it is pulled out now. While it is copied, that only costs time: it is continued later.
+    public var mayRemove: Bool
+    /// What was found, before anything is copied; missing while it is still looked through.
+    public var found: Found?
+    /// Missing before the first copy.
+    public var progress: Progress?
+    /// Recordings that came of it.
+    public var imported: [String]
+    /// Of these, the ones whose file names another patient, or none: a person decides.
+    public var held: [String]
+    /// Recordings that were here already, each once.
+    public var known: [String]
+    public var failed: [ImportView.Failure]
+    public var problem: Problem?
+
+    public struct Found: Codable, Sendable, Equatable {
+        /// Recordings, images, loops and reports that are recognised.
+        public var recordings: Int
+        /// Files that nobody here understands: they are kept and sent as they are.
+        public var otherFiles: Int
+        /// Programs, indexes and traces of operating systems: not copied.
+        public var leftOut: Int
+        /// Bytes that a copy reads.
+        public var bytes: Int
+        /// False when the medium holds more than any card does, and only the beginning was looked at.
+        public var isAll: Bool
+    }
+
+    public struct Progress: Codable, Sendable, Equatable {
+        public var items: Int
+        public var ofItems: Int
+        public var bytes: Int
+        public var ofBytes: Int
+        /// Missing until there is something to tell it from.
+        public var bytesPerSecond: Double?
+        public var secondsLeft: Double?
+    }
+}
+
+/// A folder that is looked through as if it were a card.
+public struct MediumRequest: Codable, Sendable {
+    public var path: String
+
+    public init(path: String) { self.path = path }
+}
+
+/// What the nurse is told of a medium.
+enum MediumSentence {
+    static let surveying = "Lecture du contenu…"
+    static let nothing = "Rien à copier : aucun enregistrement, aucune image. Vous pouvez retirer la clé ou la carte."
+    static let importing = "Copie en cours : laissez la clé ou la carte en place."
+    static let done = "Tout est copié : vous pouvez retirer la clé ou la carte."
+    static let gone =
+        "La clé ou la carte a été retirée pendant la copie. Remettez-la et continuez : ce qui est copié est gardé."
+    static let stopped = "Copie arrêtée. Vous pouvez retirer la clé ou la carte, et continuer plus tard."
+    static let laptop =
+        "L'ordinateur n'a pas pu tout enregistrer ; la clé ou la carte n'a rien. Gardez-la, et continuez plus tard."
+    static func ready(_ count: Int, _ megabytes: String) -> String {
+        "\(count) élément(s) à copier (\(megabytes) Mo). Rien n'est encore copié."
+    }
+    static func held(_ count: Int) -> String {
+        "Copie terminée : vous pouvez retirer la clé ou la carte. \(count) fichier(s) ne sont pas au nom du patient "
+            + "de la visite : à décider."
+    }
+    static func failed(_ count: Int) -> String {
+        "Copie terminée, sauf \(count) élément(s) illisible(s) : retirez la clé ou la carte, et gardez-la."
+    }
+}
