@@ -58,10 +58,12 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
     public var age: Int?
     /// Empty where a file of a kind that must name its patient leaves it out; nil where nothing is expected.
     public var patientID: String?
+    /// Who gave out `patientID`, as the file says it: an OID with or without `urn:oid:`, or free text.
+    public var issuer: String?
 
     public init(
         name: String? = nil, nameLimit: Int? = nil, sex: Sex? = nil, birthDate: String? = nil, age: Int? = nil,
-        patientID: String? = nil
+        patientID: String? = nil, issuer: String? = nil
     ) {
         self.name = name
         self.nameLimit = nameLimit
@@ -69,5 +71,6 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
         self.birthDate = birthDate
         self.age = age
         self.patientID = patientID
+        self.issuer = issuer
     }
 }

@@ -15,6 +15,7 @@ enum Migrations {
         migrator.registerMigration("answers") { db in try db.execute(sql: answers) }
         migrator.registerMigration("entries") { db in try db.execute(sql: entries) }
         migrator.registerMigration("media") { db in try db.execute(sql: media) }
+        migrator.registerMigration("objects") { db in try db.execute(sql: objects) }
         return migrator
     }
 

@@ -114,8 +114,8 @@ extension Store {
             try tx.requireSpace(.stopRunning, for: Int64(parts.reduce(0) { $0 + $1.count }))
             let uuid = writer.id.description
             let row = try tx.recordingRow(uuid)
-            guard row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
-            var next: Int = row["chunks"]
+            guard try row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
+            var next: Int = try row["chunks"]
             for part in parts {
                 guard part.n == next else { throw StoreError.refused("part \(next) of \(uuid) is missing") }
                 next += 1
@@ -156,8 +156,9 @@ extension Store {
             guard
                 let row = try Row.fetchOne(tx.db, sql: "SELECT * FROM carried WHERE recording = ?", arguments: [uuid])
             else { return nil }
-            let mediaType: String = row["media_type"]
-            if let sha256 = row["sha256"] as String?, let sha1 = row["sha1"] as String?, let size = row["size"] as Int?
+            let mediaType: String = try row["media_type"]
+            if let sha256 = try row["sha256"] as String?, let sha1 = try row["sha1"] as String?,
+                let size = try row["size"] as Int?
             {
                 return CarriedContent(mediaType: mediaType, size: size, sha256: sha256, sha1: sha1)
             }
@@ -187,7 +188,7 @@ extension Store {
     ) async throws(StoreError) {
         try await write { tx in
             let (row, _) = try tx.requireFreezable(id.description, boundTo: visit, revision: revision)
-            guard row["bytes"] as Int == content.size, content.size > 0 else {
+            guard try row["bytes"] as Int == content.size, content.size > 0 else {
                 throw StoreError.refused("recording \(id) isn't what it was")
             }
             let document = Document(

@@ -63,12 +63,13 @@ extension Store {
             let lower = min(max(offset, 0), document.size)
             let upper = lower + min(max(count, 0), document.size - lower)
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(upper - lower)
+            bytes.reserveCapacity(min(upper - lower, 1 << 26))
             while lower + bytes.count < upper {
                 let position = lower + bytes.count
                 let part = position / documentPartSize
                 let opened = try tx.part(part, of: document, key)
                 let start = position - part * documentPartSize
+                guard start < opened.count else { throw StoreError.corrupt("part \(part) of document \(id.text)") }
                 bytes += opened[start..<min(opened.count, start + upper - position)]
             }
             return bytes
@@ -111,10 +112,11 @@ extension Transaction {
     func requireFreezable(_ uuid: String, boundTo visit: String, revision: Int) throws -> (Row, SymmetricKey) {
         let row = try recordingRow(uuid)
         guard try !isFrozen(uuid) else { throw StoreError.refused("recording \(uuid) is frozen already") }
-        guard row["state"] as String != "open", (row["superseded_by"] as String?) == nil, row["start_known"] as Bool
+        guard try row["state"] as String != "open", try (row["superseded_by"] as String?) == nil,
+            try row["start_known"] as Bool
         else { throw StoreError.refused("recording \(uuid) is not ready to be frozen") }
         let key = try dataKey(row)
-        guard try bindings(uuid, key).last?.visit == visit, row["revision"] as Int == revision else {
+        guard try bindings(uuid, key).last?.visit == visit, try row["revision"] as Int == revision else {
             throw StoreError.refused("recording \(uuid) changed while its documents were built: build them again")
         }
         return (row, key)
@@ -133,26 +135,30 @@ extension Transaction {
     }
 
     fileprivate func insert(_ document: Document, _ bytes: [UInt8], _ row: Row, _ key: SymmetricKey) throws {
-        let id = document.id.text
         try insert(document, isCarried: false)
+        try insertParts(document, bytes, key)
+        try announce(document, row)
+    }
+
+    func insertParts(_ document: Document, _ bytes: [UInt8], _ key: SymmetricKey) throws {
         for (n, start) in stride(from: 0, to: bytes.count, by: documentPartSize).enumerated() {
             let part = bytes[start..<min(bytes.count, start + documentPartSize)]
             try db.execute(
                 sql: "INSERT INTO document_part (document, n, bytes) VALUES (?, ?, ?)",
                 arguments: [
-                    id, n, try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
+                    document.id.text, n,
+                    try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
                 ])
         }
-        try announce(document, row)
     }
 
     /// From now on it waits to be sent.
     func announce(_ document: Document, _ row: Row) throws {
         let id = document.id.text
-        let urgency = Self.urgency(modality: row["modality"], document)
+        let urgency = Self.urgency(modality: try row["modality"], document)
         try db.execute(
             sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
-            arguments: [id, urgency, row["begun_at"] as Int64, row["origin"] as String])
+            arguments: [id, urgency, try row["begun_at"] as Int64, try row["origin"] as String])
         try db.execute(sql: "INSERT INTO attempt (document) VALUES (?)", arguments: [id])
     }
 
@@ -189,10 +195,12 @@ extension Transaction {
     }
 
     func document(_ row: Row) throws -> Document {
-        guard let id = UUID(uuidString: row["id"]) else { throw StoreError.corrupt("a document's id") }
+        guard let id = UUID(uuidString: try row["id"]) else { throw StoreError.corrupt("a document's id") }
+        let size: Int = try row["size"]
+        guard size >= 0, size < 1 << 40 else { throw StoreError.corrupt("the size of document \(id.text)") }
         return Document(
             id: id, recording: try recordingID(row["recording"]), role: try parse(row["role"]),
-            mediaType: row["media_type"], size: row["size"], sha256: row["sha256"], sha1: row["sha1"])
+            mediaType: try row["media_type"], size: size, sha256: try row["sha256"], sha1: try row["sha1"])
     }
 
     func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {

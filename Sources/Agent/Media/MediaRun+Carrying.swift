@@ -22,7 +22,7 @@ extension MediaRun {
         }
         let recording = begun(
             file.device, modality: file.modality, start: file.start, rawStart: file.rawStart, claim: file.claim,
-            source: "\(file.device.driver)/\(mark)")
+            source: "\(file.device.driver)/\(mark)", objectID: file.objectID)
         try await carry(
             recording, FileSource(facts, in: tree), mediaType: file.mediaType, study: file.study, size: facts.size,
             notes: file.notes, marks: [mark])

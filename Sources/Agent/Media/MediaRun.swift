@@ -122,7 +122,7 @@ struct MediaRun: Sendable {
     private func keep(_ read: ImportedRecording, mark: String) async throws(Failure) {
         var recording = begun(
             read.device, modality: read.modality, start: read.start, rawStart: read.rawStart, claim: read.claim,
-            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))")
+            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))", objectID: read.objectID)
         recording.channels = read.waveform.channels
         // A file without a start waits for a person to say it: it is a signal in time.
         if read.start == nil { recording.clock.source = .unknown }
@@ -159,7 +159,7 @@ struct MediaRun: Sendable {
 
     func begun(
         _ device: DeviceIdentity, modality: Recording.Modality, start: LocalTime?, rawStart: String?,
-        claim: IdentityClaim?, source: String
+        claim: IdentityClaim?, source: String, objectID: String? = nil
     ) -> Recording {
         var random = SystemRandomNumberGenerator()
         return Recording(
@@ -167,7 +167,7 @@ struct MediaRun: Sendable {
             origin: device.isSimulated ? .simulated : .imported, device: device, channels: [],
             // Images and bundles without a date of their own are dated by their import, which is what `host` says.
             clock: clock.facts(deviceStart: start, deviceRaw: rawStart, source: start == nil ? .host : .file),
-            source: source, claim: claim)
+            source: source, objectID: objectID, claim: claim)
     }
 
     func imported(_ recording: Recording, _ attribution: Attribution) {
