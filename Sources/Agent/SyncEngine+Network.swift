@@ -2,6 +2,7 @@ import Clinical
 import FoundationEssentials
 import Logging
 import Store
+import Uplink
 
 // When to try, and what may go over this connection (sync.md 5). Whether there is a way is for the ping to find out.
 

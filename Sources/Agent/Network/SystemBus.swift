@@ -47,7 +47,7 @@ final class SystemBus: @unchecked Sendable {
     private func run() {
         defer { close(wake) }
         while !state.withLock({ $0.isStopping }) {
-            unsafe converse()
+            converse()
             // A bus that went away (an upgrade of dbus) comes back; a machine without one costs a look in five minutes.
             var file = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
             _ = unsafe poll(&file, 1, 300_000)
