@@ -13,12 +13,13 @@ BIN      := .build/debug
 # Chroots and mounts need it.
 ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
-APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils
+APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils modemmanager dbus procps
 
-APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf lintian fakeroot binutils
+APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
 APT_PACKAGE := $(APT_DEB) mmdebstrap
+APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
 
-.PHONY: help run test test-long bench deb test-package build lint setup-run setup-test setup-deb setup-package clean
+.PHONY: help run test test-long bench deb test-package test-system build lint setup-run setup-test setup-deb setup-package clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -63,6 +64,12 @@ test-package: setup-package
 	ls .build/deb/ess-agent_*.deb >/dev/null 2>&1 || debian/build.sh
 	$(ROOT) $(PYTHON) -m pytest -q Tests/System/test_package.py
 
+## make test-system    the whole machine: installed by apt, booted in QEMU, devices, network, clock, disk and power from outside
+test-system: setup-system
+	swift build
+	ls .build/deb/ess-agent_*.deb >/dev/null 2>&1 || debian/build.sh
+	$(ROOT) env ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/System
+
 ## make lint           formatting and the direction of imports
 lint:
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
@@ -82,6 +89,9 @@ setup-deb:
 
 setup-package:
 	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_PACKAGE)
+
+setup-system:
+	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_SYSTEM)
 
 setup-bench:
 	@Tests/Scripts/setup.sh --venv $(VENV) $(REQUIRE) $(APT_BENCH)

@@ -14,10 +14,12 @@ for program in ess-agent ess-server ess-sim; do
             | xargs -r install -m 644 -t "$staged/lib/$program"
     else
         install -m 755 "$binaries/$program" "$staged/bin/$program"
+        # SwiftPM looks for libraries beside the program; there are none, and nobody shall put one there.
+        chrpath -d "$staged/bin/$program" >/dev/null
     fi
     "$binaries/$program" --experimental-dump-help | python3 debian/man_page.py "debian/$program.1.in" \
         >"$staged/share/man/man1/$program.1"
-    "$binaries/$program" --generate-completion-script bash >"$staged/share/bash-completion/completions/$program"
+    "$binaries/$program" --generate-completion-script bash | sed '1{/^#!/d}' >"$staged/share/bash-completion/completions/$program"
     "$binaries/$program" --generate-completion-script zsh >"$staged/share/zsh/vendor-completions/_$program"
     "$binaries/$program" --generate-completion-script fish >"$staged/share/fish/vendor_completions.d/$program.fish"
 done

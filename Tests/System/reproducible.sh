@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds the packages twice, in directories of different names, and compares them byte by byte. Some 20 minutes on 2 cores.
+# usage: reproducible.sh SCRATCH
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+scratch=$(realpath -m "$1")
+for name in one another-name; do
+    rm -rf "${scratch:?}/$name"
+    mkdir -p "$scratch/$name"
+    # What git knows, and nothing that lies around.
+    git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from=- | tar --extract --directory "$scratch/$name"
+    (cd "$scratch/$name" && debian/build.sh)
+done
+status=0
+for deb in "$scratch"/one/.build/deb/*.deb; do
+    cmp "$deb" "$scratch/another-name/.build/deb/$(basename "$deb")" && echo "same bytes: $(basename "$deb")" || status=1
+done
+exit "$status"
