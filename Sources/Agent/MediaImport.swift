@@ -69,6 +69,7 @@ struct MediaImport: Sendable {
             case .alreadyStored(let known): view.known.append("\(known)")
             case .stored(let attribution):
                 view.imported.append("\(id)")
+                await collect(read.notes, from: read.device)
                 logger.info(
                     "file imported",
                     metadata: [
@@ -77,6 +78,19 @@ struct MediaImport: Sendable {
             }
         } catch {
             throw .damaged(Problem(error).text)
+        }
+    }
+
+    /// What nobody knew is not only kept with the recording: it is told with the device, once. The recording is stored by now,
+    /// so a failure here is only logged. No text in the log: it may repeat words of the file.
+    private func collect(_ notes: [Note], from device: DeviceIdentity) async {
+        let surprises = Set(notes.filter { $0.kind == .surprise }.map(\.text)).sorted().prefix(50)
+        do throws(StoreError) {
+            for text in surprises where try await store.surprise(text, from: device, at: clock.wall) {
+                logger.notice("a file has something new", metadata: ["driver": "\(device.driver)"])
+            }
+        } catch {
+            logger.error("what a file has that is new can't be remembered", metadata: ["error": "\(error)"])
         }
     }
 

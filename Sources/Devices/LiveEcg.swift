@@ -66,6 +66,8 @@ struct LiveEcgLeads: Sendable {
 /// only the clock can tell.
 struct LiveEcgBuilder: Sendable {
     private static let window: UInt64 = 10_000_000_000
+    /// What a busy host gets late comes within this.
+    private static let grace: UInt64 = 1_000_000_000
     private static let mostNotes = 200
 
     let leads: LiveEcgLeads
@@ -115,17 +117,20 @@ struct LiveEcgBuilder: Sendable {
         return Block(samples: samples, raw: raw, at: now, gap: gap)
     }
 
-    /// More than 0.5 % fewer samples in ten seconds than the clock says is a loss (devices.md 7.1).
+    /// More than 0.5 % fewer samples in ten seconds than the clock says is a loss (devices.md 7.1), unless they come late: a host
+    /// that was busy gets them all at once.
     mutating func watch(at now: UInt64) -> [DialogueAction] {
         guard let watched else {
             self.watched = (now, total)
             return []
         }
         guard now >= watched.since + Self.window else { return [] }
-        self.watched = (now, total)
         let expected = Int((now - watched.since) / 1_000_000) * rate / 1000
         let missing = expected - (total - watched.from)
-        guard missing * 200 > expected else { return [] }
+        let isMissing = missing * 200 > expected
+        guard !isMissing || now >= watched.since + Self.window + Self.grace else { return [] }
+        self.watched = (now, total)
+        guard isMissing else { return [] }
         return noted(
             Note(
                 kind: .gap, at: Double(watched.from) / Double(rate),

@@ -6,6 +6,7 @@ public enum Registry {
         ContecOximeter.profile,
         OmronPressure.profile,
         BeurerPressure.profile,
+        BeurerSerial.profile,
         ContecEcg90a.profile,
         Contec8000.profile,
         Phdc.profile,

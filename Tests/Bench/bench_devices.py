@@ -59,17 +59,18 @@ def eight_streams(device, rate, leads):
         idle = cpu(pid)
         time.sleep(3)
         idle = (cpu(pid) - idle) / 3
+        names = []
         for index in range(8):
             begin = time.monotonic()
             bed.say(f"plug ecg{index} 127.0.0.1 {server.port} 1-{index + 1}")
-            eventually("ready", lambda: len(ready(world)) > index, seconds=60)
+            eventually("ready", lambda: [d for d in ready(world) if d["name"] not in names], seconds=60)
             if index == 0:
                 seconds = time.monotonic() - begin
                 table.row(f"arrival of {device} to ready", seconds, "s", bound="<= 1 s after its probe answers",
                           holds=seconds <= 1, note="with two calls of the command line in it")
-        names = [d["name"] for d in world.cli("devices", "--json")]
-        for name in names:
-            world.cli("start", name)
+            # At once: a device that associates by itself tries for half a minute after it was asked who it is, then no more.
+            names = [d["name"] for d in ready(world) if d["name"] not in names] + names
+            world.cli("start", names[0])
         # A device that was asked who it is may take its time to come back.
         for name in names:
             eventually("it streams", lambda: (samples_of(world, name) or 0) > rate, seconds=60)

@@ -63,6 +63,30 @@ struct ContecEcg90aTests {
         #expect(bench.violations.isEmpty)
     }
 
+    @Test("what comes late is no loss")
+    func late() {
+        var builder = LiveEcgBuilder(ContecEcg90a.leads, rate: 800)
+        var notes: [DialogueAction] = []
+        let lead = [Sample](repeating: 0, count: 8)
+        // Nothing for 0.8 s, just when ten seconds are over; then everything at once, and on as before.
+        for millisecond in stride(from: 0, to: 30_000, by: 10) {
+            let isStalled = (9_500..<10_300).contains(millisecond)
+            let count = isStalled ? 0 : millisecond == 10_300 ? 8 * 81 : 8
+            // The driver looks at the clock after each report, also while the others of the heap still wait.
+            for _ in 0..<count / 8 {
+                for _ in 0..<8 { notes += builder.append(lead) }
+                notes += builder.watch(at: UInt64(millisecond) * 1_000_000)
+            }
+        }
+        #expect(notes.isEmpty)
+        // And what never comes is one.
+        for millisecond in stride(from: 30_000, to: 60_000, by: 10) where !(35_000..<35_300).contains(millisecond) {
+            for _ in 0..<8 { notes += builder.append(lead) }
+            notes += builder.watch(at: UInt64(millisecond) * 1_000_000)
+        }
+        #expect(notes.count == 1)
+    }
+
     @Test("lost reports are seen by the clock")
     func losses() throws {
         let kept = try #require(Self.bench(.live, 25) { $0.losesEvery = 50 }.recordings.first)
