@@ -45,6 +45,7 @@ public struct LocalServer: Service {
         router.add(middleware: ProblemMiddleware())
         let api = router.group("api")
         addAPI(verbs, to: api)
+        addMetrics(verbs, to: router)
         // Only here: the kernel has checked that the caller is in the agent's group.
         api.post("page/token") { [sessions] request, _ in
             let body = try await request.decoded(PageTokenRequest.self)

@@ -49,7 +49,8 @@ struct LocalClient {
 
     private func send(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]?) async throws -> [UInt8] {
         // Said before trying: "no such socket" and "not allowed" need different help.
-        guard unsafe access(socket, F_OK) == 0 else { throw fail(.daemonNotRunning) }
+        // Its directory is closed to others, so they don't even see whether it is there.
+        guard unsafe access(socket, F_OK) == 0 else { throw fail(errno == EACCES ? .socketDenied : .daemonNotRunning) }
         guard unsafe access(socket, R_OK | W_OK) == 0 else { throw fail(.socketDenied) }
         let response: HTTPResponse
         do throws(UplinkError) {

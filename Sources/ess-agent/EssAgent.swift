@@ -13,7 +13,9 @@ struct EssAgent: AsyncParsableCommand {
             """,
         version: agentVersion,
         groupedSubcommands: [
-            CommandGroup(name: "The daemon", subcommands: [Serve.self, Status.self, SyncCommand.self]),
+            CommandGroup(
+                name: "The daemon",
+                subcommands: [Serve.self, Setup.self, Status.self, MetricsCommand.self, SyncCommand.self]),
             CommandGroup(
                 name: "A visit",
                 subcommands: [

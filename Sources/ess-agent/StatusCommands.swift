@@ -23,3 +23,15 @@ struct Status: AsyncParsableCommand {
             ])
     }
 }
+
+struct MetricsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "metrics", abstract: "The same for a fleet's monitoring, as Prometheus text.",
+        discussion: "For node_exporter: ess-agent metrics > /var/lib/prometheus/node-exporter/ess-agent.prom")
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let bytes = try await options.client().getBytes("/metrics")
+        print(String(decoding: bytes, as: UTF8.self), terminator: "")
+    }
+}
