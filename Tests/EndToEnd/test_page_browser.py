@@ -102,7 +102,7 @@ def nurse(chromium, bench):
     yield nurse
     nurse.context.close()
     assert nurse.foreign == [], "requests that leave the laptop"
-    unexpected = [text for text in nurse.complaints if not any(status in text for status in ("400", "401", "409")) and "ERR_CONNECTION" not in text]
+    unexpected = [text for text in nurse.complaints if not any(status in text for status in ("400", "401", "404", "409")) and "ERR_CONNECTION" not in text]
     assert unexpected == [], unexpected
 
 

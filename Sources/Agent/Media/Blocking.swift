@@ -48,7 +48,9 @@ extension Problem {
             self = .configuration("La base est scellée avec une autre clé maîtresse. Vérifiez la clé `master-key`.")
         case .diskFull, .diskLow: self = .diskLow
         case .corrupt: self = .storage("la base est endommagée")
-        case .readOnly: self = .storage("la base n'est pas inscriptible")
+        case .readOnly: self = .storage("le disque est en lecture seule")
+        case .denied: self = .storage("la base appartient à un autre compte")
+        case .badKey: self = .storage("la clé maîtresse n'est pas utilisable")
         case .notFound: self = .recordingNotFound("-")
         case .refused(let why): self = .refused("Refusé : \(why).")
         case .system(let what): self = .storage(what)

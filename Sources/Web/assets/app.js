@@ -61,9 +61,9 @@ async function look() {
       await Promise.all([get("status"), get("devices"), get("visits"), get("recordings")]);
     const open = status.openVisit ? `visits/${encodeURIComponent(status.openVisit)}` : null;
     const [plan, carePlan, opinions] = await Promise.all([open ? get(`${open}/plan`) : null, open ? get(`${open}/care-plan`) : null, get("opinions")]);
-    const loans = await get("loans");
+    const [loans, media] = await Promise.all([get("loans"), sticks()]);
     if (!state.pathways.length) state.pathways = await get("pathways");
-    Object.assign(state, { status, devices, visits, recordings, plan, carePlan, opinions, loans });
+    Object.assign(state, { status, devices, visits, recordings, plan, carePlan, opinions, loans, media });
     document.body.classList.remove("silent");
     notice();
     render();
@@ -71,6 +71,20 @@ async function look() {
     if (isOver || problem.key !== "network") return;
     document.body.classList.add("silent");
     document.getElementById("sentence").textContent = t("offline.agent");
+  }
+}
+
+let hasSticks = true;
+
+/** Sticks and cards; not asked for again when this agent doesn't look after any. */
+async function sticks() {
+  if (!hasSticks) return [];
+  try {
+    return await get("media");
+  } catch (problem) {
+    if (problem.key !== "bad-request") throw problem;
+    hasSticks = false;
+    return [];
   }
 }
 
