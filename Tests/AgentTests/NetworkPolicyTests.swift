@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Clinical
 import Testing
 
 @testable import Agent
