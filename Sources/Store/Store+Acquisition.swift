@@ -274,7 +274,7 @@ extension Transaction {
         }
     }
 
-    private func supersede(_ uuid: String, by successor: String) throws {
+    func supersede(_ uuid: String, by successor: String) throws {
         try db.execute(
             sql: "UPDATE recording SET superseded_by = ?, revision = revision + 1 WHERE uuid = ?",
             arguments: [successor, uuid])

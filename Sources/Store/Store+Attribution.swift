@@ -111,8 +111,12 @@ extension Transaction {
         guard let objectID = recording.objectID else { return nil }
         return try String.fetchOne(
             db,
-            sql:
-                "SELECT uuid FROM recording WHERE object = ? AND uuid <> ? AND source IS NOT ? ORDER BY begun_at LIMIT 1",
+            // Half a copy contradicts nothing: it is a part of the whole one that comes now.
+            sql: """
+                SELECT uuid FROM recording WHERE object = ? AND uuid <> ? AND source IS NOT ?
+                AND NOT EXISTS (SELECT 1 FROM carried WHERE recording = uuid AND sha256 IS NULL)
+                ORDER BY begun_at LIMIT 1
+                """,
             arguments: [objectID, recording.id.description, recording.source])
     }
 

@@ -145,6 +145,7 @@ extension Store {
                 sql: "UPDATE carried SET size = ?, sha256 = ?, sha1 = ? WHERE recording = ?",
                 arguments: [content.size, content.sha256, content.sha1, uuid])
             try tx.seal(uuid, reason: .finished, at: tx.now)
+            try tx.supersedeHalves(of: uuid)
             for mark in marks { try tx.mark(mark, uuid) }
         }
     }
@@ -203,6 +204,18 @@ extension Store {
 }
 
 extension Transaction {
+    /// Cut copies of the same object that came from elsewhere, or from a stick whose times changed: their sources differ.
+    fileprivate func supersedeHalves(of uuid: String) throws {
+        let halves = try String.fetchAll(
+            db,
+            sql: """
+                SELECT r.uuid FROM recording r JOIN carried c ON c.recording = r.uuid
+                WHERE r.object = (SELECT object FROM recording WHERE uuid = ?) AND r.uuid <> ?
+                AND r.state = 'interrupted' AND r.superseded_by IS NULL AND c.sha256 IS NULL
+                """, arguments: [uuid, uuid])
+        for half in halves where try !wasTried(half) { try supersede(half, by: uuid) }
+    }
+
     fileprivate func mark(_ mark: String, _ uuid: String) throws {
         try db.execute(
             sql: "INSERT INTO medium_file (mark, recording, at) VALUES (?, ?, ?) "
