@@ -14,6 +14,7 @@ public struct Agent: Sendable {
     private let watcher: Watcher
     private let sync: SyncEngine
     private let freezing: Freezing
+    private let purging: Purging
     private let notifier: SystemdNotifier
     private let logger: Logger
 
@@ -28,27 +29,9 @@ public struct Agent: Sendable {
             throw Problem.configuration("\(error)")
         }
         let directory = configuration.stateDirectory
-        let store: Store
-        do throws(StoreError) {
-            try StateDirectory.prepare(directory)
-            let key = try MasterKey.load(
-                from: configuration.masterKeyPath, createIfMissing: configuration.masterKey == nil)
-            store = try await Store.open(
-                directory: directory, key: key,
-                environment: Store.Environment(
-                    now: { clock.wall }, freeSpace: { DiskPolicy.freeSpace(at: directory) },
-                    decoder: "ess-agent \(agentVersion)", coding: .standard))
-            let report = try await store.recover()
-            if !report.sealed.isEmpty || !report.problems.isEmpty {
-                logger.notice(
-                    "repaired after the last end",
-                    metadata: [
-                        "sealed": "\(report.sealed.count)", "uploads-in-flight": "\(report.uploadsInFlight)",
-                        "damage": "\(report.problems.count)",
-                    ])
-            }
-        } catch {
-            throw Problem(error)
+        let store = try await Self.openStore(configuration, clock, logger)
+        if !configuration.masterKeyIsCredential {
+            logger.warning("the master key is a plain file: a stolen disk is readable unless it is encrypted")
         }
         let frozen = Bell()
         let outgoing = Bell()
@@ -65,6 +48,7 @@ public struct Agent: Sendable {
         self.notifier = notifier
         self.logger = logger
         freezing = Freezing(store: store, bell: frozen, logger: logger, frozen: { outgoing.ring() })
+        purging = Purging(store: store, clock: clock, configuration: configuration, logger: logger)
         watcher = Watcher(
             matches: Set(
                 Registry.dialogues.flatMap { $0.matches + $0.choices }.map(PortMatch.init)),
@@ -73,7 +57,7 @@ public struct Agent: Sendable {
             store: store, clock: clock, hub: hub, sync: sync,
             media: MediaImport(store: store, clock: clock, importers: Registry.importers, logger: logger),
             freezing: frozen, catalogue: catalogue,
-            stateDirectory: directory)
+            stateDirectory: directory, configuration: configuration)
     }
 
     /// Drivers that the configuration names and nobody knows.
@@ -91,6 +75,7 @@ public struct Agent: Sendable {
                 }
             },
             Loop("freezing") { [freezing] in await freezing.run() },
+            Loop("purging") { [purging] in await purging.run() },
             Loop("sync") { [sync] in await sync.run() },
             Loop("devices") { [hub, watcher, logger] in
                 let state = await watcher.start()

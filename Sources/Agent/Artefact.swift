@@ -79,7 +79,7 @@ struct Artefact: Sendable {
                 subject: .init(
                     family: patient?.family, given: patient?.given ?? [], id: patient?.id ?? "NON-ATTRIBUE",
                     issuer: nil,
-                    birthDate: patient?.birthDate, sex: patient?.sex ?? .unknown, ins: patient?.ins),
+                    birthDate: patient?.birthDate, sex: patient?.sex ?? .unknown, ins: patient?.qualifiedINS),
                 studyInstance: uid("study"), seriesInstance: uid("series"), sopInstance: uid("instance"), start: start,
                 fallback: fallback, device: recording.device, software: "ess-agent \(agentVersion)",
                 simulated: simulated,

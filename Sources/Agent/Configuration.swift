@@ -50,6 +50,12 @@ public struct Configuration: Sendable, Equatable {
     public var refusalWindow = 600.0
     /// Ports named by hand, may be repeated: `port = /dev/ttyS0 contec-oximeter`.
     public var ports: [NamedPort] = []
+    /// Days that everything is kept here after the server's receipt, and hours when the disk is short: `retention-days`,
+    /// `short-retention-hours`.
+    public var retentionDays = 14.0
+    public var shortRetentionHours = 72.0
+    /// Seconds between two looks at what may go: `purge-interval`.
+    public var purgeInterval = 3600.0
     /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
     public var pagePort = 8765
     /// Directory with a region's own pathways, over those that the agent comes with (docs/pathways.md): `pathways`.
@@ -120,6 +126,9 @@ public struct Configuration: Sendable, Equatable {
         case "retry-max": retryMaximum = try seconds(value, key)
         case "worklist-interval": worklistInterval = try seconds(value, key)
         case "refusal-window": refusalWindow = try seconds(value, key)
+        case "retention-days": retentionDays = try number(value, key, atMost: 3650)
+        case "short-retention-hours": shortRetentionHours = try number(value, key, atMost: 8760)
+        case "purge-interval": purgeInterval = try seconds(value, key)
         case "page-port":
             guard let port = Int(value), port == 0 || (1024...65_535).contains(port) else {
                 throw ConfigurationError("page-port is 0 (no page) or a port from 1024 to 65535.")
@@ -188,6 +197,14 @@ private func yesOrNo(_ value: String, _ key: String) throws(ConfigurationError) 
     case "no", "false": return false
     default: throw ConfigurationError("\(key) is yes or no.")
     }
+}
+
+/// Zero is allowed: the receipt alone then counts.
+private func number(_ value: String, _ key: String, atMost limit: Double) throws(ConfigurationError) -> Double {
+    guard let number = Double(value), number.isFinite, number >= 0, number <= limit else {
+        throw ConfigurationError("\(key) is a number between 0 and \(Int(limit)).")
+    }
+    return number
 }
 
 private func seconds(_ value: String, _ key: String) throws(ConfigurationError) -> Double {

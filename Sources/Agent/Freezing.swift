@@ -45,8 +45,8 @@ public struct Freezing: Sendable {
     }
 
     /// What the disk lost is a gap with a note; the rest is worth sending all the same.
-    private func content(
-        _ id: RecordingID
+    private static func content(
+        _ id: RecordingID, _ store: Store, _ logger: Logger
     ) async throws(StoreError) -> (waveform: Waveform, original: [UInt8], damage: [Note]) {
         do {
             return (try await store.waveform(id), try await store.original(id), [])
@@ -59,12 +59,20 @@ public struct Freezing: Sendable {
         }
     }
 
-    private func freeze(_ id: RecordingID) async throws {
+    /// What is sent of a recording, with what it was built from; nil while it is nobody's.
+    struct Rendered {
+        var visit: String
+        var revision: Int
+        var parts: [(Document, [UInt8])]
+    }
+
+    /// The same recording always gives the same bytes.
+    static func render(_ id: RecordingID, _ store: Store, _ logger: Logger) async throws -> Rendered? {
         guard let detail = try await store.recording(id), let binding = detail.summary.binding,
             let visit = try await store.visit(binding.visit)
-        else { return }
+        else { return nil }
         let recording = detail.recording
-        let (waveform, original, damage) = try await content(id)
+        let (waveform, original, damage) = try await content(id, store, logger)
         var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
         // Discrete values travel as Observations; there is no file to derive.
         if !recording.channels.isEmpty {
@@ -76,15 +84,22 @@ public struct Freezing: Sendable {
             }
             if let artefact { parts.insert((.artefact, artefact.mediaType, artefact.bytes), at: 0) }
         }
-        let documents = parts.map { role, mediaType, bytes in
-            (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)
-        }
+        return Rendered(
+            visit: visit.id, revision: detail.summary.revision,
+            parts: parts.map { role, mediaType, bytes in
+                (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)
+            })
+    }
+
+    private func freeze(_ id: RecordingID) async throws {
+        guard let rendered = try await Self.render(id, store, logger) else { return }
         // Refused when somebody attributed it anew in the meantime; it is then built again for the right patient.
-        try await store.freeze(id, documents: documents, boundTo: visit.id, revision: detail.summary.revision)
+        try await store.freeze(
+            id, documents: rendered.parts, boundTo: rendered.visit, revision: rendered.revision)
         logger.info(
             "recording frozen",
             metadata: [
-                "recording": "\(id)", "bytes": "\(documents[0].0.size)", "sha256": "\(documents[0].0.sha256)",
+                "recording": "\(id)", "bytes": "\(rendered.parts[0].0.size)", "sha256": "\(rendered.parts[0].0.sha256)",
             ])
     }
 }

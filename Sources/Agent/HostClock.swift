@@ -27,6 +27,16 @@ public struct HostClock: Sendable {
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     }
 
+    /// All clocks at one moment, to tell later what happened to them.
+    public var reading: HostReading {
+        var up = timespec()
+        // unsafe: an out parameter for the call only.
+        let isRead = unsafe clock_gettime(CLOCK_BOOTTIME, &up) == 0
+        return HostReading(
+            wall: wall, monotonic: monotonic,
+            boottime: isRead ? UInt64(up.tv_sec) * 1_000_000_000 + UInt64(up.tv_nsec) : nil, bootID: bootID)
+    }
+
     /// Whether the kernel says that the wall clock follows NTP; nil when it can't be asked (a container).
     public var isSynchronised: Bool? {
         switch ess_clock_is_synchronised() {
@@ -37,10 +47,13 @@ public struct HostClock: Sendable {
     }
 
     /// Everything that the clocks say at the start of a capture.
-    public func facts(deviceStart: LocalTime?, deviceRaw: String?, source: StartSource) -> ClockFacts {
+    /// - Parameter deviceNow: what the device's clock shows at this moment, where it can be asked.
+    public func facts(
+        deviceStart: LocalTime?, deviceRaw: String?, source: StartSource, deviceNow: LocalTime? = nil
+    ) -> ClockFacts {
         ClockFacts(
             deviceStart: deviceStart, deviceRaw: deviceRaw, hostWall: wall, hostMonotonic: monotonic, bootID: bootID,
-            hostSynchronised: isSynchronised, source: source)
+            hostSynchronised: isSynchronised, source: source, deviceNow: deviceNow)
     }
 
     private static func readBootID() -> String {
@@ -50,6 +63,16 @@ public struct HostClock: Sendable {
         guard unsafe fgets(&line, Int32(line.count), file) != nil else { return "unknown" }
         let text = line.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }
         return String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension ZoneRule {
+    /// Where this laptop is: also La Réunion's, Guadeloupe's and Guyane's.
+    static let host = ZoneRule { instant in
+        var seconds = time_t(instant)
+        var parts = unsafe tm()
+        unsafe localtime_r(&seconds, &parts)
+        return unsafe parts.tm_gmtoff
     }
 }
 

@@ -41,7 +41,7 @@ public struct IdentityView: Codable, Sendable, Equatable {
     }
 
     public struct ContradictionView: Codable, Sendable, Equatable {
-        /// `name`, `sex`, `birthDate`, `age`, `patientID`, `earlierBinding`.
+        /// `name`, `sex`, `birthDate`, `age`, `patientID`, `earlierBinding`, `objectIdentity`.
         public var kind: String
         public var claimed: String
         public var expected: String

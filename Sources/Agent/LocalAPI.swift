@@ -129,8 +129,10 @@ public struct RecordingView: Codable, Sendable, Equatable {
     public var serial: String?
     public var support: String
     public var visit: String?
-    /// How it got its visit: `openVisit` or `decision`.
+    /// How it got its visit: `openVisit`, `loan` or `decision`.
     public var binding: String?
+    /// Why it has none, for a program: `noVisit`, `overlappingLoans`, … (`UnattributedReason`).
+    public var unattributed: String?
     /// Why it has none, or why it waits; French.
     public var attention: String?
     public var start: String?
@@ -195,6 +197,28 @@ public struct RecordingDetailView: Codable, Sendable, Equatable {
         public var bootID: String
         public var hostSynchronised: Bool?
         public var source: String
+        /// What the device's clock showed when the laptop's was read; nil when it can't be asked.
+        public var deviceNow: String?
+        /// When it began, as well as it can be known, beside what the clocks said.
+        public var corrected: CorrectedView?
+    }
+
+    public struct CorrectedView: Codable, Sendable, Equatable {
+        /// RFC 3339.
+        public var start: String
+        /// What a right clock on the wall would have shown.
+        public var local: String
+        /// Seconds that were added to the device's reading; nil when it could not be compared.
+        public var correction: Int?
+        /// `uncompared`, `hostNotSynchronised`, `repeatedHour`, … (`CorrectedStart.Remark`).
+        public var remarks: [String]
+
+        init(_ start: CorrectedStart) {
+            self.start = rfc3339(unixMilliseconds: Int64(start.instant) * 1000)
+            local = start.local.description
+            correction = start.correction
+            remarks = start.remarks.map(\.rawValue).sorted()
+        }
     }
 }
 

@@ -28,11 +28,18 @@ struct MediaImport: Sendable {
             for item in try await find(importer, in: tree) where only == nil || item.path == [only] {
                 seen += 1
                 let number = seen
+                let read: ImportedRecording
                 do throws(ImportError) {
-                    let read = try await Blocking.run { () throws(ImportError) in try importer.read(item, from: tree) }
-                    try await store(read, visit: visit, by: person, into: &view)
+                    read = try await Blocking.run { () throws(ImportError) in try importer.read(item, from: tree) }
                 } catch {
                     view.failed.append(ImportView.Failure(item: number, text: Self.sentence(error)))
+                    continue
+                }
+                do throws(StoreError) {
+                    try await store(read, visit: visit, by: person, into: &view)
+                } catch {
+                    // The laptop's trouble, not the card's: nobody should throw the card away.
+                    view.failed.append(ImportView.Failure(item: number, text: Problem(error).text))
                 }
             }
         }
@@ -50,7 +57,7 @@ struct MediaImport: Sendable {
 
     private func store(
         _ read: ImportedRecording, visit: Visit?, by person: String, into view: inout ImportView
-    ) async throws(ImportError) {
+    ) async throws(StoreError) {
         var random = SystemRandomNumberGenerator()
         let id = RecordingID(milliseconds: UInt64(clock.wall), random: &random)
         let simulated = read.device.isSimulated
@@ -60,24 +67,21 @@ struct MediaImport: Sendable {
             channels: read.waveform.channels,
             clock: clock.facts(
                 deviceStart: read.start, deviceRaw: read.rawStart, source: read.start == nil ? .unknown : .file),
-            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))", claim: read.claim)
+            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))", objectID: read.objectID,
+            claim: read.claim)
         let binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
-        do throws(StoreError) {
-            switch try await store.importRecording(
-                recording, waveform: read.waveform, original: read.original, notes: read.notes, binding: binding)
-            {
-            case .alreadyStored(let known): view.known.append("\(known)")
-            case .stored(let attribution):
-                view.imported.append("\(id)")
-                await collect(read.notes, from: read.device)
-                logger.info(
-                    "file imported",
-                    metadata: [
-                        "recording": "\(id)", "driver": "\(read.device.driver)", "held": "\(attribution.isHeld)",
-                    ])
-            }
-        } catch {
-            throw .damaged(Problem(error).text)
+        switch try await store.importRecording(
+            recording, waveform: read.waveform, original: read.original, notes: read.notes, binding: binding)
+        {
+        case .alreadyStored(let known): view.known.append("\(known)")
+        case .stored(let attribution):
+            view.imported.append("\(id)")
+            await collect(read.notes, from: read.device)
+            logger.info(
+                "file imported",
+                metadata: [
+                    "recording": "\(id)", "driver": "\(read.device.driver)", "held": "\(attribution.isHeld)",
+                ])
         }
     }
 
@@ -167,7 +171,9 @@ extension Problem {
             self = .configuration("La base est scellée avec une autre clé maîtresse. Vérifiez la clé `master-key`.")
         case .diskFull, .diskLow: self = .diskLow
         case .corrupt: self = .storage("la base est endommagée")
-        case .readOnly: self = .storage("la base n'est pas inscriptible")
+        case .readOnly: self = .storage("le disque est en lecture seule")
+        case .denied: self = .storage("la base appartient à un autre compte")
+        case .badKey: self = .storage("la clé maîtresse n'est pas utilisable")
         case .notFound: self = .recordingNotFound("-")
         case .refused(let why): self = .refused("Refusé : \(why).")
         case .system(let what): self = .storage(what)

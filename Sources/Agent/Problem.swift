@@ -1,3 +1,5 @@
+import Clinical
+
 /// Everything that can go wrong in front of a nurse or an administrator: what happened and what to do, in French, an exit
 /// code for scripts and a stable key for tests, logs and the page. The only place with French texts besides the page.
 public struct Problem: Error, Sendable, Equatable, Codable {
@@ -200,7 +202,21 @@ enum AttentionSentence {
     static let superseded = "remplacé par un enregistrement complet"
     static let empty = "vide : rien n'a été reçu"
     static let held = "l'identité dans le fichier n'est pas celle du patient de la visite : à décider"
-    static let unattributed = "sans patient : à attribuer"
+    /// Why it is nobody's, so that a person can decide without asking anybody.
+    static func unattributed(_ reason: UnattributedReason?) -> String {
+        let why: String? =
+            switch reason {
+            case nil, .noVisit: nil
+            case .visitNotOpen: "la visite indiquée n'était pas ouverte à ce moment"
+            case .contradiction: "l'identité dans le fichier en contredit une autre"
+            case .objectIdentity: "un autre fichier porte le même numéro d'objet, avec un autre contenu"
+            case .overlappingLoans: "l'appareil était prêté à deux patients en même temps"
+            case .outsideLoans: "l'appareil est prêté, et cet enregistrement est hors de la période de prêt"
+            case .startUnknown: "l'appareil est prêté, et l'heure de début est inconnue"
+            case .deviceWithoutSerial: "l'appareil est prêté, et ne dit pas son numéro de série"
+            }
+        return "sans patient : à attribuer" + (why.map { " (\($0))" } ?? "")
+    }
     static let needsStart = "heure de début inconnue : à compléter"
     static let interruptedDownload =
         "téléchargement interrompu : rebranchez l'appareil et recommencez (sinon, envoyé tel quel à la fermeture de la visite)"

@@ -25,6 +25,10 @@ actor SessionRecorder: SessionSink {
     private(set) var skipped = 0
     /// Of the recording that began last; before the first one, of the session.
     private var surprises: Set<String> = []
+    /// What the device's clock showed, and the laptop's monotonic clock at that moment.
+    private var deviceClock: (time: LocalTime, at: UInt64)?
+    /// The laptop's clocks when the last samples of the recording came.
+    private var reading: HostReading?
 
     /// - Parameters:
     ///   - device: as the probe identified it.
@@ -52,6 +56,7 @@ actor SessionRecorder: SessionSink {
                 if let current { progress[current].samples += 1 }
             case .note(let note):
                 if let current { try await store.add(note, to: progress[current].id) }
+            case .deviceClock(let time): deviceClock = (time, clock.monotonic)
             case .end(let reason): try await seal(reason)
             case .skipped: skipped += 1
             case .surprise(let text): try await surprise(text)
@@ -69,10 +74,21 @@ actor SessionRecorder: SessionSink {
         do {
             try await seal(reason)
         } catch {
-            // Found open and sealed at the next start; every block that was acknowledged is there.
             logger.error("recording could not be sealed", metadata: ["error": "\(error)"])
+            sealLater(reason)
         }
         feed.close()
+    }
+
+    /// The disk was full or gone: every block that was acknowledged is there, and is sealed as soon as there is room again;
+    /// by the next start at the latest. A day is enough for anybody to make room.
+    private func sealLater(_ reason: Recording.EndReason) {
+        Task { [weak self] in
+            for _ in 0..<43_200 {
+                guard (try? await Task.sleep(for: .seconds(2))) != nil, let self else { return }
+                if await (try? self.seal(reason)) != nil { return }
+            }
+        }
     }
 
     private func begin(_ start: RecordingStart) async throws {
@@ -87,12 +103,14 @@ actor SessionRecorder: SessionSink {
         let recording = Recording(
             id: id, kind: start.kind, modality: start.modality, origin: device.isSimulated ? .simulated : .device,
             device: device, channels: start.channels,
-            clock: clock.facts(deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source),
+            clock: clock.facts(
+                deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source, deviceNow: deviceNow),
             source: start.item?.source)
         _ = try await store.begin(recording, binding: binding)
         let early = progress.isEmpty ? surprises : []
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1
+        reading = clock.reading
         surprises = []
         // What it said before is kept with the first recording.
         for text in early.sorted() { try await keep(surprise: text) }
@@ -103,11 +121,37 @@ actor SessionRecorder: SessionSink {
 
     private func append(_ block: Block) async throws {
         guard let current else { return }
+        try await noteHostEvents(progress[current].id)
         try await store.append(progress[current].id, blocks: [block])
         // Only now: what is shown as stored is stored.
         progress[current].samples += block.samples.map(\.count).max() ?? 0
         progress[current].bytes += block.raw.count
         feed.append(block)
+    }
+
+    /// What the device's clock shows now: it ran on since it was read.
+    private var deviceNow: LocalTime? {
+        guard let (time, at) = deviceClock else { return nil }
+        let elapsed = Int((clock.monotonic - at) / 1_000_000_000)
+        return LocalTime(civilSeconds: time.civilSeconds + elapsed)
+    }
+
+    /// A laptop that slept missed what the device sent meanwhile; a wall clock that was set concerns nothing but what is
+    /// compared with it later. Order and lengths come from the monotonic clock.
+    private func noteHostEvents(_ id: RecordingID) async throws {
+        let now = clock.reading
+        defer { reading = now }
+        for event in reading.map({ now.events(since: $0) }) ?? [] {
+            let note: Note
+            switch event {
+            case .suspended(let length), .suspendedOrWallSet(let length):
+                note = Note(kind: .gap, text: "the laptop was suspended for \(length / 1000) s")
+            case .wallSet(let change):
+                note = Note(kind: .surprise, text: "the laptop's clock was set by \(change / 1000) s meanwhile")
+            case .rebooted: continue
+            }
+            try await store.add(note, to: id)
+        }
     }
 
     private func seal(_ reason: Recording.EndReason) async throws {

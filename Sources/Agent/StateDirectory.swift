@@ -6,6 +6,8 @@ enum StateDirectory {
     static func prepare(_ path: String) throws(StoreError) {
         guard unsafe mkdir(path, 0o700) != 0, errno != EEXIST else { return }
         let code = errno
+        if code == EACCES || code == EPERM { throw .denied("the state directory \(path)") }
+        if code == EROFS { throw .readOnly }
         guard code == ENOENT else {
             throw .system("the state directory \(path) can't be made: \(unsafe String(cString: strerror(code)))")
         }

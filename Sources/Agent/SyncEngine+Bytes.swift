@@ -14,7 +14,7 @@ extension SyncEngine {
             // After a crash or a lost answer the server may have it already: ask before sending.
             var verdict = Verdict.missing
             if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link, isUploaded: false) }
-            guard verdict != .settled else { return }
+            guard verdict != .settled, try await mend(document) else { return }
             let lane = try await openLane(link)
             var location: String?
             if case .created(let known, _) = item.upload, verdict == .missing {

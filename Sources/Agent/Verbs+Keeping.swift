@@ -12,6 +12,9 @@ public struct LoanView: Codable, Sendable, Equatable {
     public var from: String
     public var to: String?
     public var by: String
+    /// Who took it back, and when (RFC 3339); nil while it is lent.
+    public var returnedBy: String?
+    public var returnedAt: String?
     /// Other loans of the same device at the same time: its nights then wait for a person.
     public var overlapping: [Int64]?
 }
@@ -97,9 +100,10 @@ extension Verbs {
         }
     }
 
+    /// - Parameter id: the loan's number, or the device: then its only loan that runs.
     public func takeBack(_ id: String, _ request: StartTimeRequest) async throws -> LoanView {
         try await guarded {
-            guard let number = Int64(id) else { throw Problem.badRequest("Le prêt se nomme par son numéro.") }
+            let number = if let number = Int64(id) { number } else { try await runningLoan(of: id) }
             let end = request.start.isEmpty ? try now() : try time(request.start) ?? now()
             return LoanView(
                 try await store.takeBack(loan: number, until: end, by: who(request.by), at: clock.wall))
@@ -109,10 +113,13 @@ extension Verbs {
     /// What would go and why the rest stays; without `dryRun` it goes.
     public func purge(_ request: PurgeRequest) async throws -> PurgeView {
         try await guarded {
-            let verdicts = try await store.purgeable(now: clock.wall)
+            let verdicts = try await store.purgeable(now: clock.wall, policy: configuration.purgePolicy)
             let isDry = request.dryRun ?? false
             var purged: [RecordingID] = []
-            if !isDry { purged = try await store.purge(now: clock.wall, by: who(request.by)) }
+            if !isDry {
+                purged = try await store.purge(
+                    now: clock.wall, policy: configuration.purgePolicy, by: who(request.by))
+            }
             return PurgeView(
                 dryRun: isDry,
                 items: verdicts.map {
@@ -154,14 +161,28 @@ extension Verbs {
         return now
     }
 
+    private func runningLoan(of name: String) async throws -> Int64 {
+        let running = try await store.loans().filter { $0.returnedAt == nil }
+        var serials = [name]
+        if let (_, serial) = try? await device(name), let serial { serials.append(serial) }
+        let named = running.filter { loan in loan.serial.map(serials.contains) ?? false }
+        guard let only = named.first, named.count == 1 else {
+            throw Problem.badRequest(
+                named.isEmpty
+                    ? "Aucun prêt en cours pour cet appareil. `ess-agent loan list` les montre tous."
+                    : "Plusieurs prêts en cours pour cet appareil : donnez le numéro (`ess-agent loan list`).")
+        }
+        return only.id
+    }
+
     private func device(_ name: String) async throws -> (driver: String, serial: String?) {
         if let view = await hub.views().first(where: { $0.name == name || $0.port == name || $0.serial == name }) {
             return (view.driver, view.serial)
         }
         let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
-        guard parts.count == 2, Registry.dialogues.contains(where: { $0.name == parts[0] }) else {
-            throw Problem.deviceNotFound(name)
-        }
+        // A machine with a card is lent as well, and is never plugged in itself.
+        let known = Registry.dialogues.map(\.name) + Registry.importers.map(\.name)
+        guard parts.count == 2, known.contains(parts[0]) else { throw Problem.deviceNotFound(name) }
         return (parts[0], parts[1])
     }
 }
@@ -170,6 +191,7 @@ extension LoanView {
     init(_ loan: Loan) {
         self.init(
             id: loan.id, driver: loan.driver, serial: loan.serial, visit: loan.visit, from: "\(loan.from)",
-            to: loan.to?.description, by: loan.by, overlapping: nil)
+            to: loan.to?.description, by: loan.by, returnedBy: loan.returnedBy,
+            returnedAt: loan.returnedAt.map(rfc3339(unixMilliseconds:)), overlapping: nil)
     }
 }

@@ -16,6 +16,7 @@ public struct Verbs: Sendable {
     let freezing: Bell
     let catalogue: PathwayCatalogue
     let stateDirectory: String
+    let configuration: Configuration
 
     /// Bytes to hand over, with what they are.
     public struct ExportedFile: Sendable {
@@ -84,7 +85,10 @@ public struct Verbs: Sendable {
                     deviceStart: raw.deviceStart?.description, deviceRaw: raw.deviceRaw,
                     hostWall: rfc3339(unixMilliseconds: raw.hostWall), hostMonotonic: raw.hostMonotonic,
                     bootID: raw.bootID,
-                    hostSynchronised: raw.hostSynchronised, source: detail.recording.clock.source.rawValue),
+                    hostSynchronised: raw.hostSynchronised, source: detail.recording.clock.source.rawValue,
+                    deviceNow: raw.deviceNow?.description,
+                    corrected: detail.recording.clock.correctedStart(lasting: detail.summary.seconds, zone: .host)
+                        .map(RecordingDetailView.CorrectedView.init)),
                 history: detail.bindings.map {
                     RecordingDetailView.BindingView(
                         visit: $0.visit, reason: $0.reason.rawValue, by: $0.by, at: rfc3339(unixMilliseconds: $0.at),

@@ -35,7 +35,8 @@ extension RecordingView {
             origin: summary.origin.rawValue, state: summary.state.rawValue, endReason: summary.endReason?.rawValue,
             device: "\(summary.device.vendor) \(summary.device.model)", serial: summary.device.serial,
             support: summary.device.support.rawValue, visit: summary.binding?.visit,
-            binding: summary.binding?.reason.rawValue, attention: Self.attention(summary, openVisit: openVisit),
+            binding: summary.binding?.reason.rawValue, unattributed: summary.unattributed?.rawValue,
+            attention: Self.attention(summary, openVisit: openVisit),
             start: start, startSource: clock.source.rawValue, seconds: summary.seconds, originalBytes: summary.bytes,
             supersededBy: summary.supersededBy?.description, documents: summary.documents.map(DocumentView.init))
     }
@@ -45,7 +46,7 @@ extension RecordingView {
         if summary.supersededBy != nil { return AttentionSentence.superseded }
         if summary.isEmpty { return AttentionSentence.empty }
         if summary.isHeld { return AttentionSentence.held }
-        guard let binding = summary.binding else { return AttentionSentence.unattributed }
+        guard let binding = summary.binding else { return AttentionSentence.unattributed(summary.unattributed) }
         if summary.needsStart { return AttentionSentence.needsStart }
         if summary.state == .interrupted, summary.kind == .stored, summary.documents.isEmpty, binding.visit == openVisit
         {

@@ -34,6 +34,8 @@ public struct Contradiction: Sendable, Equatable, Codable {
         case name, sex, birthDate, age, patientID
         /// The same recording of the same device was already bound to another patient.
         case earlierBinding
+        /// Another file with the same object identity (SOP Instance UID) and other bytes is here already.
+        case objectIdentity
     }
 
     public var kind: Kind
@@ -56,8 +58,9 @@ extension IdentityClaim {
     ///   because devices carry names in use (a married name beside a birth name), in any order, cut and without accents.
     /// - Sex and birth date: contradict when both sides state them and they differ, to the precision that both have.
     /// - Age: ± 1 year around the age on that day (devices keep the age that was once typed).
-    /// - Patient ID: contradicts only when it has the form of an INS matricule and the patient's INS is another one;
-    ///   other numbers are the device's own.
+    /// - Patient ID: contradicts when it is an INS and the patient's is another one, issuer and matricule compared
+    ///   (`Identifier.INS`). Without an issuer it counts as one when it has the form of one; numbers of another register,
+    ///   and numbers of any other form, are the device's own.
     /// - Parameter date: the day of the recording, `2026-11-22`; nil when nobody knows it (the age is not compared).
     public func contradictions(with patient: Patient, on date: String?) -> [Contradiction] {
         var found: [Contradiction] = []
@@ -74,8 +77,9 @@ extension IdentityClaim {
         if let age, let date, let expected = Self.ages(born: patient.birthDate, on: date), !expected.contains(age) {
             found.append(Contradiction(kind: .age, claimed: "\(age)", expected: "\(expected)"))
         }
-        if let patientID, let ins = patient.ins?.value, Self.isAnotherINS(patientID, than: ins) {
-            found.append(Contradiction(kind: .patientID, claimed: patientID, expected: ins))
+        if let patientID, let ins = patient.ins, isAnotherINS(patientID, than: ins) {
+            let claimed = issuer.map { "\(patientID) (\($0))" } ?? patientID
+            found.append(Contradiction(kind: .patientID, claimed: claimed, expected: ins.value))
         }
         return found
     }
@@ -104,24 +108,5 @@ extension IdentityClaim {
         guard born.count == 3 else { return years - 2...years + 1 }
         let age = (day[1], day[2]) < (born[1], born[2]) ? years - 1 : years
         return age - 1...age + 1
-    }
-
-    /// Both are 13 characters without, or 15 with the control key; Corsican ones hold a letter (2A, 2B).
-    private static func isAnotherINS(_ claimed: String, than ins: String) -> Bool {
-        let claimed = matricule(claimed)
-        let ins = matricule(ins)
-        guard let claimed, let ins else { return false }
-        return !claimed.hasPrefix(ins) && !ins.hasPrefix(claimed)
-    }
-
-    private static func matricule(_ text: String) -> String? {
-        let folded = FoldedName(text).joined
-        guard folded.count == 13 || folded.count == 15, let first = folded.first, "123478".contains(first) else {
-            return nil
-        }
-        let digits = folded.enumerated().allSatisfy { index, character in
-            ("0"..."9").contains(character) || (index == 6 && (character == "A" || character == "B"))
-        }
-        return digits ? folded : nil
     }
 }

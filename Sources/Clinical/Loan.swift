@@ -57,6 +57,8 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     case visitNotOpen
     /// Identities contradict each other; see the hold.
     case contradiction
+    /// Another file with the same object identity and other bytes is here, and no visit was open.
+    case objectIdentity
     /// It began while two loans of its device ran.
     case overlappingLoans
     /// Its device was lent, and it began outside of every loan.

@@ -57,10 +57,12 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
     /// Years, at the time of the recording.
     public var age: Int?
     public var patientID: String?
+    /// Who gave out `patientID`, as the file says it: an OID with or without `urn:oid:`, or free text.
+    public var issuer: String?
 
     public init(
         name: String? = nil, nameLimit: Int? = nil, sex: Sex? = nil, birthDate: String? = nil, age: Int? = nil,
-        patientID: String? = nil
+        patientID: String? = nil, issuer: String? = nil
     ) {
         self.name = name
         self.nameLimit = nameLimit
@@ -68,5 +70,6 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
         self.birthDate = birthDate
         self.age = age
         self.patientID = patientID
+        self.issuer = issuer
     }
 }

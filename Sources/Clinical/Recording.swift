@@ -61,6 +61,9 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
     public var clock: ClockFacts
     /// Says what was read, so that the same night or file is recognised when it comes again; see `StoredItem.source` in Devices.
     public var source: String?
+    /// The identity that the file gives itself (a DICOM SOP Instance UID). Two files with one identity and other bytes are
+    /// both kept, and the later one is flagged.
+    public var objectID: String?
     /// What a file claims about whose it is.
     public var claim: IdentityClaim?
     public var state: State
@@ -68,8 +71,8 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
 
     public init(
         id: RecordingID, kind: Kind, modality: Modality, origin: Origin, device: DeviceIdentity, channels: [Channel],
-        clock: ClockFacts, source: String? = nil, claim: IdentityClaim? = nil, state: State = .open,
-        endReason: EndReason? = nil
+        clock: ClockFacts, source: String? = nil, objectID: String? = nil, claim: IdentityClaim? = nil,
+        state: State = .open, endReason: EndReason? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -79,6 +82,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
         self.channels = channels
         self.clock = clock
         self.source = source
+        self.objectID = objectID
         self.claim = claim
         self.state = state
         self.endReason = endReason

@@ -73,6 +73,8 @@ public enum DialogueAction: Sendable, Equatable {
     /// A value of the recording that began last, which has no channels then.
     case reading(Reading)
     case note(Note)
+    /// What the device's own clock shows at this moment: tells how wrong it is (`ClockFacts.deviceNow`).
+    case deviceClock(LocalTime)
     /// The recording that began last is over.
     case end(Recording.EndReason)
     /// An item that `known` named was left alone.

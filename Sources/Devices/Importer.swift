@@ -38,12 +38,14 @@ public struct ImportedRecording: Sendable, Equatable {
     /// The start as the file says it.
     public var start: LocalTime?
     public var rawStart: String?
+    /// `Recording.objectID`: a DICOM SOP Instance UID; nil for formats whose files have no identity of their own.
+    public var objectID: String?
     public var claim: IdentityClaim?
     public var notes: [Note]
 
     public init(
         modality: Recording.Modality, device: DeviceIdentity, waveform: Waveform, original: [UInt8], start: LocalTime?,
-        rawStart: String?, claim: IdentityClaim?, notes: [Note]
+        rawStart: String?, objectID: String? = nil, claim: IdentityClaim?, notes: [Note]
     ) {
         self.modality = modality
         self.device = device
@@ -51,6 +53,7 @@ public struct ImportedRecording: Sendable, Equatable {
         self.original = original
         self.start = start
         self.rawStart = rawStart
+        self.objectID = objectID
         self.claim = claim
         self.notes = notes
     }

@@ -67,11 +67,11 @@ extension Transaction {
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM audit ORDER BY id")
         while let row = try rows.next() {
             count += 1
-            let id: Int64 = row["id"]
+            let id: Int64 = try row["id"]
             hash = auditHash(
-                after: hash, id: id, at: row["at"], actor: row["actor"], action: row["action"],
-                subject: row["subject"], details: row["details"])
-            guard id == count, hash == row["hash"] as Data else { return .broken(at: count) }
+                after: hash, id: id, at: try row["at"], actor: try row["actor"], action: try row["action"],
+                subject: try row["subject"], details: try row["details"])
+            guard id == count, try hash == row["hash"] as Data else { return .broken(at: count) }
         }
         // A head that doesn't open was put there by somebody without the key.
         guard let head = try? auditHead(), head == AuditHead(count: count, hash: hash) else {
@@ -102,9 +102,9 @@ extension Transaction {
     }
 
     func auditEntry(_ row: Row) throws -> AuditEntry {
-        let id: Int64 = row["id"]
+        let id: Int64 = try row["id"]
         return AuditEntry(
-            id: id, at: row["at"], actor: row["actor"], action: row["action"], subject: row["subject"],
+            id: id, at: try row["at"], actor: try row["actor"], action: try row["action"], subject: try row["subject"],
             details: try vault.identity.openText(row["details"], at: "audit|\(id)"))
     }
 

@@ -16,6 +16,8 @@ public enum AuditAction {
     public static let rotateKey = "key.rotate"
     public static let backUp = "store.backup"
     public static let restore = "store.restore"
+    /// A damaged file's readable rows were copied into a new one; details: rows lost, by table.
+    public static let repair = "store.repair"
     public static let changeConfiguration = "configuration.change"
     /// A person said what is at a port.
     public static let identifyPort = "device.identify"

@@ -136,7 +136,7 @@ extension Store {
         }
     }
 
-    private static func removeDatabase(_ path: String) {
+    static func removeDatabase(_ path: String) {
         // Leftovers of an attempt that failed; the next one tries again.
         for end in ["", "-wal", "-shm", "-journal"] { try? Files.remove(path + end) }
     }

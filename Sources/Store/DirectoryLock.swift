@@ -12,6 +12,7 @@ final class DirectoryLock: Sendable {
         guard opened >= 0 else {
             if errno == EROFS { throw .readOnly }
             if errno == ENOSPC { throw .diskFull }
+            if errno == EACCES || errno == EPERM { throw .denied("the lock file") }
             throw .system("the lock file can't be opened: error \(errno)")
         }
         var patience = 100
@@ -42,12 +43,16 @@ final class DirectoryLock: Sendable {
 
     private static func prepare(_ directory: String) throws(StoreError) {
         if unsafe mkdir(directory, 0o700) == 0 { return }
+        if errno == EACCES || errno == EPERM { throw .denied("the store's directory") }
+        if errno == EROFS { throw .readOnly }
         guard errno == EEXIST else { throw .system("the store's directory can't be made: error \(errno)") }
         var status = stat()
         guard unsafe stat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
             throw .system("the store's directory is not a directory")
         }
         if status.st_mode & 0o077 != 0, unsafe chmod(directory, 0o700) != 0 {
+            if errno == EACCES || errno == EPERM { throw .denied("the store's directory") }
+            if errno == EROFS { throw .readOnly }
             throw .system("the store's directory can't be made private: error \(errno)")
         }
     }
@@ -56,12 +61,17 @@ final class DirectoryLock: Sendable {
     static func prepareFile(_ path: String) throws(StoreError) {
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
-            if errno == EACCES || errno == EROFS { throw .readOnly }
+            if errno == EACCES || errno == EPERM { throw .denied("the database file") }
+            if errno == EROFS { throw .readOnly }
             if errno == ENOSPC { throw .diskFull }
             throw .system("the database file can't be opened: error \(errno)")
         }
         defer { close(file) }
-        guard fchmod(file, 0o600) == 0 else { throw .system("the database file can't be made private: error \(errno)") }
+        guard fchmod(file, 0o600) == 0 else {
+            if errno == EPERM { throw .denied("the database file") }
+            if errno == EROFS { throw .readOnly }
+            throw .system("the database file can't be made private: error \(errno)")
+        }
     }
 
     /// Whether the last one that is known to have had the lock has ended.

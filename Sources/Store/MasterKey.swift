@@ -6,9 +6,9 @@ internal import Glibc
 public struct MasterKey: Sendable {
     let key: SymmetricKey
 
-    /// - Throws: `.refused` unless there are exactly 32 bytes.
+    /// - Throws: `.badKey` unless there are exactly 32 bytes.
     public init(bytes: [UInt8]) throws(StoreError) {
-        guard bytes.count == 32 else { throw .refused("a master key has 32 bytes, not \(bytes.count)") }
+        guard bytes.count == 32 else { throw .badKey("a master key has 32 bytes, not \(bytes.count)") }
         key = SymmetricKey(data: bytes)
     }
 
@@ -27,13 +27,13 @@ public struct MasterKey: Sendable {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
             if errno == ENOENT { return nil }
-            throw .system("master key file can't be opened: error \(errno)")
+            throw .badKey("master key file can't be opened: error \(errno)")
         }
         defer { close(file) }
         var status = stat()
         guard unsafe fstat(file, &status) == 0 else { throw .system("master key file: error \(errno)") }
         // Only "others" count: a systemd credential shows its access list as group bits.
-        guard status.st_mode & 0o007 == 0 else { throw .refused("the master key file is open to everybody") }
+        guard status.st_mode & 0o007 == 0 else { throw .badKey("the master key file is open to everybody") }
         var buffer = [UInt8](repeating: 0, count: 33)
         // unsafe: the buffer outlives the call and its length is given.
         let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress, $0.count) }
@@ -47,7 +47,14 @@ public struct MasterKey: Sendable {
         let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: .min ... .max)).new"
         let file = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw .system("master key file can't be created: error \(errno)") }
+        guard file >= 0 else {
+            switch errno {
+            case EACCES, EPERM: throw .denied("master key file")
+            case EROFS: throw .readOnly
+            case ENOSPC, EDQUOT: throw .diskFull
+            default: throw .system("master key file can't be created: error \(errno)")
+            }
+        }
         defer { unsafe unlink(temporary) }
         let bytes = unsafe SymmetricKey(size: .bits256).withUnsafeBytes { unsafe Array($0) }
         let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }

@@ -137,12 +137,13 @@ extension Migrations {
             let key = try vault.unwrap(row["data_key"], for: uuid)
             try db.execute(
                 sql: "UPDATE recording SET mark = ? WHERE uuid = ?",
-                arguments: [try key.seal([UInt8](), at: Transaction.facts(of: row)), uuid])
+                arguments: [try key.seal([UInt8](), at: try Transaction.facts(of: row)), uuid])
             for binding in try Row.fetchAll(db, sql: "SELECT * FROM binding WHERE recording = ?", arguments: [uuid]) {
                 try db.execute(
                     sql: "UPDATE binding SET mark = ? WHERE recording = ? AND n = ?",
                     arguments: [
-                        try key.seal([UInt8](), at: Transaction.facts(ofBinding: binding)), uuid, binding["n"] as Int,
+                        try key.seal([UInt8](), at: try Transaction.facts(ofBinding: binding)), uuid,
+                        binding["n"] as Int,
                     ])
             }
         }
@@ -156,20 +157,23 @@ extension Migrations {
 
 extension Transaction {
     /// Everything about a recording that is in the clear and never changes, as the text that its mark vouches for.
-    static func facts(of row: Row) -> String {
-        joined(
-            "recording",
-            ["uuid", "kind", "modality", "origin", "source", "device", "channels", "clock"].map { row[$0] as String? }
-                + ["\(row["begun_at"] as Int64)"])
+    static func facts(of row: Row) throws -> String {
+        let columns = ["uuid", "kind", "modality", "origin", "source", "device", "channels", "clock"]
+        var fields: [String?] = try columns.map { try row[$0] }
+        fields.append("\(try row["begun_at"] as Int64)")
+        // Recordings from before there was the column, and files without an identity, have a mark without it.
+        if let object = try row["object"] as String? { fields.append(object) }
+        return joined("recording", fields)
     }
 
     /// Whose a recording is, as the text that the binding's mark vouches for.
-    static func facts(ofBinding row: Row) -> String {
+    static func facts(ofBinding row: Row) throws -> String {
         joined(
             "binding",
             [
-                row["recording"] as String?, "\(row["n"] as Int)", row["visit"], row["reason"], row["by"],
-                "\(row["at"] as Int64)",
+                try row["recording"] as String?, "\(try row["n"] as Int)", try row["visit"], try row["reason"],
+                try row["by"],
+                "\(try row["at"] as Int64)",
             ])
     }
 

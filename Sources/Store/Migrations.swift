@@ -14,6 +14,7 @@ enum Migrations {
         }
         migrator.registerMigration("answers") { db in try db.execute(sql: answers) }
         migrator.registerMigration("entries") { db in try db.execute(sql: entries) }
+        migrator.registerMigration("objects") { db in try db.execute(sql: objects) }
         return migrator
     }
 

@@ -42,8 +42,8 @@ extension Store {
     public func seal(_ id: RecordingID, reason: Recording.EndReason) async throws(StoreError) {
         try await write { tx in
             let row = try tx.recordingRow(id.description)
-            if (row["end_reason"] as String?) == reason.rawValue { return }
-            guard row["state"] as String == "open" else {
+            if try (row["end_reason"] as String?) == reason.rawValue { return }
+            guard try row["state"] as String == "open" else {
                 throw StoreError.refused("recording \(id) is already sealed")
             }
             try tx.seal(id.description, reason: reason, at: tx.now)
@@ -120,14 +120,14 @@ extension Transaction {
     func dataKey(_ row: Row) throws -> SymmetricKey {
         guard let key = try keptKey(row) else {
             throw StoreError.refused(
-                "the data of recording \(row["uuid"] as String) are on the server only: purged here")
+                "the data of recording \(try row["uuid"] as String) are on the server only: purged here")
         }
         return key
     }
 
     /// Nil after purging: what it sealed can't be read by anybody.
     func keptKey(_ row: Row) throws -> SymmetricKey? {
-        let wrapped: Data = row["data_key"]
+        let wrapped: Data = try row["data_key"]
         return wrapped.isEmpty ? nil : try vault.unwrap(wrapped, for: row["uuid"])
     }
 
@@ -146,29 +146,35 @@ extension Transaction {
         let (device, channels) = (try JSON.text(recording.device), try JSON.text(recording.channels))
         let (clock, time) = (try JSON.text(recording.clock), now)
         // In the order of `facts(of:)`.
-        let facts = [
-            uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source, device,
-            channels, clock, "\(time)",
-        ]
+        let facts =
+            [
+                uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source, device,
+                channels, clock, "\(time)",
+            ] + (recording.objectID.map { [$0] } ?? [])
         try db.execute(
             sql: """
                 INSERT INTO recording (uuid, state, kind, modality, origin, source, device, channels, clock, start_known,
-                    begun_at, counts, data_key, claim, mark)
-                VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    begun_at, counts, data_key, claim, mark, object)
+                VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 uuid, recording.kind.rawValue, recording.modality.rawValue, origin.rawValue, recording.source, device,
                 channels, clock, recording.clock.source != .unknown, time,
                 try JSON.text(recording.channels.map { _ in 0 }), wrapped,
                 try recording.claim.map { try key.seal(json: $0, at: "\(uuid)|claim") },
-                try key.seal([UInt8](), at: Self.joined("recording", facts)),
+                try key.seal([UInt8](), at: Self.joined("recording", facts)), recording.objectID,
             ])
+        if let other = try otherOfSameObject(recording) {
+            // Without the identity itself: devices have been seen to build it from the patient's number.
+            let text = "recording \(other) has the same object identity and other bytes"
+            try add(Note(kind: .surprise, text: text), uuid, key: key)
+        }
         return try attribute(recording, binding, key)
     }
 
     func append(_ uuid: String, _ blocks: [Block]) throws {
         let row = try recordingRow(uuid)
-        guard row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
+        guard try row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
         let key = try dataKey(row)
         var counts = try JSON.decode([Int].self, row["counts"] as String)
         guard blocks.allSatisfy({ $0.samples.count == counts.count }) else {
@@ -176,8 +182,11 @@ extension Transaction {
         }
         let channels = try JSON.decode([Channel].self, row["channels"] as String)
         let rates = channels.map(\.rate.value)
-        var n: Int = row["chunks"]
-        var bytes: Int = row["bytes"]
+        var n: Int = try row["chunks"]
+        var bytes: Int = try row["bytes"]
+        guard (0..<1 << 40).contains(n), (0..<1 << 48).contains(bytes),
+            counts.allSatisfy({ (0..<1 << 40).contains($0) })
+        else { throw StoreError.corrupt("the counts of \(uuid)") }
         for chunk in Self.merged(blocks) {
             if let gap = chunk.gap {
                 let position = zip(counts, rates).map { Double($0) / $1 }.max() ?? 0
@@ -228,7 +237,7 @@ extension Transaction {
 
     func seal(_ uuid: String, reason: Recording.EndReason, at time: Int64) throws {
         let row = try recordingRow(uuid)
-        let source: String? = row["source"]
+        let source: String? = try row["source"]
         // Before the state changes: of one source, one complete recording holds.
         let successor = try source.flatMap { try completeRecording(of: $0) }
         try db.execute(
@@ -245,7 +254,7 @@ extension Transaction {
 
     /// - Parameter uuid: just sealed, and no complete recording of its source was there.
     private func supersede(others source: String, _ uuid: String, _ row: Row, isComplete: Bool) throws {
-        guard isComplete || row["kind"] as String == Recording.Kind.stored.rawValue else { return }
+        guard try isComplete || row["kind"] as String == Recording.Kind.stored.rawValue else { return }
         let others = try Row.fetchAll(
             db,
             sql: """
@@ -253,8 +262,8 @@ extension Transaction {
                 WHERE source = ? AND uuid <> ? AND state = 'interrupted' AND superseded_by IS NULL
                 """, arguments: [source, uuid])
         for other in others {
-            let otherID: String = other["uuid"]
-            let isShorter = (other["bytes"] as Int) <= (row["bytes"] as Int)
+            let otherID: String = try other["uuid"]
+            let isShorter = try (other["bytes"] as Int) <= (row["bytes"] as Int)
             if isComplete || isShorter {
                 guard try !wasTried(otherID) else { continue }
                 try supersede(otherID, by: uuid)

@@ -98,10 +98,10 @@ extension Store {
 
 extension Transaction {
     fileprivate func kept(_ row: Row) throws -> KeptAnswer {
-        let id: String = row["id"]
+        let id: String = try row["id"]
         return KeptAnswer(
             answer: try vault.identity.open(json: Answer.self, row["sealed"], at: "answer|\(id)"),
-            arrivedAt: row["arrived_at"], seenAt: row["seen_at"])
+            arrivedAt: try row["arrived_at"], seenAt: try row["seen_at"])
     }
 
     fileprivate func answer(_ id: String) throws -> KeptAnswer? {

@@ -6,7 +6,9 @@ internal import GRDB
 extension Transaction {
     func attribute(_ recording: Recording, _ binding: Binding?, _ key: SymmetricKey) throws -> Attribution {
         switch try proposal(recording, binding) {
-        case .nobody(let reason):
+        case .nobody(var reason):
+            // The rarer reason is the one that a person has to know.
+            if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
             try doubt(recording.id.description, reason)
             return .unattributed
         case .binding(let binding, let visit, let loan):
@@ -53,6 +55,9 @@ extension Transaction {
             contradictions.append(
                 Contradiction(kind: .earlierBinding, claimed: earlier, expected: visit.patient.id))
         }
+        if let objectID = recording.objectID, let other = try otherOfSameObject(recording) {
+            contradictions.append(Contradiction(kind: .objectIdentity, claimed: objectID, expected: other))
+        }
         guard contradictions.isEmpty else {
             let hold = Hold(visit: visit.id, contradictions: contradictions, at: now)
             try db.execute(
@@ -98,6 +103,17 @@ extension Transaction {
                 AND n = (SELECT MAX(n) FROM binding WHERE binding.recording = recording.uuid)
                 """, arguments: [source, uuid])
         return try visits.compactMap { try self.visit($0)?.patient.id }.first { $0 != visit.patient.id }
+    }
+
+    /// An earlier recording whose file gave itself the same identity and had other bytes (the same bytes are the same
+    /// source, and were recognised before).
+    func otherOfSameObject(_ recording: Recording) throws -> String? {
+        guard let objectID = recording.objectID else { return nil }
+        return try String.fetchOne(
+            db,
+            sql:
+                "SELECT uuid FROM recording WHERE object = ? AND uuid <> ? AND source IS NOT ? ORDER BY begun_at LIMIT 1",
+            arguments: [objectID, recording.id.description, recording.source])
     }
 
     func write(_ binding: Binding, _ uuid: String, n: Int, _ key: SymmetricKey) throws {

@@ -15,7 +15,7 @@ extension Store {
             let row = try tx.recordingRow(uuid)
             guard try tx.visit(visit) != nil else { throw StoreError.notFound("visit \(visit)") }
             try tx.requireIdentity(of: visit)
-            if let successor = row["superseded_by"] as String? {
+            if let successor = try row["superseded_by"] as String? {
                 throw StoreError.refused("recording \(uuid) was replaced by \(successor), which is complete")
             }
             guard try !tx.wasTried(uuid) else {
@@ -28,7 +28,8 @@ extension Store {
             let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
             try tx.write(binding, uuid, n: history.count, key)
             try tx.revise(uuid)
-            let decidesHold = history.isEmpty && row["doubt"] as String? == UnattributedReason.contradiction.rawValue
+            let decidesHold =
+                try history.isEmpty && row["doubt"] as String? == UnattributedReason.contradiction.rawValue
             try tx.audit(
                 by: actor, AuditAction.attribute, uuid,
                 "visit \(visit)" + (history.last.map { ", was \($0.visit)" } ?? "")

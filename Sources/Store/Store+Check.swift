@@ -62,6 +62,14 @@ extension Store {
         return report
     }
 
+    /// What can be said without opening every recording: what SQLite says of the file, and whether the audit trail holds.
+    public func glance() async throws(StoreError) -> IntegrityReport {
+        var report = IntegrityReport(problems: [], readable: [], damaged: [], damagedVisits: [], audit: nil)
+        report.problems = await problems()
+        do throws(StoreError) { report.audit = try await verifyAudit() } catch { report.audit = nil }
+        return report
+    }
+
     /// What SQLite says of the file itself; empty when it is sound.
     func problems() async -> [String] {
         do throws(StoreError) {
@@ -119,13 +127,13 @@ extension Transaction {
         for reading in readings {
             _ = try key.open(json: Reading.self, reading["sealed"], at: "\(uuid)|reading|\(reading["n"] as Int)")
         }
-        guard detail.summary.binding?.visit == row["visit"] as String? else {
+        guard try detail.summary.binding?.visit == row["visit"] as String? else {
             throw StoreError.corrupt("the visit of \(uuid)")
         }
         for status in detail.summary.documents { try verify(status.document, key) }
     }
 
-    private func verify(_ document: Document, _ key: SymmetricKey) throws {
+    func verify(_ document: Document, _ key: SymmetricKey) throws {
         var hash = SHA256()
         for n in 0..<(document.size + documentPartSize - 1) / documentPartSize {
             hash.update(data: try part(n, of: document, key))

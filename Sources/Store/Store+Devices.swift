@@ -48,7 +48,8 @@ extension Store {
             try Row.fetchAll(tx.db, sql: "SELECT * FROM device ORDER BY last_seen DESC, driver, model, serial").map {
                 KnownDevice(
                     identity: try JSON.decode(DeviceIdentity.self, $0["identity"] as String),
-                    lastSeen: $0["last_seen"], surprises: try JSON.decode([String].self, $0["surprises"] as String))
+                    lastSeen: try $0["last_seen"],
+                    surprises: try JSON.decode([String].self, try $0["surprises"] as String))
             }
         }
     }

@@ -63,7 +63,7 @@ extension Store {
             let row = try Row.fetchOne(
                 tx.db, sql: "SELECT withdrawn_at FROM entry WHERE id = ? AND visit = ?", arguments: [id.text, visit])
             guard let row else { throw StoreError.notFound("entry \(id.text)") }
-            guard (row["withdrawn_at"] as Int64?) == nil else { return }
+            guard try (row["withdrawn_at"] as Int64?) == nil else { return }
             try tx.db.execute(sql: "UPDATE entry SET withdrawn_at = ? WHERE id = ?", arguments: [time, id.text])
             try tx.audit(by: actor, "entry.withdraw", id.text)
         }
@@ -107,7 +107,7 @@ extension Store {
                     FROM entry GROUP BY visit ORDER BY MIN(at), visit
                     """
             ).map {
-                EntryCounts(
+                try EntryCounts(
                     visit: $0["visit"], waiting: $0["waiting"], received: $0["received"], quarantined: $0["quarantined"]
                 )
             }
@@ -147,14 +147,15 @@ extension Transaction {
     fileprivate func entries(_ condition: String, _ arguments: StatementArguments) throws -> [KeptEntry] {
         try Row.fetchAll(db, sql: "SELECT * FROM entry WHERE \(condition) ORDER BY at, rowid", arguments: arguments)
             .map { row in
-                let id: String = row["id"]
+                let id: String = try row["id"]
                 let entry = try vault.identity.open(json: Entry.self, row["sealed"], at: "entry|\(id)")
                 // Whose it is stands inside what is sealed: a row that says somebody else is no row of ours.
-                guard entry.visit == row["visit"] as String, entry.id.text == id, entry.block == row["block"] as String
+                guard try entry.visit == row["visit"] as String, entry.id.text == id,
+                    try entry.block == row["block"] as String
                 else { throw StoreError.corrupt("entry \(id)") }
-                let sent: String = row["sent"]
+                let sent: String = try row["sent"]
                 return KeptEntry(
-                    entry: entry, withdrawnAt: row["withdrawn_at"],
+                    entry: entry, withdrawnAt: try row["withdrawn_at"],
                     stage: sent == "refused" ? .quarantined : sent == "none" ? .waiting : .received)
             }
     }

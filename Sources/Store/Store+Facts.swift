@@ -87,14 +87,14 @@ extension Transaction {
         var order: [String] = []
         var byVisit: [String: [Row]] = [:]
         for row in rows {
-            let visit: String = row["visit"]
+            let visit: String = try row["visit"]
             if byVisit[visit] == nil { order.append(visit) }
             byVisit[visit, default: []].append(row)
         }
         return try order.map { id in
             guard let visit = try visit(id) else { throw StoreError.corrupt("a binding's visit") }
             let rows = byVisit[id] ?? []
-            for uuid in Set(rows.map { $0["recording"] as String }) {
+            for uuid in Set(try rows.map { try $0["recording"] as String }) {
                 guard try bindings(uuid, try dataKey(try recordingRow(uuid))).last?.visit == id else {
                     throw StoreError.corrupt("the visit of recording \(uuid)")
                 }
@@ -106,10 +106,10 @@ extension Transaction {
 
     /// An idempotency key stands for one content: only when the very same documents were tried under it.
     private func reusableKey(_ rows: [Row], _ state: FactsState) throws -> UUID? {
-        guard let text = rows.first?["facts_key"] as String?, let key = UUID(uuidString: text) else { return nil }
+        guard let text = try rows.first?["facts_key"] as String?, let key = UUID(uuidString: text) else { return nil }
         guard
-            rows.allSatisfy({
-                ($0["facts_key"] as String?) == text && ($0["facts_key_state"] as String?) == state.rawValue
+            try rows.allSatisfy({
+                try ($0["facts_key"] as String?) == text && ($0["facts_key_state"] as String?) == state.rawValue
             })
         else { return nil }
         let tried = try Int.fetchOne(

@@ -28,10 +28,11 @@ extension Store {
             let uuid = id.description
             let row = try tx.recordingRow(uuid)
             guard try !tx.isFrozen(uuid) else { throw StoreError.refused("recording \(uuid) is frozen already") }
-            guard row["state"] as String != "open", (row["superseded_by"] as String?) == nil, row["start_known"] as Bool
+            guard try row["state"] as String != "open", try (row["superseded_by"] as String?) == nil,
+                try row["start_known"] as Bool
             else { throw StoreError.refused("recording \(uuid) is not ready to be frozen") }
             let key = try tx.dataKey(row)
-            guard try tx.bindings(uuid, key).last?.visit == visit, row["revision"] as Int == revision else {
+            guard try tx.bindings(uuid, key).last?.visit == visit, try row["revision"] as Int == revision else {
                 throw StoreError.refused("recording \(uuid) changed while its documents were built: build them again")
             }
             try tx.requireSpace(.stopRunning, for: total)
@@ -70,12 +71,13 @@ extension Store {
             let lower = min(max(offset, 0), document.size)
             let upper = lower + min(max(count, 0), document.size - lower)
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(upper - lower)
+            bytes.reserveCapacity(min(upper - lower, 1 << 26))
             while lower + bytes.count < upper {
                 let position = lower + bytes.count
                 let part = position / documentPartSize
                 let opened = try tx.part(part, of: document, key)
                 let start = position - part * documentPartSize
+                guard start < opened.count else { throw StoreError.corrupt("part \(part) of document \(id.text)") }
                 bytes += opened[start..<min(opened.count, start + upper - position)]
             }
             return bytes
@@ -125,19 +127,24 @@ extension Transaction {
                 id, document.recording.description, document.role.rawValue, document.mediaType, document.size,
                 document.sha256, document.sha1, now,
             ])
+        try insertParts(document, bytes, key)
+        let urgency = Self.urgency(modality: try row["modality"], document)
+        try db.execute(
+            sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
+            arguments: [id, urgency, row["begun_at"] as Int64, row["origin"] as String])
+        try db.execute(sql: "INSERT INTO attempt (document) VALUES (?)", arguments: [id])
+    }
+
+    func insertParts(_ document: Document, _ bytes: [UInt8], _ key: SymmetricKey) throws {
         for (n, start) in stride(from: 0, to: bytes.count, by: documentPartSize).enumerated() {
             let part = bytes[start..<min(bytes.count, start + documentPartSize)]
             try db.execute(
                 sql: "INSERT INTO document_part (document, n, bytes) VALUES (?, ?, ?)",
                 arguments: [
-                    id, n, try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
+                    document.id.text, n,
+                    try key.seal(packing: part, environment.coding, at: Self.place(n, of: document)),
                 ])
         }
-        let urgency = Self.urgency(modality: row["modality"], document)
-        try db.execute(
-            sql: "INSERT INTO outgoing (document, urgency, begun, origin) VALUES (?, ?, ?, ?)",
-            arguments: [id, urgency, row["begun_at"] as Int64, row["origin"] as String])
-        try db.execute(sql: "INSERT INTO attempt (document) VALUES (?)", arguments: [id])
     }
 
     /// The smallest useful thing first (sync.md 4.2): ECGs, single values, nights, then images; artefacts before originals;
@@ -173,10 +180,12 @@ extension Transaction {
     }
 
     func document(_ row: Row) throws -> Document {
-        guard let id = UUID(uuidString: row["id"]) else { throw StoreError.corrupt("a document's id") }
+        guard let id = UUID(uuidString: try row["id"]) else { throw StoreError.corrupt("a document's id") }
+        let size: Int = try row["size"]
+        guard size >= 0, size < 1 << 40 else { throw StoreError.corrupt("the size of document \(id.text)") }
         return Document(
             id: id, recording: try recordingID(row["recording"]), role: try parse(row["role"]),
-            mediaType: row["media_type"], size: row["size"], sha256: row["sha256"], sha1: row["sha1"])
+            mediaType: try row["media_type"], size: size, sha256: try row["sha256"], sha1: try row["sha1"])
     }
 
     func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {

@@ -83,9 +83,11 @@ extension Transaction {
     }
 
     func loan(_ row: Row) throws -> Loan {
-        let id: Int64 = row["id"]
+        let id: Int64 = try row["id"]
         let loan = try vault.identity.open(json: Loan.self, row["sealed"], at: "loan|\(id)")
-        guard loan.id == id, loan.driver == row["driver"], loan.serial == row["serial"], loan.visit == row["visit"]
+        guard
+            try loan.id == id && loan.driver == row["driver"] && loan.serial == row["serial"]
+                && loan.visit == row["visit"]
         else { throw StoreError.corrupt("loan \(id)") }
         return loan
     }

@@ -225,19 +225,19 @@ extension Transaction {
         return OutboxItem(
             document: document, modality: try parse(row["modality"]), origin: try parse(row["origin"]),
             visit: visit, upload: try upload(row, key), facts: try parse(row["facts"]),
-            attempts: row["count"], restarts: row["restarts"])
+            attempts: try row["count"], restarts: try row["restarts"])
     }
 
     fileprivate func upload(_ row: Row, _ key: SymmetricKey?) throws -> UploadState {
-        let document: String = row["id"]
-        switch row["state"] as String {
+        let document: String = try row["id"]
+        switch try row["state"] as String {
         case "none": return .none
         case "creating": return .creating
         default:
             // Purging forgets locations.
             guard let key else { return .none }
             let location = try key.openText(row["location"], at: "\(document)|outgoing.location")
-            return .created(location: location, confirmed: row["confirmed"])
+            return .created(location: location, confirmed: try row["confirmed"])
         }
     }
 
@@ -254,8 +254,8 @@ extension Transaction {
             arguments: [document.id.text]
         ).map {
             Receipt(
-                rid: document.id, sha256: $0["sha256"], size: $0["size"], storedAt: $0["stored_at"],
-                durability: $0["durability"], storeEpoch: $0["store_epoch"])
+                rid: document.id, sha256: try $0["sha256"], size: try $0["size"], storedAt: try $0["stored_at"],
+                durability: try $0["durability"], storeEpoch: try $0["store_epoch"])
         }
     }
 
@@ -278,20 +278,20 @@ extension Transaction {
                 // Received bytes that nobody can find, because what is said of them was refused, are to be told to the centre.
                 if quarantine != nil {
                     .quarantined
-                } else if (row["received_at"] as Int64?) != nil {
+                } else if try (row["received_at"] as Int64?) != nil {
                     .received
-                } else if (row["begun_at"] as Int64?) != nil {
+                } else if try (row["begun_at"] as Int64?) != nil {
                     .sending
                 } else {
                     .waiting
                 }
             return DocumentStatus(
                 document: document, stage: stage, upload: try upload(row, key), facts: try parse(row["facts"]),
-                receipt: receipt, attempts: row["count"],
+                receipt: receipt, attempts: try row["count"],
                 lastError: try (row["last_error"] as Data?).flatMap {
                     try key?.openText($0, at: "\(id)|attempt.last_error")
                 },
-                notBefore: row["not_before"], quarantine: quarantine)
+                notBefore: try row["not_before"], quarantine: quarantine)
         }
     }
 }

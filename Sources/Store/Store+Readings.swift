@@ -11,7 +11,7 @@ extension Store {
             try tx.requireSpace(.stopRunning)
             let uuid = id.description
             let row = try tx.recordingRow(uuid)
-            guard row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
+            guard try row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
             let key = try tx.dataKey(row)
             var n =
                 try Int.fetchOne(tx.db, sql: "SELECT COUNT(*) FROM reading WHERE recording = ?", arguments: [uuid]) ?? 0
@@ -31,7 +31,9 @@ extension Store {
             let rows = try Row.fetchAll(
                 tx.db, sql: "SELECT n, sealed FROM reading WHERE recording = ? ORDER BY n", arguments: [id.description])
             return try rows.enumerated().map { index, row in
-                guard row["n"] as Int == index else { throw StoreError.corrupt("reading \(index) of \(id) is missing") }
+                guard try row["n"] as Int == index else {
+                    throw StoreError.corrupt("reading \(index) of \(id) is missing")
+                }
                 return try key.open(json: Reading.self, row["sealed"], at: "\(id)|reading|\(index)")
             }
         }

@@ -52,7 +52,7 @@ extension Store {
         try await read { tx in
             let row = try tx.recordingRow(id.description)
             var original: [UInt8] = []
-            original.reserveCapacity(row["bytes"])
+            original.reserveCapacity(min(max(0, try row["bytes"]), 1 << 26))
             try tx.forEachChunk(row, column: "raw") { original += $0 }
             return original
         }
@@ -68,9 +68,9 @@ extension Store {
 
 extension Transaction {
     func summary(_ row: Row) throws -> RecordingSummary {
-        let uuid: String = row["uuid"]
+        let uuid: String = try row["uuid"]
         let key = try keptKey(row)
-        if let key { try key.verify(row["mark"], at: Self.facts(of: row), of: "recording \(uuid)") }
+        if let key { try key.verify(row["mark"], at: try Self.facts(of: row), of: "recording \(uuid)") }
         let channels = try JSON.decode([Channel].self, row["channels"] as String)
         let samples = try JSON.decode([Int].self, row["counts"] as String)
         let binding = try bindings(uuid, key).last
@@ -84,12 +84,12 @@ extension Transaction {
             unattributed: binding == nil
                 ? try (row["doubt"] as String?).map { try parse($0) } ?? UnattributedReason.noVisit : nil,
             supersededBy: try (row["superseded_by"] as String?).map { try recordingID($0) }, samples: samples,
-            seconds: zip(channels, samples).map { Double($1) / $0.rate.value }.max() ?? 0, bytes: row["bytes"],
-            documents: try documents(of: uuid, key), purgedAt: row["purged_at"], revision: row["revision"])
+            seconds: zip(channels, samples).map { Double($1) / $0.rate.value }.max() ?? 0, bytes: try row["bytes"],
+            documents: try documents(of: uuid, key), purgedAt: try row["purged_at"], revision: try row["revision"])
     }
 
     func detail(_ row: Row) throws -> RecordingDetail {
-        let uuid: String = row["uuid"]
+        let uuid: String = try row["uuid"]
         let key = try keptKey(row)
         let summary = try summary(row)
         var hold: Hold?
@@ -104,12 +104,12 @@ extension Transaction {
     }
 
     func recording(_ row: Row, _ key: SymmetricKey?) throws -> Recording {
-        let uuid: String = row["uuid"]
+        let uuid: String = try row["uuid"]
         return Recording(
             id: try recordingID(uuid), kind: try parse(row["kind"]), modality: try parse(row["modality"]),
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
             channels: try JSON.decode([Channel].self, row["channels"] as String), clock: try clock(row),
-            source: row["source"],
+            source: try row["source"], objectID: try row["object"],
             claim: try (row["claim"] as Data?).flatMap {
                 try key?.open(json: IdentityClaim.self, $0, at: "\(uuid)|claim")
             },
@@ -119,7 +119,7 @@ extension Transaction {
     /// What a person said stands in for what no clock could say; the raw facts stay in their column.
     func clock(_ row: Row) throws -> ClockFacts {
         var clock = try JSON.decode(ClockFacts.self, row["clock"] as String)
-        if let said = row["said_start"] as String? {
+        if let said = try row["said_start"] as String? {
             guard let start = LocalTime(said) else { throw StoreError.corrupt("a start time") }
             clock.deviceStart = start
             clock.source = .person
@@ -131,11 +131,11 @@ extension Transaction {
     func bindings(_ uuid: String, _ key: SymmetricKey?) throws -> [Binding] {
         let rows = try Row.fetchAll(db, sql: "SELECT * FROM binding WHERE recording = ? ORDER BY n", arguments: [uuid])
         return try rows.enumerated().map { index, row in
-            let n: Int = row["n"]
-            if let key { try key.verify(row["mark"], at: Self.facts(ofBinding: row), of: "a binding of \(uuid)") }
+            let n: Int = try row["n"]
+            if let key { try key.verify(row["mark"], at: try Self.facts(ofBinding: row), of: "a binding of \(uuid)") }
             guard n == index else { throw StoreError.corrupt("binding \(index) of \(uuid) is missing") }
             return Binding(
-                visit: row["visit"], reason: try parse(row["reason"]), by: row["by"], at: row["at"],
+                visit: try row["visit"], reason: try parse(try row["reason"]), by: try row["by"], at: try row["at"],
                 why: try (row["why"] as Data?).flatMap { try key?.openText($0, at: "\(uuid)|binding.why|\(n)") })
         }
     }
@@ -147,13 +147,13 @@ extension Transaction {
 
     /// Opens one column of every chunk in order; there must be exactly as many as were written.
     func forEachChunk(_ row: Row, column: String, _ body: ([UInt8]) throws -> Void) throws {
-        let uuid: String = row["uuid"]
+        let uuid: String = try row["uuid"]
         let key = try dataKey(row)
         let chunks = try Row.fetchCursor(
             db, sql: "SELECT n, \(column) AS sealed FROM chunk WHERE recording = ? ORDER BY n", arguments: [uuid])
         var next = 0
         while let chunk = try chunks.next() {
-            guard chunk["n"] as Int == next else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
+            guard try chunk["n"] as Int == next else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
             let place = "\(uuid)|chunk.\(column)|\(next)"
             // Decoded samples say in their first byte how they are coded.
             try body(
@@ -162,6 +162,6 @@ extension Transaction {
                     : [UInt8](key.open(chunk["sealed"], at: place)))
             next += 1
         }
-        guard next == row["chunks"] as Int else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
+        guard try next == row["chunks"] as Int else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
     }
 }

@@ -29,7 +29,8 @@ extension Store {
             let isGone = try await write { tx in
                 let row = try tx.recordingRow(id.description)
                 let epoch = try tx.setting(Self.storeEpochKey)
-                guard (row["purged_at"] as Int64?) == nil, try tx.verdict(row, now: now, rule, epoch: epoch).goes else {
+                guard try (row["purged_at"] as Int64?) == nil, try tx.verdict(row, now: now, rule, epoch: epoch).goes
+                else {
                     return false
                 }
                 try tx.destroy(id.description, by: actor)
@@ -66,7 +67,7 @@ extension Store {
             let held = try tx.heldVisits()
             var gone: [String] = []
             for row in rows {
-                let id: String = row["id"]
+                let id: String = try row["id"]
                 guard !held.contains(id), try !tx.mayStillCome(for: id, now: now) else { continue }
                 var visit = try tx.visit(row)
                 visit.patient = Patient(
@@ -155,11 +156,11 @@ extension Transaction {
     }
 
     fileprivate func verdict(_ row: Row, now: Int64, _ rule: PurgeRule, epoch: String?) throws -> PurgeVerdict {
-        let uuid: String = row["uuid"]
-        var verdict = PurgeVerdict(recording: try recordingID(uuid), reasons: [], bytes: row["bytes"], due: nil)
-        if row["state"] as String == "open" { verdict.reasons.append(.open) }
-        if (row["superseded_by"] as String?) != nil { verdict.reasons.append(.superseded) }
-        if let visit = row["visit"] as String? {
+        let uuid: String = try row["uuid"]
+        var verdict = PurgeVerdict(recording: try recordingID(uuid), reasons: [], bytes: try row["bytes"], due: nil)
+        if try row["state"] as String == "open" { verdict.reasons.append(.open) }
+        if try (row["superseded_by"] as String?) != nil { verdict.reasons.append(.superseded) }
+        if let visit = try row["visit"] as String? {
             let isOpen = try Bool.fetchOne(
                 db, sql: "SELECT status = 'open' FROM visit WHERE id = ?", arguments: [visit])
             if isOpen == true { verdict.reasons.append(.visitOpen) }
@@ -179,29 +180,30 @@ extension Transaction {
         var reasons: Set<PurgeVerdict.Reason> = []
         var received: Int64 = 0
         for document in documents {
-            if document["is_quarantined"] as Bool { reasons.insert(.quarantined) }
-            if document["facts"] as String != FactsState.final.rawValue { reasons.insert(.factsNotFinal) }
-            guard let receivedAt = document["received_at"] as Int64?, let receipt = document["receipt"] as Int64?,
-                receipt > document["lost"] as Int64
+            if try document["is_quarantined"] as Bool { reasons.insert(.quarantined) }
+            if try document["facts"] as String != FactsState.final.rawValue { reasons.insert(.factsNotFinal) }
+            guard let receivedAt = try document["received_at"] as Int64?,
+                let receipt = try document["receipt"] as Int64?,
+                try receipt > document["lost"] as Int64
             else {
                 reasons.insert(.noReceipt)
                 continue
             }
             received = max(received, receivedAt)
-            if document["receipt_sha256"] as String != document["sha256"] as String
+            if try document["receipt_sha256"] as String != document["sha256"] as String
                 || document["receipt_size"] as Int != document["size"] as Int
             {
                 reasons.insert(.receiptForOtherBytes)
             }
-            if !rule.durabilities.contains(document["durability"]) { reasons.insert(.durabilityNotAllowed) }
+            if !rule.durabilities.contains(try document["durability"]) { reasons.insert(.durabilityNotAllowed) }
             if let epoch {
-                if document["store_epoch"] as String != epoch { reasons.insert(.epochChanged) }
+                if try document["store_epoch"] as String != epoch { reasons.insert(.epochChanged) }
             } else {
                 reasons.insert(.epochUnknown)
             }
         }
         if !documents.isEmpty, !reasons.contains(.noReceipt) {
-            let due = received + rule.retention
+            let due = min(received, .max - rule.retention) + rule.retention
             verdict.due = due
             if now < due { reasons.insert(.withinRetention) }
         }
@@ -216,7 +218,7 @@ extension Transaction {
         // Audited first: the chain must tell of it whatever happens to the rest.
         try audit(
             by: actor, AuditAction.purge, uuid,
-            documents.map { "\($0["id"] as String) \($0["sha256"] as String)" }.joined(separator: ", "))
+            try documents.map { "\(try $0["id"] as String) \(try $0["sha256"] as String)" }.joined(separator: ", "))
         try db.execute(
             sql: "UPDATE recording SET purged_at = ?, data_key = zeroblob(0), claim = NULL, revision = revision + 1 "
                 + "WHERE uuid = ?", arguments: [now, uuid])
@@ -224,7 +226,7 @@ extension Transaction {
             try db.execute(sql: "DELETE FROM \(table) WHERE recording = ?", arguments: [uuid])
         }
         for document in documents {
-            let id: String = document["id"]
+            let id: String = try document["id"]
             try db.execute(sql: "DELETE FROM document_part WHERE document = ?", arguments: [id])
             try db.execute(
                 sql: "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0 WHERE document = ?",
@@ -244,7 +246,7 @@ extension Transaction {
                 """)
         return Set(
             try rows.map {
-                let uuid: String = $0["uuid"]
+                let uuid: String = try $0["uuid"]
                 return try dataKey($0).open(json: Hold.self, $0["sealed"], at: "\(uuid)|held").visit
             })
     }
@@ -252,6 +254,6 @@ extension Transaction {
     /// A device that is lent to the patient, or came back only lately, may still hold nights.
     fileprivate func mayStillCome(for visit: String, now: Int64) throws -> Bool {
         try Row.fetchAll(db, sql: "SELECT * FROM loan WHERE visit = ?", arguments: [visit]).map(loan)
-            .contains { $0.returnedAt.map { now - $0 < 14 * 86_400_000 } ?? true }
+            .contains { $0.returnedAt.map { $0 > now - 14 * 86_400_000 } ?? true }
     }
 }

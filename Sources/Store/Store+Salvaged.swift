@@ -27,7 +27,10 @@ extension Transaction {
         let key = try dataKey(row)
         let channels = try JSON.decode([Channel].self, row["channels"] as String)
         let totals = try JSON.decode([Int].self, row["counts"] as String)
-        guard totals.count == channels.count else { throw StoreError.corrupt("the counts of \(uuid)") }
+        // Not vouched for: what can't be a day of anything is not made room for.
+        guard totals.count == channels.count, totals.allSatisfy({ (0...1 << 27).contains($0) }) else {
+            throw StoreError.corrupt("the counts of \(uuid)")
+        }
         var samples = [[Sample]](repeating: [], count: channels.count)
         var original: [UInt8] = []
         var damage: [Note] = []
@@ -49,7 +52,7 @@ extension Transaction {
         let chunks = try Row.fetchCursor(
             db, sql: "SELECT n, first, raw, decoded FROM chunk WHERE recording = ? ORDER BY n", arguments: [uuid])
         while let chunk = try chunks.next() {
-            let n: Int = chunk["n"]
+            let n: Int = try chunk["n"]
             if let raw = try? key.open(packed: chunk["raw"], environment.coding, at: "\(uuid)|chunk.raw|\(n)") {
                 original += raw
             }
@@ -61,7 +64,7 @@ extension Transaction {
             for (index, more) in decoded.enumerated() { samples[index] += more }
         }
         fill(to: totals)
-        let lost = (row["bytes"] as Int) - original.count
+        let lost = try max(0, row["bytes"] as Int) - original.count
         if lost > 0 {
             damage.append(
                 Note(

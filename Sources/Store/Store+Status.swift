@@ -41,7 +41,7 @@ extension Store {
         try await read { tx in
             let rows = try Row.fetchAll(
                 tx.db, sql: "SELECT visit, COUNT(*) AS n FROM recording WHERE visit IS NOT NULL GROUP BY visit")
-            return Dictionary(rows.map { ($0["visit"] as String, $0["n"] as Int) }) { one, _ in one }
+            return Dictionary(try rows.map { try ($0["visit"] as String, $0["n"] as Int) }) { one, _ in one }
         }
     }
 

@@ -91,7 +91,7 @@ extension Store {
         try await read { tx in
             let row = try Row.fetchOne(
                 tx.db, sql: "SELECT opened_at, closed_at FROM visit WHERE id = ?", arguments: [id])
-            return (row?["opened_at"], row?["closed_at"])
+            return try (row?["opened_at"], row?["closed_at"])
         }
     }
 
@@ -112,23 +112,23 @@ extension Transaction {
     fileprivate func syncItem(_ row: Row) throws -> SyncItem {
         let document = try document(row)
         let id = document.id.text
-        let key = (row["purged_at"] as Int64?) == nil ? try dataKey(row) : nil
-        let isReceived = (row["received_at"] as Int64?) != nil
-        let isQuarantined = row["is_quarantined"] as Bool
+        let key = try (row["purged_at"] as Int64?) == nil ? try dataKey(row) : nil
+        let isReceived = try (row["received_at"] as Int64?) != nil
+        let isQuarantined = try row["is_quarantined"] as Bool
         let sealed: (column: String, data: Data)? =
-            if isQuarantined, let data = row["quarantine"] as Data? {
+            if isQuarantined, let data = try row["quarantine"] as Data? {
                 ("quarantine", data)
-            } else if !isReceived, let data = row["last_error"] as Data? {
+            } else if !isReceived, let data = try row["last_error"] as Data? {
                 ("last_error", data)
             } else { nil }
         let stage: DocumentStatus.Stage =
             isQuarantined
             ? .quarantined
-            : isReceived ? .received : (row["begun_at"] as Int64?) != nil ? .sending : .waiting
+            : isReceived ? .received : try (row["begun_at"] as Int64?) != nil ? .sending : .waiting
         return SyncItem(
-            document: document, modality: try parse(row["modality"]), visit: row["visit"], stage: stage,
-            confirmed: isReceived ? document.size : row["confirmed"], attempts: row["count"],
-            notBefore: row["not_before"], receivedAt: row["received_at"],
+            document: document, modality: try parse(try row["modality"]), visit: try row["visit"], stage: stage,
+            confirmed: isReceived ? document.size : try row["confirmed"], attempts: try row["count"],
+            notBefore: try row["not_before"], receivedAt: try row["received_at"],
             trouble: try sealed.flatMap { try key?.openText($0.data, at: "\(id)|attempt.\($0.column)") })
     }
 }

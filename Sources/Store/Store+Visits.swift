@@ -36,8 +36,8 @@ extension Store {
             let changes = try visits.compactMap { try tx.merge($0) }
             let named = Set(visits.map(\.id))
             for row in try Row.fetchAll(tx.db, sql: "SELECT id, left_at FROM visit") {
-                let id: String = row["id"]
-                let hasLeft = (row["left_at"] as Int64?) != nil
+                let id: String = try row["id"]
+                let hasLeft = try (row["left_at"] as Int64?) != nil
                 if named.contains(id), hasLeft {
                     try tx.db.execute(sql: "UPDATE visit SET left_at = NULL WHERE id = ?", arguments: [id])
                 } else if isWhole, !named.contains(id), !hasLeft {
@@ -103,7 +103,7 @@ extension Store {
 
 extension Transaction {
     func visit(_ row: Row) throws -> Visit {
-        let id: String = row["id"]
+        let id: String = try row["id"]
         var visit = try vault.identity.open(json: Visit.self, row["sealed"], at: "visit|\(id)")
         visit.status = try parse(row["status"])
         return visit

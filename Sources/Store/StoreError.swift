@@ -13,6 +13,10 @@ public enum StoreError: Error, Sendable, Equatable {
     /// The file, or something sealed in it, isn't what was written.
     case corrupt(String)
     case readOnly
+    /// The directory, or something in it, belongs to somebody else.
+    case denied(String)
+    /// The master key's file can't be used: wrong length, open to everybody, not readable.
+    case badKey(String)
     /// What was named isn't there.
     case notFound(String)
     /// The rules say no; the text says which.
@@ -32,6 +36,8 @@ extension StoreError: CustomStringConvertible {
             "only \(free / 1_000_000) MB are free, \(needed / 1_000_000) MB are needed: free space on this disk"
         case .corrupt(let what): "damaged: \(what)"
         case .readOnly: "the store can't be written to"
+        case .denied(let what): "\(what): permission denied"
+        case .badKey(let why): why
         case .notFound(let what): "not found: \(what)"
         case .refused(let why): why
         case .system(let what): what
@@ -45,6 +51,7 @@ extension StoreError {
         switch error {
         case let error as StoreError: self = error
         case let error as DatabaseError: self.init(error)
+        case is RowDecodingError: self = .corrupt("a stored value isn't what was written")
         case is DecodingError: self = .corrupt("a stored value can't be read")
         default: self = .system("\(type(of: error))")
         }
@@ -59,7 +66,12 @@ extension StoreError {
         }
         switch error.resultCode {
         case .SQLITE_FULL: self = .diskFull
-        case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .corrupt(message)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            // The statement says which table; its arguments are never shown.
+            let statement = error.sql.map {
+                " (\($0.split(whereSeparator: \.isWhitespace).joined(separator: " ").prefix(100)))"
+            }
+            self = .corrupt(message + (statement ?? ""))
         case .SQLITE_READONLY: self = .readOnly
         case .SQLITE_CONSTRAINT: self = .refused(message)
         default: self = .system(message)

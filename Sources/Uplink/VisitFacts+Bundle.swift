@@ -53,9 +53,7 @@ extension VisitFacts {
     var subject: Reference {
         var reference = Reference("Patient/\(visit.patient.id)", type: "Patient")
         // Only a qualified identity may be used to reference data by INS; the code alone says nothing (sync.md 2.1, trap 1).
-        if visit.patient.identityStatus == Clinical.Identifier(system: Systems.identityStatus, value: "QUAL"),
-            let ins = visit.patient.ins
-        {
+        if let ins = visit.patient.qualifiedINS {
             reference.identifier = FHIR.Identifier(system: ins.system, value: ins.value)
         }
         return reference

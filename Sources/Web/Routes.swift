@@ -100,6 +100,18 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
     }
     api.post("purge") { request, _ in JSON(try await verbs.purge(try await request.decoded(PurgeRequest.self))) }
     api.get("audit/verify") { _, _ in JSON(try await verbs.verifyAudit()) }
+    api.get("doctor") { request, _ in
+        JSON(try await verbs.doctor(isThorough: request.uri.queryParameters["thorough"] == "1"))
+    }
+    api.get("report") { _, _ in
+        let report = try await verbs.report()
+        return Response(
+            status: .ok, headers: [.contentType: report.mediaType, .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: report.bytes)))
+    }
+    api.post("key/rotate") { request, _ in
+        JSON(try await verbs.rotateKey(try await request.decoded(KeyRotationRequest.self)))
+    }
     api.post("backup") { request, _ in JSON(try await verbs.backup(try await request.decoded(BackupRequest.self))) }
     api.get("sync") { _, _ in JSON(await verbs.syncView()) }
     api.post("sync") { _, _ in JSON(await verbs.syncNow()) }

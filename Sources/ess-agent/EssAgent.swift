@@ -29,7 +29,13 @@ struct EssAgent: AsyncParsableCommand {
                     Recordings.self, ShowRecording.self, Attribute.self, StartTime.self, Requeue.self, Export.self,
                 ]),
             CommandGroup(name: "Answers", subcommands: [Opinions.self, ReplyCommand.self]),
-            CommandGroup(name: "Keeping", subcommands: [Purge.self, Backup.self, AuditCommand.self]),
+            CommandGroup(
+                name: "Keeping",
+                subcommands: [
+                    Purge.self, Backup.self, RestoreCommand.self, KeyCommand.self, AuditCommand.self,
+                    DoctorCommand.self,
+                    ReportCommand.self,
+                ]),
             CommandGroup(
                 name: "Without the daemon (support and tests)",
                 subcommands: [

@@ -9,7 +9,8 @@ struct LoanCommand: AsyncParsableCommand {
     struct Give: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Write down that a device is lent: what it records meanwhile is that patient's.")
-        @Argument(help: "A plugged device's name or serial number, or driver/serial.") var device: String
+        @Argument(help: "A plugged device's name or serial number, or driver/serial (resmed-card/2318…).") var device:
+            String
         @Argument(help: "The visit whose patient it is lent to.") var visit: String
         @Option(help: "Local time from when on; default: now.") var from: String?
         @Option(help: "Local time until when, if agreed.") var until: String?
@@ -27,14 +28,14 @@ struct LoanCommand: AsyncParsableCommand {
 
     struct Return: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Write down that a lent device is back.")
-        @Argument(help: "The loan's number.") var loan: Int64
+        @Argument(help: "The loan's number, or the device's serial number.") var loan: String
         @Option(help: "Local time until when it was the patient's; default: now.") var until: String?
         @OptionGroup var options: ClientOptions
         @OptionGroup var output: JSONOption
 
         func run() async throws {
             let view: LoanView = try await options.client().post(
-                "/api/loans/\(loan)/return", StartTimeRequest(start: until ?? "", by: account()))
+                "/api/loans/\(component(loan))/return", StartTimeRequest(start: until ?? "", by: account()))
             output.json ? try printJSON(view) : print(Texts.returned(view.id))
         }
     }
@@ -49,7 +50,12 @@ struct LoanCommand: AsyncParsableCommand {
             if output.json { return try printJSON(loans) }
             printTable(
                 Texts.loanHeader,
-                loans.map { ["\($0.id)", $0.driver, $0.serial ?? "-", $0.visit, $0.from, $0.to ?? "-"] })
+                loans.map {
+                    [
+                        "\($0.id)", $0.driver, $0.serial ?? "-", $0.visit, $0.from, $0.to ?? "-",
+                        $0.returnedBy == nil ? Texts.stillLent : Texts.givenBack,
+                    ]
+                })
         }
     }
 }
@@ -67,7 +73,12 @@ struct Purge: AsyncParsableCommand {
         if output.json { return try printJSON(view) }
         printTable(
             Texts.purgeHeader,
-            view.items.map { [$0.recording, $0.goes ? Texts.goes : Texts.stays, $0.reasons.joined(separator: ", ")] })
+            view.items.map { item in
+                [
+                    item.recording, item.goes ? Texts.goes : Texts.stays,
+                    item.reasons.map { Texts.stays($0, item.due) }.joined(separator: ", "),
+                ]
+            })
         if !view.dryRun { print(Texts.purged(view.purged.count)) }
     }
 }

@@ -107,7 +107,9 @@ enum Texts {
     }
     static let recordingFinished = "Fin de la capture."
 
-    static let loanHeader = ["PRÊT", "APPAREIL", "N° DE SÉRIE", "VISITE", "DU", "AU"]
+    static let loanHeader = ["PRÊT", "APPAREIL", "N° DE SÉRIE", "VISITE", "DU", "AU", "ÉTAT"]
+    static let stillLent = "prêté"
+    static let givenBack = "rendu"
     static func lent(_ id: Int64, _ device: String, _ visit: String) -> String {
         "Prêt n° \(id) : \(device), pour le patient de la visite \(visit)."
     }

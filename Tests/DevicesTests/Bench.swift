@@ -153,6 +153,7 @@ struct Bench {
                 let (seconds, attoseconds) = duration.components
                 timer = now + UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
             case .surprise(let text): surprises.append(text)
+            case .deviceClock: break
             case .finish(let end):
                 finish = end
                 if recordings.last.map({ $0.end == nil }) ?? false {

@@ -2,8 +2,7 @@
 test_powercut.py and test_the_whole_way.py don't have it already.
 
 What a test of this file wants is always the same: nothing that was acknowledged is lost, a sentence says what to do, and after
-the fault is gone everything goes on and arrives. What is not so yet is marked `xfail(strict=True)` with the reason: whoever
-repairs it takes the mark away.
+the fault is gone everything goes on and arrives.
 
 Disks are ext4 images on a loop device (root is needed for that; skipped otherwise). Clocks and free space lie through
 Tests/Bench/lies.c."""
@@ -295,9 +294,6 @@ def test_disk_fills_during_a_live_capture(disk):
     everything_arrives(field)
 
 
-@pytest.mark.xfail(strict=True, reason=(
-    "SessionRecorder.close only logs `recording could not be sealed`: after ENOSPC the recording stays open, and "
-    "`sync --wait` waits for ever, until the agent is started again"))
 @pytest.mark.parametrize("disk", ["kernel"], indirect=True)
 def test_what_could_not_be_sealed_is_sealed_later(disk):
     field = disk.field
@@ -389,8 +385,6 @@ def test_disk_is_full_at_an_import(disk):
     everything_arrives(field)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="MediaImport turns every StoreError into ImportError.damaged: « fichier endommagé (Le disque…) »")
 @pytest.mark.parametrize("disk", ["reserve"], indirect=True)
 def test_a_full_disk_is_not_called_a_damaged_file(disk):
     """She would throw the card away."""
@@ -523,8 +517,6 @@ def test_start_on_a_read_only_disk(on_volume, volume):
     assert status != 0 and "ess-agent: " in said and "disque" in said
 
 
-@pytest.mark.xfail(
-    strict=True, reason="« (the lock file can't be opened: error 30) »: EROFS is not .readOnly in DirectoryLock.init")
 def test_a_read_only_disk_is_called_so(bench, volume):
     bench.port = 1  # nobody listens
     bench.configure(server_ca=None, client_certificate=None, client_key=None)
@@ -560,8 +552,6 @@ def test_state_directory_of_somebody_else_is_left_alone(bench, foreign_directory
     assert list(bench.state.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason=(
-    "« (master key file can't be created: error 13) »: neither the directory nor what to do; exit 1"))
 def test_state_directory_of_somebody_else_is_told(bench, foreign_directory):
     status, said = foreign_directory
     # What to do: which directory, whose; restarting doesn't help.
@@ -630,9 +620,6 @@ def test_missing_master_key_opens_nothing(copy, where):
     opens_again(copy)
 
 
-@pytest.mark.xfail(strict=True, reason=(
-    "default: a new key is made beside a store that needs the old one, and called « une autre clé »; configured: "
-    "« L'enregistrement « - » n'existe pas ici », exit 1 (StoreError.notFound becomes recording-not-found)"))
 @pytest.mark.parametrize("where", ["default", "configured"])
 def test_missing_master_key_is_told_and_not_replaced(copy, where):
     """A new key would hide that the old one is needed: without it nothing can be read ever again."""
@@ -668,8 +655,6 @@ def test_unusable_master_key_changes_nothing(copy, what):
     opens_again(copy)
 
 
-@pytest.mark.xfail(strict=True, reason=(
-    "exit 1, so that systemd starts it again and again, and English: « Refusé : a master key has 32 bytes, not 31. »"))
 @pytest.mark.parametrize("what", BAD_KEYS)
 def test_unusable_master_key_is_told(copy, what):
     bad = BadKey(copy, what)
@@ -811,23 +796,16 @@ def told_of_damage(bench):
 
 
 LONGER = pytest.mark.skipif(not LONG, reason="a close relative of the case beside it: with ESS_LONG")
-NO_START = (
-    "SQLite's SQLITE_CORRUPT in Store.open or recover() ends the start: exit 1, so systemd tries again and again, and nothing "
-    "of the healthy rest can be seen or sent")
-STUCK = (
-    "a document whose bytes can't be read is tried for ever: each time its half-made upload is asked after ten times, 5 s apart, "
-    "while all others wait; and nobody is told")
 
 
 @pytest.mark.parametrize("what", [
     "a bit of the samples",
-    pytest.param("a page of the samples", marks=pytest.mark.xfail(strict=True, reason=NO_START)),
-    pytest.param("the index of the samples", marks=pytest.mark.xfail(strict=True, reason=(
-        "nothing rebuilds the index (REINDEX): recordings can't be read although every row is there"))),
-    pytest.param("a bit of a document", marks=[LONGER, pytest.mark.xfail(strict=True, reason=STUCK)]),
-    pytest.param("a page of a document", marks=pytest.mark.xfail(strict=True, reason=STUCK)),
-    pytest.param("the audit", marks=pytest.mark.xfail(strict=True, reason=NO_START)),
-    pytest.param("a recording's notes", marks=pytest.mark.xfail(strict=True, reason=NO_START))])
+    "a page of the samples",
+    "the index of the samples",
+    pytest.param("a bit of a document", marks=LONGER),
+    "a page of a document",
+    "the audit",
+    "a recording's notes"])
 def test_damage_is_told_and_the_rest_is_saved(copy, what):
     victims = damage(copy, what)
     copy.start_agent()
@@ -858,7 +836,8 @@ BEYOND = ["the list of recordings", "the first page", "the second half"]
 
 def still_there(copy, blobs):
     """How many of the sealed samples a specialist would still find."""
-    content = (copy.state / "ess-agent.sqlite").read_bytes()
+    # A file whose rows were copied is kept beside the new one.
+    content = b"".join(path.read_bytes() for path in sorted(copy.state.glob("ess-agent.sqlite*")))
     return sum(blob[len(blob) // 2:len(blob) // 2 + 24] in content for blob in blobs)
 
 
@@ -879,7 +858,6 @@ def test_a_file_beyond_repair_is_told_and_left_alone(copy, what):
         assert still_there(copy, samples) == before
 
 
-@pytest.mark.xfail(strict=True, reason="exit 1: systemd starts it again and again (RestartPreventExitStatus=78)")
 @pytest.mark.parametrize("what", BEYOND)
 def test_a_file_beyond_repair_makes_no_loop(copy, what):
     damage(copy, what)
@@ -996,7 +974,6 @@ def test_a_stopped_agent_keeps_what_it_had_and_states_what_it_missed(field):
     everything_arrives(field)
 
 
-@pytest.mark.xfail(strict=True, reason="nothing reads CLOCK_BOOTTIME: a sleep during a capture isn't noticed")
 def test_a_laptop_that_slept_states_the_gap(field, lies):
     """Boot time ran on while the monotonic clock stood still (ARCHITECTURE.md: laptop suspended)."""
     field.agent.stop()

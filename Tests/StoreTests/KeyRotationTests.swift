@@ -1,5 +1,6 @@
 import Clinical
 import Foundation
+import GRDB
 import Testing
 
 @testable import Store
@@ -104,6 +105,93 @@ import Testing
         try await again.close()
         let (last, _) = try await place.open()
         #expect(try await last.original(id).count == 6)
+    }
+
+    /// The columns are found in the schema, so that a table which comes later can't be forgotten: whatever isn't sealed under
+    /// a recording's own data key must be sealed anew.
+    @Test func everySealedColumn() async throws {
+        let place = try Place()
+        let (store, _) = try await place.open()
+        try await fillEverything(store)
+        let before = try blobs(place)
+        for (column, values) in before {
+            #expect(!values.isEmpty, "\(column): write one in fillEverything, and seal it in Transaction.reseal")
+        }
+        try await store.rotateKeyFile(place.key, by: "admin")
+        let after = try blobs(place)
+        let own = try underDataKeys(place)
+        #expect(own.count > 10)
+        for (column, values) in before {
+            if own.contains(column) {
+                #expect(after[column] == values, "\(column)")
+            } else {
+                #expect(after[column]?.isDisjoint(with: values) == true, "\(column) is not sealed anew")
+            }
+        }
+        #expect(try await store.salvage().isSound)
+        #expect(try await store.answers().count == 1)
+    }
+
+    private func fillEverything(_ store: Store) async throws {
+        let id = try await fill(store)
+        try await store.merge(answers: [
+            Answer(id: "DiagnosticReport/1", kind: .opinion, version: "1", patient: "p1", text: "x")
+        ])
+        try await store.add(
+            Entry(id: UUID(), visit: "v1", block: "b", title: "t", form: nil, values: [:], reason: "x", by: "n", at: 1))
+        let binding = Binding(visit: "v1", reason: .openVisit, by: "nurse", at: 1)
+        var other = Recording.sample(kind: .file, claim: IdentityClaim(name: "DURANDAL PAUL"))
+        other.channels = []
+        try await store.begin(other, binding: binding)
+        try await store.add(
+            [Reading(kind: .systolic, value: Ratio(120), unit: "mm[Hg]", at: nil, rawTime: nil, sequence: 0)],
+            to: other.id)
+        try await store.attribute(id, to: "v1", by: "nurse", why: "x", at: 2)
+        let bytes = try await store.original(id)
+        let document = DocumentHasher.document(
+            of: id, role: .original, mediaType: "application/octet-stream", bytes: bytes)
+        let revision = try #require(try await store.recording(id)).summary.revision
+        try await store.freeze(id, documents: [(document, bytes)], boundTo: "v1", revision: revision)
+        try await store.beginUpload(document.id)
+        try await store.uploadCreated(document.id, location: "https://ess.test/files/1")
+        try await store.failed(document.id, error: "x", notBefore: 0)
+        try await store.quarantine(document.id, reason: "x")
+    }
+
+    private func blobs(_ place: Place) throws -> [String: Set<Data>] {
+        try DatabaseQueue(path: "\(place.directory)/\(Store.fileName)").read { db in
+            var found: [String: Set<Data>] = [:]
+            for table in try tables(db) {
+                for column in try db.columns(in: table) where column.type == "BLOB" {
+                    let values = try Data.fetchSet(
+                        db, sql: "SELECT \(column.name) FROM \(table) WHERE typeof(\(column.name)) = 'blob'")
+                    found["\(table).\(column.name)"] = values
+                }
+            }
+            return found
+        }
+    }
+
+    private func tables(_ db: Database) throws -> [String] {
+        try String.fetchAll(
+            db, sql: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    }
+
+    /// Everything that belongs to a recording, but the wrapped data key itself.
+    private func underDataKeys(_ place: Place) throws -> Set<String> {
+        try DatabaseQueue(path: "\(place.directory)/\(Store.fileName)").read { db in
+            var found: Set<String> = []
+            for table in try tables(db) {
+                let parents = try db.foreignKeys(on: table).map(\.destinationTable)
+                guard table == "recording" || parents.contains("recording") || parents.contains("document") else {
+                    continue
+                }
+                for column in try db.columns(in: table) where column.type == "BLOB" {
+                    found.insert("\(table).\(column.name)")
+                }
+            }
+            return found.subtracting(["recording.data_key"])
+        }
     }
 
     @Test func anotherKeyFileIsRefused() async throws {

@@ -51,8 +51,10 @@ private let plainSight = PayloadCoding(
 
     private func sizes(_ scratch: Scratch) throws -> (raw: Int, decoded: Int) {
         try DatabaseQueue(path: scratch.database).read { db in
-            let row = try Row.fetchOne(db, sql: "SELECT SUM(LENGTH(raw)) AS r, SUM(LENGTH(decoded)) AS d FROM chunk")
-            return (row?["r"] ?? 0, row?["d"] ?? 0)
+            func sum(_ column: String) throws -> Int {
+                try Int.fetchOne(db, sql: "SELECT SUM(LENGTH(\(column))) FROM chunk") ?? 0
+            }
+            return (try sum("raw"), try sum("decoded"))
         }
     }
 

@@ -201,6 +201,7 @@ struct PhdcConversation: Sendable {
             return []
         }
         nameplate.take(attributes)
-        return isListening ? announceIdentity() : []
+        let clock = nameplate.clock(in: attributes).map { [DialogueAction.deviceClock($0)] } ?? []
+        return (isListening ? announceIdentity() : []) + clock
     }
 }

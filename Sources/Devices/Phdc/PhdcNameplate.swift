@@ -72,6 +72,12 @@ struct PhdcNameplate: Sendable, Equatable {
         }
     }
 
+    /// The device's clock, when these attributes are a reading of it.
+    func clock(in attributes: [PhdcAttribute]) -> LocalTime? {
+        let clocks = [PhdcAttributeID.dateAndTime, PhdcAttributeID.dateAndTimeBaseOffset]
+        return attributes.contains { clocks.contains($0.id) } ? dateAndTime : nil
+    }
+
     /// `8877665544332211`
     var systemName: String? { systemID.map { phdcHexadecimal($0).filter { $0 != " " } } }
 

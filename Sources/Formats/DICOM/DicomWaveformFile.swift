@@ -158,6 +158,15 @@ public struct DicomWaveformFile: Sendable, Equatable {
         let age = dataset.text(DicomTag.age).flatMap { $0.hasSuffix("Y") ? Int($0.dropLast()) : nil }
         return IdentityClaim(
             name: dataset.text(DicomTag.patientName), sex: sex, birthDate: birth, age: age,
-            patientID: dataset.text(DicomTag.patientID))
+            patientID: dataset.text(DicomTag.patientID), issuer: issuer(dataset))
+    }
+
+    /// The OID where there is one (Issuer of Patient ID Qualifiers, PS3.3 C.2.3), else the text.
+    private static func issuer(_ dataset: DicomDataset) -> String? {
+        for item in dataset.items(DicomTag.issuerQualifiers)
+        where item.text(DicomTag.universalEntityIDType) == "ISO" {
+            if let oid = item.text(DicomTag.universalEntityID) { return oid }
+        }
+        return dataset.text(DicomTag.issuerOfPatientID)
     }
 }

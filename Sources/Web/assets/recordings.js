@@ -324,6 +324,8 @@ function whose(recording, identity) {
       const owner = state.visits.find((visit) => visit.patient.id === earlier.claimed);
       claimed.push(line("earlierBinding", owner ? fullName(owner.patient) : earlier.claimed));
     }
+    const twin = identity.contradictions.find((item) => item.kind === "objectIdentity");
+    if (twin) claimed.push(line("objectIdentity", twin.expected));
     sides.replaceChildren(
       h("div", { class: "side" }, h("h3", {}, t("decide.claimed")), claimed.length ? h("dl", {}, claimed) : h("p", {}, t("decide.noclaim"))),
       visit ? h("div", { class: "side" }, h("h3", {}, t("decide.expected", { name: fullName(visit.patient) })), h("dl", {}, [

@@ -362,6 +362,7 @@ const TEXTS = {
   "decide.kind.age": "Âge",
   "decide.kind.patientID": "Identifiant",
   "decide.kind.earlierBinding": "Déjà attribué à",
+  "decide.kind.objectIdentity": "Même numéro d’objet, autre contenu",
   "decide.visit": "Visite à choisir",
   "decide.choose": "— choisir —",
   "decide.why": "Pourquoi ? (sans nom)",
