@@ -106,10 +106,10 @@ extension Store {
                         SUM(sent = 'refused') AS quarantined
                     FROM entry GROUP BY visit ORDER BY MIN(at), visit
                     """
-            ).map { row in
-                EntryCounts(
-                    visit: try row["visit"], waiting: try row["waiting"], received: try row["received"],
-                    quarantined: try row["quarantined"])
+            ).map {
+                try EntryCounts(
+                    visit: $0["visit"], waiting: $0["waiting"], received: $0["received"], quarantined: $0["quarantined"]
+                )
             }
         }
     }

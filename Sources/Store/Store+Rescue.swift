@@ -71,7 +71,8 @@ extension Store {
         }
         try migrator.migrate(new, upTo: last)
         var rescue = Rescue()
-        try old.read { source in
+        // Without a transaction: the end of one in which a page could not be read fails as well. Nobody else is here.
+        try old.unsafeRead { source in
             try new.write { db in
                 let triggers = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
                 for trigger in triggers { try db.execute(sql: "DROP TRIGGER \(try trigger["name"] as String)") }

@@ -1,5 +1,5 @@
-import FoundationEssentials
 import Clinical
+import FoundationEssentials
 import Testing
 
 @testable import Agent
