@@ -3,9 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev pkg-config python3
+APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev libsystemd-dev pkg-config python3
 APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
-	chromium fonts-dejavu-core
+	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 REQUIRE  := --requirements Tests/Interop/requirements.txt --requirements Tests/EndToEnd/requirements-browser.txt
@@ -38,7 +38,7 @@ test: setup-test lint
 	CI=true swift build --build-tests
 	ESS_REQUIRE_INTEROP=1 CI=true swift test --skip-build --parallel
 	$(PYTHON) Tests/Interop/check_fhir.py fixtures/server/*.json
-	ESS_REQUIRE_BROWSER=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/EndToEnd \
+	ESS_REQUIRE_BROWSER=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/Conformance Tests/EndToEnd \
 	  --ignore=Tests/EndToEnd/test_faults.py --ignore=Tests/EndToEnd/test_powercut.py
 	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
 	  || { cat .build/systemd-security.txt; exit 1; }

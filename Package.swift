@@ -66,6 +66,7 @@ let package = Package(
     targets: [
         // C: headers and inline shims only, exactly one importer each.
         .systemLibrary(name: "CHost"),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
         .systemLibrary(name: "CUDev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
@@ -86,7 +87,8 @@ let package = Package(
             "Agent",
             [
                 "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd",
-                "CPathwayFiles", crypto, logging, lifecycle,
+                "CSystemd",
+                "CPathwayFiles", crypto, x509, logging, lifecycle,
             ]),
         .target(name: "CPageFiles"),
         .target(name: "CPathwayFiles"),

@@ -48,6 +48,8 @@ public struct Configuration: Sendable, Equatable {
     public var worklistInterval = 300.0
     /// Seconds after which the same refusal of the same thing is believed: `refusal-window`.
     public var refusalWindow = 600.0
+    /// Which standards the region speaks, and what the network may be used for: Configuration+Region.swift.
+    public var region = Region()
     /// Ports named by hand, may be repeated: `port = /dev/ttyS0 contec-oximeter`.
     public var ports: [NamedPort] = []
     /// Port of the page on 127.0.0.1, 0 for no page: `page-port`.
@@ -138,7 +140,10 @@ public struct Configuration: Sendable, Equatable {
                     "port needs a path and a driver's name, for example `/dev/ttyS0 contec-oximeter`.")
             }
             ports.append(NamedPort(path: String(words[0]), driver: String(words[1])))
-        default: throw ConfigurationError("unknown key `\(key)`; ess-agent.conf(5) lists the keys.")
+        default:
+            guard try region.set(key, to: value) else {
+                throw ConfigurationError("unknown key `\(key)`; ess-agent.conf(5) lists the keys.")
+            }
         }
     }
 
@@ -177,12 +182,12 @@ private func trimmed(_ text: some StringProtocol) -> String {
     return String(slice)
 }
 
-private func absolute(_ value: String, _ key: String) throws(ConfigurationError) -> String {
+func absolute(_ value: String, _ key: String) throws(ConfigurationError) -> String {
     guard value.hasPrefix("/") else { throw ConfigurationError("\(key) must be an absolute path.") }
     return value
 }
 
-private func yesOrNo(_ value: String, _ key: String) throws(ConfigurationError) -> Bool {
+func yesOrNo(_ value: String, _ key: String) throws(ConfigurationError) -> Bool {
     switch value {
     case "yes", "true": return true
     case "no", "false": return false
@@ -190,7 +195,7 @@ private func yesOrNo(_ value: String, _ key: String) throws(ConfigurationError) 
     }
 }
 
-private func seconds(_ value: String, _ key: String) throws(ConfigurationError) -> Double {
+func seconds(_ value: String, _ key: String) throws(ConfigurationError) -> Double {
     guard let number = Double(value), number.isFinite, number > 0, number <= 86_400 else {
         throw ConfigurationError("\(key) is a number of seconds between 0 and 86400.")
     }

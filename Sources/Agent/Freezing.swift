@@ -80,7 +80,9 @@ public struct Freezing: Sendable {
             (DocumentHasher.document(of: id, role: role, mediaType: mediaType, bytes: bytes), bytes)
         }
         // Refused when somebody attributed it anew in the meantime; it is then built again for the right patient.
-        try await store.freeze(id, documents: documents, boundTo: visit.id, revision: detail.summary.revision)
+        try await SleepInhibitor.hold {
+            try await store.freeze(id, documents: documents, boundTo: visit.id, revision: detail.summary.revision)
+        }
         logger.info(
             "recording frozen",
             metadata: [

@@ -168,6 +168,16 @@ public enum SyncSentence {
     public static let testOnly =
         "Données simulées : elles ne partent que vers un serveur de test (`test-server = yes`)."
 
+    public static let battery =
+        "Batterie faible : l'essentiel est envoyé, les enregistrements partiront sur secteur."
+    public static let metered =
+        "Connexion mobile : les ECG et l'urgent partent ; le reste attend une connexion sans limite."
+    public static let folderReady = "Tout est dans le dossier d'échange, en attente de l'accusé de réception du centre."
+    public static let folderMissing =
+        "Le dossier d'échange n'est pas là (clé USB à brancher ?) : tout est gardé ici."
+    public static let folderBroken =
+        "Le dossier d'échange ne peut pas être utilisé : tout est gardé ici. Prévenez l'administrateur."
+
     public static let configuration =
         "La liaison avec le centre est mal configurée (certificats ?) : tout est gardé ici. Prévenez l'administrateur."
 

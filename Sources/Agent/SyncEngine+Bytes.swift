@@ -10,6 +10,7 @@ import Uplink
 extension SyncEngine {
     func send(_ item: OutboxItem, _ link: ServerLink) async throws(UplinkError) {
         let document = item.document
+        if configuration.region.profile != .full { return try await sendWhole(item, link) }
         do {
             // After a crash or a lost answer the server may have it already: ask before sending.
             var verdict = Verdict.missing
@@ -50,11 +51,11 @@ extension SyncEngine {
     /// Asks for the receipt. Settled: received, set aside or to be asked for later: no more sending is needed.
     /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them. Before that it
     ///   may as well mean that bytes are missing, which tus tells.
-    private func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
+    func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
         let document = item.document
         // A small one is checked in no time; for a large one the others needn't wait.
         for pause in [10, 40, 150] {
-            let answer = try await link.receipt(for: document.id, offer: offer)
+            let answer = try await receipt(for: document, of: item.visit, link)
             switch try await judge(answer, document, restarts: item.restarts, link) {
             case .done: return .settled
             case .otherBytes: return .otherBytes
@@ -75,11 +76,11 @@ extension SyncEngine {
                 unreceipted[id] = nil
                 return
             }
-            let answer = try await link.receipt(for: id, offer: offer)
+            let answer = try await receipt(for: item.document, of: item.visit, link)
             switch try await judge(answer, item.document, restarts: item.restarts, link) {
             case .notYet(let after):
                 // An offset may have been a lie (sync.md 1.2.2): what does it say now?
-                if asked % 5 == 2, case .created(let location, _) = item.upload,
+                if configuration.region.profile == .full, asked % 5 == 2, case .created(let location, _) = item.upload,
                     try await openLane(link).offset(at: location) != item.document.size
                 {
                     unreceipted[id] = nil
@@ -96,16 +97,17 @@ extension SyncEngine {
         }
     }
 
-    private enum Judgement { case done, otherBytes, unknown, notYet(after: Double?) }
+    enum Judgement { case done, otherBytes, unknown, notYet(after: Double?) }
 
-    private func judge(
-        _ answer: ReceiptAnswer, _ document: Document, restarts: Int, _ link: ServerLink
+    /// - Parameter link: nil where there is no server at all.
+    func judge(
+        _ answer: ReceiptAnswer, _ document: Document, restarts: Int, _ link: ServerLink?
     ) async throws -> Judgement {
         let other: String
         switch answer {
         case .stored(let receipt):
             if receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) {
-                try await store.record(receipt)
+                try await SleepInhibitor.hold { try await store.record(receipt) }
                 logger.notice("receipt", metadata: ["document": "\(document.id)", "bytes": "\(document.size)"])
                 // Another epoch than the one that it greeted us with: it was restored meanwhile.
                 if let epoch = offer.storeEpoch, receipt.storeEpoch != epoch { machine.networkChanged() }
@@ -125,7 +127,9 @@ extension SyncEngine {
             return .done
         }
         // What it has is not ours: dropped where the server lets us, so that the same identity begins at its first byte.
-        if case .created(let location, _) = try await store.outboxItem(document.id)?.upload {
+        if configuration.region.profile == .full, let link,
+            case .created(let location, _) = try await store.outboxItem(document.id)?.upload
+        {
             do throws(UplinkError) {
                 try await openLane(link).discard(location: location)
             } catch {
@@ -161,7 +165,7 @@ extension SyncEngine {
     private func openLane(_ link: ServerLink) async throws(UplinkError) -> BytesLane {
         if let lane { return lane }
         let lane = try await BytesLane.open(
-            link, offer: offer,
+            link, offer: offer, sendRate: sendRate,
             digest: { algorithm, bytes in
                 switch algorithm {
                 case .sha256: Array(SHA256.hash(data: bytes))
@@ -174,11 +178,13 @@ extension SyncEngine {
 
     private func confirmed(_ document: UUID, _ offset: Int) {
         guard progress?.document == document else { return }
-        rate.note(offset - (progress?.sent ?? offset), at: now)
+        let sent = max(0, offset - (progress?.sent ?? offset))
+        rate.note(sent, at: now)
         progress?.sent = offset
+        spend(sent)
     }
 
-    private static func fileExtension(_ mediaType: String) -> String {
+    static func fileExtension(_ mediaType: String) -> String {
         switch mediaType {
         case "application/dicom": "dcm"
         case "application/edf": "edf"

@@ -12,6 +12,7 @@ extension SyncEngine {
         let key = "worklist-cursor"
         do {
             try await discover(link)
+            await renewCertificate(link)
             // A whole look from time to time finds what the server's clock or a missed page hid.
             let cursor = pulls % 20 == 0 ? nil : try await store.value(forKey: key).flatMap { Instant($0) }
             pulls += 1

@@ -29,7 +29,7 @@ extension SyncEngine {
         try await store.entriesRefused(pending.entries)
     }
 
-    private func facts(_ pending: PendingEntries) async throws -> VisitFacts {
+    func facts(_ pending: PendingEntries) async throws -> VisitFacts {
         let visit = pending.visit
         let times = try await store.visitTimes(visit.id)
         let opened = times.opened.map(rfc3339(unixMilliseconds:))

@@ -64,7 +64,7 @@ extension SyncEngine {
         logger.info("facts received", metadata: ["documents": "\(documents.count)", "state": "\(pending.state)"])
     }
 
-    private func visitFacts(_ pending: PendingFacts) async throws -> VisitFacts {
+    func visitFacts(_ pending: PendingFacts) async throws -> VisitFacts {
         var sensors: [VisitFacts.Sensor] = []
         var entries: [VisitFacts.Entry] = []
         var measured: [VisitFacts.Measured] = []
@@ -79,7 +79,8 @@ extension SyncEngine {
             entries.append(
                 VisitFacts.Entry(
                     document: document, recording: recording, sensor: sensor.id, start: start, end: nil,
-                    original: DocumentHasher.identity(of: .original, in: recording.id)))
+                    original: DocumentHasher.identity(of: .original, in: recording.id),
+                    address: try await address(of: document, visit: pending.visit)))
             recorded = max(recorded, recording.clock.hostWall)
             if document.role == .original, recording.channels.isEmpty {
                 measured.append(Self.measured(recording, sensor.id, try await store.readings(recording.id)))

@@ -170,6 +170,11 @@ public struct SyncStateMachine: Sendable {
     /// The network has changed: whatever pause was running, the server may be there now.
     public mutating func networkChanged() { link = .unknown }
 
+    /// Something about the network is better, perhaps: a pause because of it ends.
+    public mutating func networkHinted() {
+        if case .paused(_, let reason) = link, reason == "offline" || reason == "portal" { link = .unknown }
+    }
+
     /// The server knows something of the visits that we don't.
     public mutating func wantWorklist() { worklistDue = nil }
 

@@ -13,7 +13,7 @@ public actor SyncEngine {
     let configuration: Configuration
     let bell: Bell
     let logger: Logger
-    private let link: ServerLink?
+    var link: ServerLink?
     private let linkProblem: String?
     var machine: SyncStateMachine
     var offer = Offer()
@@ -21,9 +21,21 @@ public actor SyncEngine {
     var lane: BytesLane?
     var progress: (document: UUID, sent: Int, total: Int)?
     var rate = SendingRate()
-    private var lastContact: Int64?
+    var lastContact: Int64?
     private var lastError: UplinkError?
-    private var isSettled = false
+    var isSettled = false
+    /// Of the exchange folder, where that is the way; a key of `SyncSentence`.
+    var folderState: String?
+    var folder: ExchangeFolder?
+    /// What connection and battery allow, when it was looked at, and why something waits for a better one.
+    var policy = NetworkPolicy()
+    var policyLookedAt = -Double.infinity
+    var held: NetworkPolicy.Hold?
+    var watch: NetworkWatch?
+    /// The way out became another one under a request: what fails then says nothing about the server.
+    var wasInterrupted = false
+    /// When the client certificate's life is looked at again; monotonic seconds.
+    var renewalDue = -Double.infinity
     var withheld = 0
     var rehashed: Set<UUID> = []
     /// Complete uploads whose receipts weren't ready: when to ask again (monotonic seconds), and how often we did.
@@ -46,15 +58,7 @@ public actor SyncEngine {
             shortestPause: configuration.retryMinimum, longestPause: configuration.retryMaximum,
             worklistInterval: configuration.worklistInterval, refusalWindow: configuration.refusalWindow)
         do throws(UplinkError) {
-            link = try configuration.server.map { server throws(UplinkError) in
-                try ServerLink(
-                    UplinkConfiguration(
-                        baseURL: server,
-                        tls: TLSFiles(
-                            authorities: configuration.serverCA, certificate: configuration.clientCertificate,
-                            key: configuration.clientKey),
-                        version: agentVersion))
-            }
+            link = configuration.server == nil ? nil : try configuration.makeLink()
             linkProblem = nil
         } catch {
             // A server that can't be reached at all must not keep the agent from recording.
@@ -65,11 +69,15 @@ public actor SyncEngine {
 
     /// Works until cancelled.
     public func run() async {
-        guard let link else {
+        if configuration.region.profile == .drop { return await runFolder() }
+        guard link != nil else {
             logger.warning("nothing will be sent", metadata: ["reason": "\(linkProblem ?? "no server is configured")"])
             return await untilCancelled()
         }
+        startWatching()
+        defer { watch?.stop() }
         while !Task.isCancelled {
+            guard let link else { break }
             do {
                 try await turn(link)
             } catch {
@@ -78,7 +86,7 @@ public actor SyncEngine {
                 await bell.wait(atMost: .seconds(configuration.retryMinimum))
             }
         }
-        link.client.close()
+        link?.client.close()
     }
 
     /// Try at once, whatever pause was running.
@@ -96,11 +104,14 @@ public actor SyncEngine {
         let work = try await work(items, facts)
         let step = machine.next(work, now: now)
         if case .rest(let until) = step {
-            isSettled = machine.link == .online && work.isEmpty
+            isSettled = machine.link == .online && work.isEmpty && held == nil
+            // A battery is charged without anybody saying so.
+            let until = held == nil ? until : min(until ?? .infinity, now + 60)
             let pause = until.map { Duration.seconds(max(0.01, $0 - now)) }
             return await bell.wait(atMost: pause)
         }
         isSettled = false
+        wasInterrupted = false
         do throws(UplinkError) {
             switch step {
             case .greet: try await greet(link)
@@ -125,6 +136,11 @@ public actor SyncEngine {
             lastError = nil
         } catch {
             guard !Task.isCancelled else { return }
+            if wasInterrupted, case .link = error {
+                progress = nil
+                lane = nil
+                return
+            }
             try await handle(error, step, facts)
         }
         progress = nil
@@ -183,16 +199,26 @@ public actor SyncEngine {
     /// Reachability, identity, contract: `/.well-known/ess-agent` answers all three, over mTLS.
     private func greet(_ link: ServerLink) async throws(UplinkError) {
         link.client.dropConnections()
-        _ = try await link.ping()
+        _ = try await link.ping(configuration.region.profile, offer: configuration.region.offer)
         unsupported = []
         offerTag = nil
         try await discover(link)
         lane = nil
+        await renewCertificate(link)
     }
 
     /// Also while online: a server that was restored from a backup says so by another epoch.
     func discover(_ link: ServerLink) async throws(UplinkError) {
-        guard case .offer(let found, let tag) = try await link.discover(etag: offerTag) else { return }
+        let found: Offer
+        var tag: String?
+        switch try await link.discover(etag: offerTag) {
+        case .unchanged: return
+        // A server that knows nothing of us: what the configuration says of it.
+        case .absent: found = configuration.region.offer
+        case .offer(let offer, let etag):
+            found = configuration.region.completed(offer)
+            tag = etag
+        }
         if found != offer { lane = nil }
         offer = found
         offerTag = tag
@@ -213,14 +239,17 @@ public actor SyncEngine {
     // MARK: What waits
 
     /// The most urgent documents; simulated data leave this laptop only for a server that is declared a test server.
-    private func outbox() async throws -> [OutboxItem] {
+    func outbox() async throws -> [OutboxItem] {
+        await lookAtNetwork()
+        // What is held back is not always the less urgent.
         let items = try await store.outbox(
-            now: clock.wall, limit: unreceipted.count + 1, includingSimulated: configuration.isTestServer)
+            now: clock.wall, limit: unreceipted.count + (policy.isRestricted ? 500 : 1),
+            includingSimulated: configuration.isTestServer)
         withheld = configuration.isTestServer ? 0 : try await store.pendingCount(origin: .simulated)
-        return items.filter { unreceipted[$0.document.id] == nil }
+        return allowed(items).filter { unreceipted[$0.document.id] == nil }
     }
 
-    private func pendingFacts() async throws -> [PendingFacts] {
+    func pendingFacts() async throws -> [PendingFacts] {
         try await store.factsPending(
             now: clock.wall, limit: Self.documentsPerBundle, includingSimulated: configuration.isTestServer)
     }
@@ -240,6 +269,7 @@ public actor SyncEngine {
         var view = SyncView(state: "offline", sentence: SyncSentence.offline, isSettled: isSettled)
         view.lastContact = lastContact.map(rfc3339(unixMilliseconds:))
         view.detail = lastError.map { "\($0.kind)" } ?? linkProblem
+        if configuration.region.profile == .drop { return folderView(view) }
         guard link != nil else {
             view.state = "unconfigured"
             view.sentence = linkProblem == nil ? Problem.noServer.text : SyncSentence.configuration
@@ -254,8 +284,13 @@ public actor SyncEngine {
             view.sentence = SyncSentence.paused(reason)
         case .online:
             view.state = "online"
+            view.problem = held.map { "held-\($0.rawValue)" }
             view.sentence =
-                withheld > 0 ? SyncSentence.testOnly : isSettled ? SyncSentence.upToDate : SyncSentence.waiting
+                held == .battery
+                ? SyncSentence.battery
+                : held == .metered
+                    ? SyncSentence.metered
+                    : withheld > 0 ? SyncSentence.testOnly : isSettled ? SyncSentence.upToDate : SyncSentence.waiting
         }
         if let until = machine.bytesPausedUntil, until > now, view.state == "online" {
             view.problem = "server-full"

@@ -17,10 +17,15 @@ public struct Visit: Sendable, Equatable, Codable, Identifiable {
     public var plannedAt: String?
     public var place: String?
     public var status: Status
+    /// The order can't wait: it goes first, whatever the connection costs.
+    public var isUrgent: Bool { ["urgent", "asap", "stat"].contains(priority ?? "") }
+    /// FHIR's request priority, as the server said it.
+    public var priority: String?
 
     public init(
         id: String, version: String, patient: Patient, order: String? = nil, reason: String? = nil,
-        pathway: String? = nil, plannedAt: String? = nil, place: String? = nil, status: Status = .planned
+        pathway: String? = nil, plannedAt: String? = nil, place: String? = nil, status: Status = .planned,
+        priority: String? = nil
     ) {
         self.id = id
         self.version = version
@@ -31,5 +36,6 @@ public struct Visit: Sendable, Equatable, Codable, Identifiable {
         self.plannedAt = plannedAt
         self.place = place
         self.status = status
+        self.priority = priority
     }
 }

@@ -56,6 +56,13 @@ public struct AnswersLane: Sendable {
         return Answers(answers: collected.answers, cursor: collected.latest, unsupported: unsupported)
     }
 
+    /// Those in a Bundle that came some other way.
+    public static func answers(in bundle: Bundle, for visits: [Visit]) -> [Answer] {
+        var collected = CollectedAnswers(visits: visits, latest: nil)
+        for entry in bundle.entry { collected.add(entry) }
+        return collected.answers
+    }
+
     private func questions(_ search: Search, _ visits: [Visit], _ cursor: Instant?) -> [String] {
         let since =
             cursor.map {

@@ -82,13 +82,16 @@ public struct BytesLane: Sendable {
     private let link: ServerLink
     private let limits: Upload.Limits
     private let digest: Digest?
+    private let sendRate: Int?
 
     /// Asks the server what its tus can do.
     /// - Parameters:
     ///   - limits: the offer's `chunkMax` lowers them further.
+    ///   - sendRate: bytes per second at most; nil for as fast as the line allows.
     ///   - digest: computes a chunk's checksum; nil sends none.
     public static func open(
-        _ link: ServerLink, offer: Offer, limits: Upload.Limits = Upload.Limits(), digest: Digest? = nil
+        _ link: ServerLink, offer: Offer, limits: Upload.Limits = Upload.Limits(), sendRate: Int? = nil,
+        digest: Digest? = nil
     ) async throws(UplinkError) -> BytesLane {
         guard let bytes = offer.bytes(.tus) else { throw .configuration("the server offers no tus") }
         let url = try link.below(bytes.url)
@@ -124,7 +127,7 @@ public struct BytesLane: Sendable {
                 firstChunk: limits.firstChunk, leastChunk: limits.leastChunk, mostChunk: chunk, fast: limits.fast,
                 slow: limits.slow, strikes: limits.strikes)
         }
-        return BytesLane(tus: tus, link: link, limits: limits, digest: digest)
+        return BytesLane(tus: tus, link: link, limits: limits, digest: digest, sendRate: sendRate)
     }
 
     /// Returns when the server has as many bytes as the document.
@@ -219,7 +222,8 @@ public struct BytesLane: Sendable {
             headers["Upload-Checksum"] = "\(algorithm.rawValue) \(value)"
         }
         return await event(
-            .patch, location, headers: headers, body: .bytes(bytes), limits: HTTPRequest.Limits(), progress: progress)
+            .patch, location, headers: headers, body: .bytes(bytes), limits: HTTPRequest.Limits(sendRate: sendRate),
+            progress: progress)
     }
 
     private func event(

@@ -22,7 +22,9 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
     private enum Command {
         case start(Transfer)
         case cancel(Transfer)
+        case feed(Transfer, offset: Int, bytes: [UInt8]?)
         case dropConnections
+        case interrupt
         case stop
     }
 
@@ -65,6 +67,11 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
     }
 
     func start(_ transfer: Transfer) {
+        // Weak: a piece may come after the end of its transfer.
+        transfer.fetched = { [weak self, weak transfer] offset, bytes in
+            guard let transfer else { return }
+            _ = self?.post(.feed(transfer, offset: offset, bytes: bytes))
+        }
         if !post(.start(transfer)) { transfer.finish(.failure(.cancelled)) }
     }
 
@@ -73,6 +80,8 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
         transfer.isCancelled.store(true, ordering: .releasing)
         _ = post(.cancel(transfer))
     }
+
+    func interrupt() { _ = post(.interrupt) }
 
     func dropConnections() { _ = post(.dropConnections) }
 
@@ -102,7 +111,13 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
                 switch command {
                 case .start(let transfer): unsafe begin(transfer, multi)
                 case .cancel(let transfer): unsafe abandon(transfer, multi)
+                case .feed(let transfer, let offset, let bytes): unsafe feed(transfer, offset, bytes, multi)
                 case .dropConnections: stale = true
+                case .interrupt:
+                    for transfer in transfers.values {
+                        unsafe end(transfer, multi, .failure(.link("the network has changed")))
+                    }
+                    stale = true
                 case .stop: running = false
                 }
             }
@@ -146,6 +161,14 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
     private func abandon(_ transfer: Transfer, _ multi: UnsafeMutableRawPointer) {
         guard let easy = unsafe transfer.easy, transfers[Int(bitPattern: easy)] === transfer else { return }
         unsafe end(transfer, multi, .failure(.cancelled))
+    }
+
+    private func feed(_ transfer: Transfer, _ offset: Int, _ bytes: [UInt8]?, _ multi: UnsafeMutableRawPointer) {
+        guard let easy = unsafe transfer.easy, transfers[Int(bitPattern: easy)] === transfer else { return }
+        guard transfer.take(bytes, at: offset) else {
+            return unsafe end(transfer, multi, .failure(transfer.ownRefusal))
+        }
+        _ = unsafe curl_easy_pause(easy, 0)  // CURLPAUSE_CONT
     }
 
     private func collect(_ multi: UnsafeMutableRawPointer) {

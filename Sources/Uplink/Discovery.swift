@@ -3,7 +3,7 @@ public import FHIR
 /// What a server offers (sync.md 4.2, D0). Kept by the caller for a start without a network.
 public struct Offer: Sendable, Equatable, Codable {
     public struct Bytes: Sendable, Equatable, Codable {
-        public enum Kind: String, Sendable { case tus, stow }
+        public enum Kind: String, Sendable { case tus, stow, binary }
         /// Text, since a newer server may know kinds that we don't.
         public var kind: String
         public var url: String

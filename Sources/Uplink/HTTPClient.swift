@@ -76,6 +76,9 @@ public final class HTTPClient: Sendable {
     /// knowing it (sync.md 5).
     public func dropConnections() { thread.dropConnections() }
 
+    /// Ends every request as `link`, and keeps no connection: the way that they took isn't there any more.
+    public func interrupt() { thread.interrupt() }
+
     /// Ends every request as `cancelled`; later ones fail the same way.
     public func close() { thread.stop() }
 }

@@ -41,6 +41,8 @@ public struct HTTPRequest: Sendable {
         case bytes([UInt8])
         /// Read while it is sent; a file that turns out shorter fails the request.
         case file(path: String, offset: Int, count: Int)
+        /// Asked for piece by piece while it is sent; `pull` gives exactly as many bytes as it is asked for, or throws.
+        case stream(size: Int, pull: @Sendable (_ offset: Int, _ count: Int) async throws -> [UInt8])
     }
 
     /// How long to wait, and how much to take.
@@ -53,15 +55,18 @@ public struct HTTPRequest: Sendable {
         public var total: Duration?
         /// Bytes of the answer's body. A stream has no such limit, only one on what nobody has read yet.
         public var body: Int
+        /// Bytes per second that are sent at most; nil for as fast as the line allows.
+        public var sendRate: Int?
 
         public init(
             connect: Duration = .seconds(10), idle: Duration? = .seconds(25), total: Duration? = nil,
-            body: Int = 16 << 20
+            body: Int = 16 << 20, sendRate: Int? = nil
         ) {
             self.connect = connect
             self.idle = idle
             self.total = total
             self.body = body
+            self.sendRate = sendRate
         }
     }
 

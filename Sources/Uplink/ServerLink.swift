@@ -1,5 +1,6 @@
 public import FHIR
 public import FoundationEssentials
+import Synchronization
 
 /// The one origin that all lanes speak to: its HTTP client, and what every request carries (sync.md 4).
 public struct ServerLink: Sendable {
@@ -10,7 +11,10 @@ public struct ServerLink: Sendable {
 
     public let configuration: UplinkConfiguration
     public let client: HTTPClient
+    let tokens: AccessTokens?
     private let requestID: @Sendable () -> UUID
+    /// Seconds that the server's clock is ahead of ours.
+    private let offset = Shared<Double>(0)
 
     /// - Parameter requestID: one per request, for the server's logs.
     public init(
@@ -18,6 +22,7 @@ public struct ServerLink: Sendable {
     ) throws(UplinkError) {
         self.configuration = configuration
         self.requestID = requestID
+        tokens = configuration.grant.map { AccessTokens($0) }
         client =
             if let socket = configuration.socket {
                 try HTTPClient(unixSocket: socket)
@@ -36,12 +41,36 @@ public struct ServerLink: Sendable {
         guard let url = origin.resolve(url, against: origin.root) else {
             throw .malformed("an address outside of the server's origin")
         }
+        let all = try await standardHeaders(headers, for: url)
+        let response = try await client.send(
+            HTTPRequest(method, url, headers: all, body: body, limits: limits), progress: progress)
+        note(response)
+        // A token that ended early: once more with a new one, and only once (sync.md 4.4).
+        guard response.status == 401, let tokens, let used = all["Authorization"] else { return response }
+        await tokens.forget(String(used.dropFirst("Bearer ".utf8.count)))
+        let again = try await standardHeaders(headers, for: url)
+        return try await client.send(
+            HTTPRequest(method, url, headers: again, body: body, limits: limits), progress: progress)
+    }
+
+    /// Keeps how far our clock is off: what is signed with a time is signed with theirs.
+    func note(_ response: HTTPResponse) {
+        guard let there = response.headers["Date"].flatMap({ Instant(httpDate: $0) }) else { return }
+        let difference = Double(there.milliseconds) / 1000 - Date().timeIntervalSince1970
+        offset.value.withLock { $0 = difference }
+    }
+
+    /// Seconds since 1970 on the server's clock, as far as it was heard.
+    var serverNow: Double { Date().timeIntervalSince1970 + offset.value.withLock { $0 } }
+
+    /// What every request carries.
+    func standardHeaders(_ headers: Headers, for url: String) async throws(UplinkError) -> Headers {
         var all = headers
         all["X-Request-Id"] = requestID().uuidString.lowercased()
         all["User-Agent"] = "ess-agent/\(configuration.version) (\(Self.contract))"
         all["ESS-Contract"] = Self.contract
-        let request = HTTPRequest(method, url, headers: all, body: body, limits: limits)
-        return try await client.send(request, progress: progress)
+        if let bearer = try await bearer(for: url) { all["Authorization"] = "Bearer \(bearer)" }
+        return all
     }
 
     /// A FHIR read, search or transaction: fails unless the answer is 2xx and the resource that was asked for.
@@ -61,6 +90,17 @@ public struct ServerLink: Sendable {
         }
     }
 
+    /// JSON there and back, to a path below the base.
+    public func post<T: Decodable & Sendable>(
+        _ type: T.Type, _ path: String, _ body: [UInt8]
+    ) async throws(UplinkError) -> T {
+        let response = try await exchange(
+            .post, origin.url(path), headers: ["Content-Type": "application/json", "Accept": "application/json"],
+            body: .bytes(body))
+        if let error = UplinkError(response, from: origin) { throw error }
+        return try decode(type, response)
+    }
+
     /// HTML where JSON should be is somebody in between (sync.md 4.4).
     func expectJSON(_ response: HTTPResponse) throws(UplinkError) {
         guard response.isJSON else {
@@ -77,6 +117,12 @@ public struct ServerLink: Sendable {
             throw .malformed("not a \(type)")
         }
     }
+}
+
+/// A value that several copies of a link share.
+private final class Shared<Value: Sendable>: Sendable {
+    let value: Mutex<Value>
+    init(_ value: sending Value) { self.value = Mutex(value) }
 }
 
 /// A server's sign of life.
@@ -99,6 +145,24 @@ extension ServerLink {
         let response = try await exchange(.get, origin.url("/ess/v1/ping"), limits: limits)
         if let error = UplinkError(response, from: origin) { throw error }
         guard response.status == 204 else { throw .captivePortal("\(response.status) to a ping") }
+        return Pong(
+            serverTime: response.headers["Date"].flatMap { Instant(httpDate: $0) }, roundTrip: response.elapsed)
+    }
+}
+
+extension ServerLink {
+    /// The same for servers that know nothing of us: their FHIR side answers for them, with the credentials that we have.
+    public func ping(_ profile: RegionalProfile, offer: Offer) async throws(UplinkError) -> Pong {
+        if profile == .full { return try await ping() }
+        let limits = HTTPRequest.Limits(total: .seconds(30), body: 8 << 20)
+        let response = try await exchange(
+            .get, fhirURL(offer, "/metadata"), headers: ["Accept": "application/fhir+json; fhirVersion=4.0"],
+            limits: limits)
+        if let error = UplinkError(response, from: origin) { throw error }
+        try expectJSON(response)
+        guard (try? FHIRCodec.decode(CapabilityStatement.self, from: response.body)) != nil else {
+            throw .captivePortal("no CapabilityStatement")
+        }
         return Pong(
             serverTime: response.headers["Date"].flatMap { Instant(httpDate: $0) }, roundTrip: response.elapsed)
     }

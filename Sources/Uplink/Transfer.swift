@@ -26,6 +26,12 @@ import Synchronization
     private var errorText: UnsafeMutablePointer<CChar>?
     private var file: Int32 = -1
     private var sent = 0
+    /// Of a stream: the piece at hand, where it begins, and whether the next one is on its way.
+    private var piece: [UInt8] = []
+    private var pieceStart = 0
+    private var isFetching = false
+    /// Called from any thread with the next piece of a stream, nil when there is none. Set before the transfer starts.
+    var fetched: (@Sendable (_ offset: Int, _ bytes: [UInt8]?) -> Void)?
     private var reported = 0
     private var headerBytes = 0
     private var head = HTTPResponse(status: 0)
@@ -68,6 +74,7 @@ import Synchronization
         switch request.body {
         case .bytes(let bytes): bytes.count
         case .file(_, _, let count): count
+        case .stream(let size, _): size
         // A POST, PUT or PATCH without a body still says that it is empty.
         case .none: [.post, .put, .patch].contains(request.method) ? 0 : nil
         }
@@ -156,6 +163,9 @@ import Synchronization
         if let idle = request.limits.idle {
             try set(CURLOPT_LOW_SPEED_LIMIT, 1)
             try set(CURLOPT_LOW_SPEED_TIME, max(1, Int(idle.components.seconds)))
+        }
+        if let rate = request.limits.sendRate {
+            unsafe try check(ess_curl_set_offset(easy, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(max(1, rate))))
         }
         if let total = request.limits.total { try set(CURLOPT_TIMEOUT_MS, total.wholeMilliseconds) }
     }
@@ -248,8 +258,51 @@ import Synchronization
             }
             sent += done
             return done
+        case .stream(let size, let pull): return unsafe read(pull, size, into: buffer)
         }
     }
+
+    /// Bytes of one piece of a stream: its reader opens and decompresses what is on the disk.
+    private static let pieceSize = 1 << 20
+    private static let pause = 0x1000_0001  // CURL_READFUNC_PAUSE
+
+    private func read(
+        _ pull: @escaping @Sendable (Int, Int) async throws -> [UInt8], _ size: Int,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int? {
+        guard sent < size else { return 0 }
+        let at = sent - pieceStart
+        if piece.indices.contains(at) {
+            let count = min(buffer.count, piece.count - at)
+            unsafe buffer.copyBytes(from: piece[at..<at + count])
+            sent += count
+            return count
+        }
+        guard !isFetching else { return Self.pause }
+        isFetching = true
+        // This thread serves all requests: it must not wait for the disk.
+        Task { [offset = sent, count = min(Self.pieceSize, size - sent), fetched] in
+            let bytes = try? await pull(offset, count)
+            fetched?(offset, bytes?.count == count ? bytes : nil)
+        }
+        return Self.pause
+    }
+
+    /// The next piece of a stream is here, on the curl thread.
+    /// - Returns: false when there is none: the transfer is to be ended.
+    func take(_ bytes: [UInt8]?, at offset: Int) -> Bool {
+        isFetching = false
+        guard let bytes else {
+            refusal = .local("the bytes to send can't be read")
+            return false
+        }
+        piece = bytes
+        pieceStart = offset
+        return true
+    }
+
+    /// What ended it, when it wasn't the network.
+    var ownRefusal: UplinkError { refusal ?? .cancelled }
 
     fileprivate func rewind(to position: Int) -> Bool {
         guard position >= 0, position <= uploadSize ?? 0 else { return false }

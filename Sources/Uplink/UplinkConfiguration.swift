@@ -6,17 +6,20 @@ public struct UplinkConfiguration: Sendable {
     public var proxy: String?
     /// The agent's semantic version, for `User-Agent` and against the server's `minAgent`.
     public var version: String
+    /// Nil: the client certificate alone says who we are.
+    public var grant: TokenGrant?
     let socket: String?
 
     /// - Parameter baseURL: `https://…`; anything else is refused.
     public init(
-        baseURL: String, tls: TLSFiles = TLSFiles(), proxy: String? = nil, version: String
+        baseURL: String, tls: TLSFiles = TLSFiles(), proxy: String? = nil, version: String, grant: TokenGrant? = nil
     ) throws(UplinkError) {
         guard let origin = Origin(baseURL) else { throw .configuration("the server's address must be an https: URL") }
         self.origin = origin
         self.tls = tls
         self.proxy = proxy
         self.version = version
+        self.grant = grant
         socket = nil
     }
 

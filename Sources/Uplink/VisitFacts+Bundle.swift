@@ -150,7 +150,7 @@ extension VisitFacts {
         reference.content = [
             DocumentReference.Content(
                 attachment: Attachment(
-                    contentType: document.mediaType, url: "\(recordings)/\(id)", size: document.size,
+                    contentType: document.mediaType, url: entry.address ?? "\(recordings)/\(id)", size: document.size,
                     hash: document.sha1,
                     title: Self.title(recording.modality, document.role)))
         ]

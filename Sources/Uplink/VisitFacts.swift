@@ -37,10 +37,15 @@ public struct VisitFacts: Sendable {
         /// Of an artefact: the document that it was derived from.
         public var original: UUID?
 
+        /// Where its bytes are to be found, when that isn't below the place for all recordings.
+        public var address: String?
+
         public init(
-            document: Document, recording: Recording, sensor: UUID, start: String?, end: String?, original: UUID? = nil
+            document: Document, recording: Recording, sensor: UUID, start: String?, end: String?, original: UUID? = nil,
+            address: String? = nil
         ) {
             self.original = original
+            self.address = address
             self.document = document
             self.recording = recording
             self.sensor = sensor

@@ -74,7 +74,9 @@ struct Collected {
                     ?? order.occurrencePeriod?.start ?? task.executionPeriod?.start,
                 place: task.location?.display ?? order.locationReference.first?.display
                     ?? order.locationCode.first?.words,
-                status: Visit.Status(task: task.status)))
+                status: Visit.Status(task: task.status),
+                // The more urgent word holds.
+                priority: [task.priority, order.priority].compactMap { $0 }.first { $0 != "routine" }))
     }
 
     private func find<R: Resource>(_ reference: FHIR.Reference?, in table: [String: R]) -> R? {

@@ -38,6 +38,13 @@ public struct Worklist: Sendable, Equatable {
         self.cursor = cursor
         self.wasWidened = wasWidened
     }
+
+    /// Of a Bundle that came some other way.
+    public init(_ bundle: Bundle, namespace: String = VisitFacts.namespace) {
+        var collected = Collected(cursor: nil)
+        for entry in bundle.entry { collected.add(entry) }
+        self = collected.worklist(pathwaySystem: "\(namespace)/pathway")
+    }
 }
 
 /// W1: the visits of one team, by FHIR search (sync.md 4.2).

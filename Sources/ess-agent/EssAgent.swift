@@ -15,7 +15,10 @@ struct EssAgent: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "The daemon",
-                subcommands: [Serve.self, Setup.self, Status.self, MetricsCommand.self, SyncCommand.self]),
+                subcommands: [
+                    Serve.self, Setup.self, Status.self, MetricsCommand.self, SyncCommand.self, ServerCommand.self,
+                    EnrolCommand.self,
+                ]),
             CommandGroup(
                 name: "A visit",
                 subcommands: [

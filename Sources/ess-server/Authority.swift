@@ -42,14 +42,8 @@ struct Authority {
 
     /// Writes `ca.pem`, `client.pem` and `client.key` for one laptop.
     /// - Returns: what was made or kept, one line.
-    func enrol(name: String, into directory: URL) throws -> String {
-        let legal = name.utf8.allSatisfy {
-            (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
-                || $0 == 0x2E || $0 == 0x5F
-        }
-        guard (1...64).contains(name.utf8.count), legal else {
-            throw Trouble("a laptop's name is 1 to 64 of: letters, digits, '-', '.', '_'")
-        }
+    func enrol(name: String, into directory: URL, days: Double = 730) throws -> String {
+        try Self.require(name: name)
         let authority = try load()
         try FileManager.default.createDirectory(
             at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -65,7 +59,7 @@ struct Authority {
         }
         let key = P256.Signing.PrivateKey()
         let certificate = try sign(
-            key.publicKey, name: try subject(name), days: 730, by: authority,
+            key.publicKey, name: try subject(name), days: days, by: authority,
             usage: try ExtendedKeyUsage([.clientAuth]), alternatives: [])
         try Disk.write(Data(key.pemRepresentation.utf8), to: keyURL, mode: 0o600)
         try Disk.write(Data(contentsOf: certificateFile), to: authorityURL, mode: 0o644)
@@ -75,7 +69,7 @@ struct Authority {
 
     /// TLS 1.2 or later, HTTP/1.1, and a client certificate of this authority or no connection at all.
     /// - Parameter fault: `name` or `expired`: a certificate of this authority that nobody should believe.
-    func tlsConfiguration(fault: String? = nil) throws -> TLSConfiguration {
+    func tlsConfiguration(fault: String? = nil, needsCertificate: Bool = true) throws -> TLSConfiguration {
         var chain = try NIOSSLCertificate.fromPEMFile(serverFile.path).map { NIOSSLCertificateSource.certificate($0) }
         var privateKey = try NIOSSLPrivateKey(file: serverKeyFile.path, format: .pem)
         if let fault {
@@ -91,9 +85,54 @@ struct Authority {
             certificateChain: chain,
             privateKey: .privateKey(privateKey),
             trustRoots: .certificates(try NIOSSLCertificate.fromPEMFile(certificateFile.path)))
+        if !needsCertificate { configuration.certificateVerification = .none }
         configuration.minimumTLSVersion = .tlsv12
         configuration.applicationProtocols = ["http/1.1"]
         configuration.shutdownTimeout = .seconds(1)
+        return configuration
+    }
+
+    /// - Throws: unless it can be a laptop's name.
+    static func require(name: String) throws {
+        let legal = name.utf8.allSatisfy {
+            (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
+                || $0 == 0x2E || $0 == 0x5F
+        }
+        guard (1...64).contains(name.utf8.count), legal else {
+            throw Trouble("a laptop's name is 1 to 64 of: letters, digits, '-', '.', '_'")
+        }
+    }
+
+    /// A certificate for somebody who has asked for one, under the name that we know them by.
+    func sign(_ request: CertificateSigningRequest, name: String, days: Double) throws -> String {
+        guard request.publicKey.isValidSignature(request.signature, for: request) else {
+            throw Refusal.invalid("the request is not signed by its own key")
+        }
+        let certificate = try sign(
+            request.publicKey, name: try subject(name), days: days, by: try load(),
+            usage: try ExtendedKeyUsage([.clientAuth]), alternatives: [])
+        return String(decoding: try pem(certificate), as: UTF8.self)
+    }
+
+    /// The authority's certificate.
+    var pem: String { get throws { try String(contentsOf: certificateFile, encoding: .utf8) } }
+
+    static func commonName(_ name: DistinguishedName) -> String? {
+        for part in name {
+            for attribute in part where attribute.type == .RDNAttributeType.commonName {
+                return String(describing: attribute.value)
+            }
+        }
+        return nil
+    }
+
+    /// The same, for those who have no certificate yet.
+    func enrolmentConfiguration() throws -> TLSConfiguration {
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(serverFile.path).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: serverKeyFile.path, format: .pem)))
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = ["http/1.1"]
         return configuration
     }
 
@@ -149,17 +188,25 @@ struct Authority {
         _ key: P256.Signing.PublicKey, name: DistinguishedName, days: Double, by signer: Signer,
         usage: ExtendedKeyUsage, alternatives: [GeneralName]
     ) throws -> Certificate {
+        try sign(
+            Certificate.PublicKey(key), name: name, days: days, by: signer, usage: usage, alternatives: alternatives)
+    }
+
+    private func sign(
+        _ key: Certificate.PublicKey, name: DistinguishedName, days: Double, by signer: Signer,
+        usage: ExtendedKeyUsage, alternatives: [GeneralName]
+    ) throws -> Certificate {
         let issuer = SubjectKeyIdentifier(hash: Certificate.PublicKey(signer.key.publicKey))
         let now = Date()
         return try Certificate(
-            version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: .init(key),
+            version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: key,
             notValidBefore: now.addingTimeInterval(-86_400), notValidAfter: now.addingTimeInterval(days * 86_400),
             issuer: signer.certificate.subject, subject: name, signatureAlgorithm: .ecdsaWithSHA256,
             extensions: Certificate.Extensions {
                 Critical(BasicConstraints.notCertificateAuthority)
                 Critical(KeyUsage(digitalSignature: true))
                 usage
-                SubjectKeyIdentifier(hash: Certificate.PublicKey(key))
+                SubjectKeyIdentifier(hash: key)
                 AuthorityKeyIdentifier(keyIdentifier: issuer.keyIdentifier)
                 if !alternatives.isEmpty { SubjectAlternativeNames(alternatives) }
             },

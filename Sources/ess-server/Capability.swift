@@ -4,6 +4,12 @@ import Hummingbird
 
 /// What this server says that it can do. It says no more than that.
 enum Capability {
+    /// Bytes as they are, no search: Binaries.swift.
+    private static let binary: JSON = [
+        "type": "Binary", "interaction": [["code": "read"], ["code": "update"]], "updateCreate": true,
+        "conditionalCreate": false,
+    ]
+
     static func statement(base: String) -> JSON {
         let resources: [JSON] = Schema.types.map { type in
             var parameters: [JSON] = [
@@ -38,7 +44,7 @@ enum Capability {
             "rest": [
                 [
                     "mode": "server", "interaction": [["code": "transaction"], ["code": "batch"]],
-                    "resource": .array(resources),
+                    "resource": .array(resources + [binary]),
                 ]
             ],
         ]
@@ -50,6 +56,8 @@ struct Discovery {
     let storeEpoch: String
     /// Bytes of the longest recording.
     let maxSize: Int
+    /// Whether `/token` is there.
+    let hasTokens: Bool
 
     func add(to router: Router<Context>) {
         router.get("/.well-known/ess-agent") { request, _ in
@@ -65,7 +73,7 @@ struct Discovery {
     }
 
     private func document(origin: String) -> JSON {
-        [
+        var document: JSON = [
             "contracts": ["1.0"], "minAgent": "0.1.0", "fhirBase": .string("\(origin)/fhir"),
             "bytes": [
                 [
@@ -76,5 +84,7 @@ struct Discovery {
             "receipts": .string("\(origin)/ess/v1/recordings"), "storeEpoch": .string(storeEpoch),
             "policy": ["meteredMaxBytes": 5_242_880, "retentionDays": 14],
         ]
+        if hasTokens { document["token"] = .string("\(origin)/token") }
+        return document
     }
 }

@@ -14,6 +14,8 @@ struct Place: ParsableArguments {
     }
 }
 
+extension Authentication: ExpressibleByArgument {}
+
 struct Listening: ParsableArguments {
     @Option(name: .long, help: "TCP port; 0 is any free one.")
     var port = 8443
@@ -27,13 +29,31 @@ struct Listening: ParsableArguments {
         name: .long,
         help: "A fault for tests, such as status=503:4:bytes; the conformance page of the docs names them all.")
     var fault: [String] = []
+    @Option(name: .long, help: "How agents prove who they are: certificate, token (RFC 8705) or private-key-jwt.")
+    var authentication = Authentication.certificate
+    @Option(
+        name: .long, help: "TCP port where new laptops get their certificates, without having one; 0 is any free one.")
+    var enrolmentPort: Int?
+    @Option(name: .long, help: "Written with that port, once it listens.")
+    var enrolmentPortFile: String?
+    @Option(name: .long, help: "Days that the certificates given out there live.")
+    var certificateDays = 730.0
+    @Option(name: .long, help: "Seconds that an access token lives.")
+    var tokenSeconds = 3600
+    @Option(name: .long, help: "PEM file of a public key that may sign for private-key-jwt. May be repeated.")
+    var clientKey: [String] = []
 
     func server(_ home: Home) throws -> Server {
         guard (0...65_535).contains(port) else { throw Trouble("--port is 0 to 65535") }
         guard maxSize > 0 else { throw Trouble("--max-size is a positive number of bytes") }
+        guard (1...86_400).contains(tokenSeconds) else { throw Trouble("--token-seconds is 1 to 86400") }
+        let faults = try Faults(fault)
         return Server(
             home: home, address: address, port: port, portFile: portFile.map { URL(fileURLWithPath: $0) },
-            maxSize: maxSize, faults: try Faults(fault))
+            maxSize: maxSize, faults: faults,
+            tokens: try Tokens(authentication, seconds: tokenSeconds, keyFiles: clientKey, faults: faults),
+            needsCertificate: authentication != .privateKeyJWT, enrolmentPort: enrolmentPort,
+            enrolmentPortFile: enrolmentPortFile.map { URL(fileURLWithPath: $0) }, certificateDays: certificateDays)
     }
 }
 
@@ -62,10 +82,29 @@ struct Enrol: ParsableCommand {
     var name: String
     @Option(name: .long, help: "The directory for ca.pem, client.pem and client.key.")
     var output: String
+    @Option(name: .long, help: "Days that the certificate lives.")
+    var days = 730.0
 
     func run() throws {
         Terminal.say(
-            try Authority(home: place.home).enrol(name: name, into: URL(fileURLWithPath: output, isDirectory: true)))
+            try Authority(home: place.home).enrol(
+                name: name, into: URL(fileURLWithPath: output, isDirectory: true), days: days))
+    }
+}
+
+struct Invite: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print a one-time code with which a new laptop gets its certificate (`ess-agent enrol`).")
+    @OptionGroup var place: Place
+    @Option(name: .long, help: "The laptop's name.")
+    var name: String
+    @Option(name: .long, help: "Hours that the code is good for.")
+    var hours = 72.0
+
+    func run() throws {
+        try place.home.requireInitialised()
+        let invitations = Invitations(home: place.home, ledger: try Ledger(place.home), days: 0)
+        Terminal.say(try invitations.invite(name: name, hours: hours))
     }
 }
 

@@ -60,6 +60,15 @@ extension Request {
         return bytes
     }
 
+    /// `https://host` of it.
+    var host: String {
+        let origin = self.origin
+        guard let mark = origin.lastIndex(of: ":"), !origin.hasSuffix("]"),
+            mark > origin.index(origin.startIndex, offsetBy: 6)
+        else { return origin }
+        return String(origin[..<mark])
+    }
+
     /// `https://host:port` as the client called it.
     var origin: String {
         let authority = head.authority ?? "localhost"

@@ -40,7 +40,7 @@ struct EssServer: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ess-server",
         abstract: "A small, honest reference ESS server: FHIR R4, tus 1.0.0, receipts, client certificates.",
-        subcommands: [Init.self, Enrol.self, Seed.self, Serve.self, List.self, Restored.self, Run.self])
+        subcommands: [Init.self, Enrol.self, Invite.self, Seed.self, Serve.self, List.self, Restored.self, Run.self])
 }
 
 /// A failure that ends a command, worded for the person at the terminal.

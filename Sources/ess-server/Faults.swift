@@ -141,6 +141,8 @@ final class Faults: Sendable {
         case .post where path == "/fhir" || path == "/fhir/": return .facts
         case .put where path.hasPrefix("/fhir/Task/"): return .task
         case .get where path.hasSuffix("/receipt"): return .receipt
+        case .put where path.hasPrefix("/fhir/Binary/"): return .bytes
+        case .get where path.hasPrefix("/fhir/Binary/"): return .receipt
         case .get where path.hasPrefix("/fhir/"): return .worklist
         case .get where path.hasPrefix("/.well-known/") || path.hasSuffix("/ping"): return .hello
         case .post where path.hasSuffix("/token"): return .token

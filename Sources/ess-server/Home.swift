@@ -13,6 +13,8 @@ struct Home: Sendable {
     var uploads: URL { root.appendingPathComponent("uploads", isDirectory: true) }
     /// Bytes with a receipt, one file per recording, named by its rid.
     var recordings: URL { root.appendingPathComponent("recordings", isDirectory: true) }
+    /// FHIR Binary, one file each.
+    var binaries: URL { root.appendingPathComponent("binaries", isDirectory: true) }
     var database: URL { root.appendingPathComponent("ess.db") }
     var lockFile: URL { root.appendingPathComponent("lock") }
 
@@ -21,7 +23,7 @@ struct Home: Sendable {
 
     /// Makes the directories, readable by their owner only.
     func prepare() throws {
-        for directory in [root, authority, uploads, recordings] {
+        for directory in [root, authority, uploads, recordings, binaries] {
             try FileManager.default.createDirectory(
                 at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         }

@@ -91,6 +91,7 @@ class Bench:
         self.state = self.laptop / "state"
         self.config = self.laptop / "agent.conf"
         self.server = self.agent = None
+        self.server_binary, self.agent_binary = BIN / "ess-server", BIN / "ess-agent"
         self.port = None
         self.ports = []
 
@@ -118,11 +119,12 @@ class Bench:
         self._run([server, "seed", "--directory", self.server_directory])
         self._run([server, "enrol", "--directory", self.server_directory, "--name", "laptop-1", "--output", self.laptop])
 
-    def start_server(self, *faults):
+    def start_server(self, *faults, options=(), wrapper=()):
         port_file = self.directory / "server.port"
         port_file.unlink(missing_ok=True)
-        arguments = [BIN / "ess-server", "serve", "--directory", self.server_directory, "--port", self.port or 0,
+        arguments = [*wrapper, BIN / "ess-server", "serve", "--directory", self.server_directory, "--port", self.port or 0,
                      "--port-file", port_file]
+        arguments += options
         for fault in faults:
             arguments += ["--fault", fault]
         self.server = Program(self.directory / "server.log", arguments)

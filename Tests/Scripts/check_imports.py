@@ -19,7 +19,7 @@ GRAPH = {
     "Ports": {"Wire", "CUDev", "CLibUSB"},
     "Store": {"Clinical"},
     "Uplink": {"Clinical", "FHIR", "CCurl"},
-    "Agent": {"Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd", "CPathwayFiles"},
+    "Agent": {"Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd", "CSystemd", "CPathwayFiles"},
     "Web": {"Agent", "Clinical", "CPageFiles"},
     "ess-agent": {"Agent", "Web", "Wire", "Clinical", "Formats", "Devices", "Ports", "Uplink", "Store"},
     "ess-server": {"FHIR"},
@@ -28,7 +28,7 @@ GRAPH = {
 # Target -> the packages' modules that it may import.
 OUTSIDE = {
     "Store": {"GRDB", "Crypto"},
-    "Agent": {"Crypto", "Logging", "ServiceLifecycle"},
+    "Agent": {"Crypto", "X509", "SwiftASN1", "Logging", "ServiceLifecycle"},
     "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "Logging", "ServiceLifecycle"},
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
@@ -41,7 +41,7 @@ SYSTEM = {"Swift", "Glibc", "Synchronization", "Dispatch", "FoundationEssentials
 NO_FOUNDATION = {"Wire", "Clinical", "Formats", "Devices"}
 # Where `unsafe` may stand: the floors that count bytes and whoever talks to C.
 MAY_BE_UNSAFE = {"Ports", "Store", "Uplink", "Agent", "Web", "ess-agent", "ess-server", "ess-sim"}
-C_MODULES = {"CUDev", "CLibUSB", "CCurl", "CHost", "CPageFiles", "CPathwayFiles", "CZstd"}
+C_MODULES = {"CUDev", "CLibUSB", "CCurl", "CHost", "CPageFiles", "CPathwayFiles", "CZstd", "CSystemd"}
 
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:\w+\s+)?([\w.-]+)")
 

@@ -24,20 +24,23 @@ public enum DicomECGWriter {
         if !annotations.isEmpty { elements.append(.sequence(DicomTag.annotations, annotations)) }
 
         var writer = ByteWriter()
-        writer.append(contentsOf: Array(repeating: 0, count: 128))
-        writer.append(contentsOf: Array("DICM".utf8))
+        writer.append(contentsOf: preamble(sopClass: sopClass.rawValue, instance: header.sopInstance))
+        writer.append(contentsOf: DicomElement.encode(elements))
+        return writer.bytes
+    }
+
+    /// What every Part 10 file begins with (PS3.10 7.1), its file meta information included.
+    static func preamble(sopClass: String, instance: String) -> [UInt8] {
         let meta = DicomElement.encode([
             DicomElement(tag: 0x0002_0001, representation: "OB", value: .bytes([0, 1])),
-            .text(0x0002_0002, "UI", sopClass.rawValue),
-            .text(0x0002_0003, "UI", header.sopInstance),
+            .text(0x0002_0002, "UI", sopClass),
+            .text(0x0002_0003, "UI", instance),
             .text(0x0002_0010, "UI", DicomName.explicitLittleEndian),
             .text(0x0002_0012, "UI", DicomName.implementation),
             .text(0x0002_0013, "SH", DicomName.implementationVersion),
         ])
-        writer.append(contentsOf: DicomElement.encode([.unsigned32(0x0002_0000, UInt32(meta.count))]))
-        writer.append(contentsOf: meta)
-        writer.append(contentsOf: DicomElement.encode(elements))
-        return writer.bytes
+        return [UInt8](repeating: 0, count: 128) + Array("DICM".utf8)
+            + DicomElement.encode([.unsigned32(0x0002_0000, UInt32(meta.count))]) + meta
     }
 
     /// About the first group: a point in time where the note has one inside it, otherwise the whole of it.

@@ -1,0 +1,91 @@
+"""A new laptop gets its certificate with a one-time code, and a new one before the old one ends; the key never leaves."""
+
+import subprocess
+
+import pytest
+from bench import CommandFailed, eventually
+
+
+@pytest.fixture
+def region(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.server.kill()
+    port_file = bench.directory / "enrolment.port"
+    bench.enrol = ("--enrolment-port", "0", "--enrolment-port-file", port_file)
+    bench.start_server(options=bench.enrol)
+    bench.address = "https://localhost:" + eventually("the other door", lambda: port_file.exists() and port_file.read_text().strip())
+    bench.place = bench.directory / "etc"
+    return bench
+
+
+def invite(bench, *options):
+    return bench._run([bench.server_binary, "invite", "--directory", bench.server_directory, "--name", "laptop-9", *options]).strip()
+
+
+def enrol(bench, code, place=None):
+    return bench._run([bench.agent_binary, "enrol", bench.address, "--code", code, "--server-ca", bench.laptop / "ca.pem",
+                       "--directory", place or bench.place, "--drop-in", ""])
+
+
+def subject(path):
+    return subprocess.run(["openssl", "x509", "-in", path, "-noout", "-subject", "-serial"], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_new_laptop(region):
+    bench = region
+    code = invite(bench)
+    text = enrol(bench, code)
+    assert "laptop = laptop-9" in text and f"server = https://localhost:{bench.port}" in text
+    assert (bench.place / "client.key").stat().st_mode & 0o777 == 0o600
+    assert "laptop-9" in subject(bench.place / "client.pem")
+    # A lost answer: the same again, with the same key, is the same laptop. Another key gets nothing.
+    key = (bench.place / "client.key").read_bytes()
+    enrol(bench, code.lower())
+    assert (bench.place / "client.key").read_bytes() == key
+    with pytest.raises(CommandFailed) as refused:
+        enrol(bench, code, bench.directory / "thief")
+    assert refused.value.status == 65 and "code" in str(refused.value)
+    # The daemon lives with what was written.
+    bench.configure(server_ca=bench.place / "ca.pem", client_certificate=bench.place / "client.pem",
+                    client_key=bench.place / "client.key", laptop="laptop-9")
+    bench.start_agent()
+    bench.wait_for_visits()
+
+
+def test_no_code_no_certificate(region):
+    with pytest.raises(CommandFailed):
+        enrol(region, "AAAA-AAAA-AAAA-AAAA")
+    late = invite(region, "--hours", "0.0000001")
+    with pytest.raises(CommandFailed):
+        enrol(region, late)
+    with pytest.raises(CommandFailed) as unknown:
+        region._run([region.agent_binary, "enrol", region.address, "--code", "x", "--directory", region.place, "--drop-in", ""])
+    assert "--server-ca" in str(unknown.value)
+
+
+def test_a_certificate_is_renewed_before_it_ends(bench):
+    """It is valid from the day before; a third of a day is left of one and a third."""
+    bench.make_server()
+    for name in ("client.pem", "client.key"):
+        (bench.laptop / name).unlink()
+    bench._run([bench.server_binary, "enrol", "--directory", bench.server_directory, "--name", "laptop-1", "--output", bench.laptop,
+                "--days", "0.3"])
+    before = subject(bench.laptop / "client.pem")
+    bench.start_server()
+    bench.configure()
+    bench.start_agent()
+
+    def renewed():
+        return list((bench.state / "identity").glob("*/client.pem"))
+
+    [pair] = eventually("renewed", renewed)
+    assert "laptop-1" in subject(pair) and subject(pair) != before
+    assert pair.with_name("client.key").stat().st_mode & 0o777 == 0o600
+    eventually("and used", lambda: bench.cli("status", "--json")["sync"]["state"] == "online")
+    bench.wait_for_visits()
+    # After a restart, too: the old one may be gone from the configuration's place.
+    bench.agent.stop()
+    bench.start_agent()
+    bench.cli("sync", "--wait")
+    assert renewed() == [pair], "once"

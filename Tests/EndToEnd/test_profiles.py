@@ -1,0 +1,263 @@
+"""Regions without the whole contract: a PACS behind nginx (Orthanc), a FHIR server, and nothing but a folder (age)."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+import pydicom
+import pytest
+from bench import CommandFailed, eventually
+from region import Front, Orthanc
+
+# `make test` installs them; somebody who runs one test by hand may not have them.
+needs = {
+    name: pytest.mark.skipif(
+        not (shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")), reason=f"{name} isn't installed: make setup-test")
+    for name in ("age", "Orthanc", "nginx", "openssl")
+}
+
+
+def documents(bench):
+    return [d for r in bench.recordings() for d in r["documents"]]
+
+
+def record(bench, visit=0, numbers=("1",)):
+    bench.cli("visit", "open", bench.visits()[visit]["id"])
+    for number in numbers:
+        bench.cli("import", bench.make_card("--number", number))
+    bench.cli("visit", "close")
+    eventually("frozen", lambda: all(r["documents"] for r in bench.recordings()))
+
+
+def all_received(bench):
+    found = documents(bench)
+    return found and all(d["state"] == "received" for d in found) and found
+
+
+def check(bench, *arguments):
+    done = subprocess.run(
+        [bench.agent_binary, "server", "check", "--config", bench.config, "--json", *arguments], capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout)
+
+
+# fhir
+
+
+@pytest.fixture
+def fhir_region(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.configure(profile="fhir")
+    bench.start_agent()
+    bench.wait_for_visits()
+    return bench
+
+
+def test_a_fhir_server_takes_everything(fhir_region):
+    bench = fhir_region
+    record(bench, numbers=("1", "2"))
+    found = eventually("received", lambda: all_received(bench))
+    for document in found:
+        stored = (bench.server_directory / "binaries" / document["id"]).read_bytes()
+        assert hashlib.sha256(stored).hexdigest() == document["sha256"]
+        assert document["receipt"]["matches"] is True
+        reference = bench.fhir(f"DocumentReference/{document['id']}")
+        assert reference["content"][0]["attachment"]["url"].endswith(f"/fhir/Binary/{document['id']}")
+    assert bench.server_files() == {}
+
+
+def test_wrong_bytes_in_a_binary_are_seen(bench):
+    bench.make_server()
+    bench.start_server("corrupt=1", "lose-answer=every:3")
+    bench.configure(profile="fhir")
+    bench.start_agent()
+    bench.wait_for_visits()
+    record(bench)
+    for document in eventually("received", lambda: all_received(bench)):
+        stored = (bench.server_directory / "binaries" / document["id"]).read_bytes()
+        assert hashlib.sha256(stored).hexdigest() == document["sha256"]
+
+
+# pacs
+
+
+@pytest.fixture
+def pacs_region(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.orthanc = Orthanc(bench)
+    # A region's own server knows nothing of us.
+    bench.front = Front(bench, bench.orthanc, hides=("/.well-known/ess-agent", "/ess/", "/files"))
+    bench.configure(profile="pacs", server=f"https://localhost:{bench.front.port}")
+    bench.start_agent()
+    bench.wait_for_visits()
+    return bench
+
+
+@needs["Orthanc"]
+@needs["nginx"]
+def test_a_pacs_takes_everything(pacs_region):
+    """The ECG as it is, the device's own file in a Raw Data object: both come back byte for byte."""
+    bench = pacs_region
+    assert check(bench)[1]["profile"] in ("pacs", "fhir")
+    code, report = check(bench, "--profile", "pacs")
+    assert code == 0, report
+    record(bench, numbers=("1", "2"))
+    found = eventually("received", lambda: all_received(bench), seconds=90)
+    by_hash = {}
+    for instance in bench.orthanc.instances():
+        content = bench.orthanc.file(instance)
+        by_hash[hashlib.sha256(content).hexdigest()] = content
+        dataset = pydicom.dcmread(__import__("io").BytesIO(content))
+        if dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66":
+            payload = dataset[0x7FE3, 0x1002].value[: int(dataset[0x7FE3, 0x1001].value)]
+            by_hash[hashlib.sha256(payload).hexdigest()] = payload
+    assert {d["sha256"] for d in found} <= set(by_hash)
+    assert len(bench.orthanc.instances()) == len(found), "each exactly once"
+    for document in found:
+        url = bench.fhir(f"DocumentReference/{document['id']}")["content"][0]["attachment"]["url"]
+        assert f"localhost:{bench.front.port}/dicom-web/studies/2.25." in url
+
+
+@needs["Orthanc"]
+@needs["nginx"]
+def test_a_pacs_that_is_killed_gets_each_once(pacs_region):
+    bench = pacs_region
+    record(bench, numbers=("1",))
+    eventually("something arrived", bench.orthanc.instances)
+    bench.agent.kill()
+    bench.start_agent()
+    found = eventually("received", lambda: all_received(bench), seconds=90)
+    assert len(bench.orthanc.instances()) == len(found)
+
+
+# drop
+
+
+@pytest.fixture
+def folder_region(bench):
+    """The region's side: a key of age, and a folder."""
+    bench.folder = bench.directory / "key"
+    identity = bench.directory / "region.key"
+    subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
+    bench.identity = identity
+    recipient = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True).stdout.strip()
+    bench.drop = {"profile": "drop", "server": None, "server_ca": None, "client_certificate": None, "client_key": None,
+                  "exchange_folder": bench.folder, "exchange_recipient": recipient}
+    bench.port = 0
+    bench.make_server()
+    return bench
+
+
+def opened(bench, name):
+    return subprocess.run(
+        ["age", "-d", "-i", bench.identity, bench.folder / "out" / name], check=True, capture_output=True).stdout
+
+
+def give_worklist(bench):
+    """What the secretariat would do: the day's Bundle, sealed for this laptop."""
+    recipient = eventually("the laptop says who it is", lambda: (
+        path := bench.folder / "out" / "laptop.age-recipient").exists() and path.read_text().strip())
+    assert recipient.startswith("age1")
+    bench.start_server()
+    bundle = bench.fhir("Task?_include=Task:focus&_include=Task:patient&_count=100")
+    bench.server.kill()
+    sealed = subprocess.run(["age", "-r", recipient], input=json.dumps(bundle).encode(), check=True, capture_output=True).stdout
+    (bench.folder / "in" / "worklist.json.age").write_bytes(sealed)
+    bench.wait_for_visits()
+
+
+@needs["age"]
+def test_a_region_with_nothing(folder_region):
+    bench = folder_region
+    bench.folder.mkdir()
+    bench.configure(**bench.drop)
+    bench.start_agent()
+    give_worklist(bench)
+    record(bench, numbers=("1", "2"))
+    ids = {d["id"]: d for d in documents(bench)}
+
+    def written():
+        return {p.name.split(".")[0] for p in (bench.folder / "out").glob("*.age") if "facts" not in p.name} >= set(ids)
+
+    eventually("all is in the folder", written)
+    for path in (bench.folder / "out").iterdir():
+        content = path.read_bytes()
+        assert b"DICM" not in content and b"Patient" not in content
+    # The region opens them, and answers with what sha256sum says.
+    lines = []
+    for path in sorted((bench.folder / "out").glob("*.age")):
+        plain = opened(bench, path.name)
+        if "facts" in path.name:
+            bundle = json.loads(plain)
+            assert bundle["type"] == "transaction"
+            continue
+        document = ids[path.name.split(".")[0]]
+        assert hashlib.sha256(plain).hexdigest() == document["sha256"]
+        lines.append(f"{document['sha256']}  ./{path.name.removesuffix('.age')}\n")
+    assert not any(d["state"] == "received" for d in documents(bench)), "nothing is received before it was said"
+    (bench.folder / "in" / "monday.sha256").write_text("".join(lines))
+    bench.cli("sync")
+    found = eventually("received", lambda: all_received(bench))
+    assert len(found) == len(ids)
+
+    def final():
+        bundles = [json.loads(opened(bench, p.name)) for p in (bench.folder / "out").glob("*.facts.json.age")]
+        return {e["resource"]["id"] for b in bundles for e in b["entry"]
+                if e["resource"].get("docStatus") == "final"} == set(ids)
+
+    eventually("and the facts are final", final)
+
+
+@needs["age"]
+@needs["openssl"]
+def test_only_the_region_can_say_received(folder_region):
+    bench = folder_region
+    bench.folder.mkdir()
+    key, public = bench.directory / "signer.key", bench.directory / "signer.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+    bench.configure(**bench.drop, exchange_signer=public)
+    bench.start_agent()
+    give_worklist(bench)
+    record(bench)
+    listing = bench.folder / "in" / "a.sha256"
+    listing.write_text("".join(f"{d['sha256']}  {d['id']}.dcm\n" for d in documents(bench)))
+    bench.cli("sync")
+    eventually("refused", lambda: "not signed" in bench.agent.text())
+    assert not any(d["state"] == "received" for d in documents(bench))
+    subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", key, "-rawin", "-in", listing, "-out", f"{listing}.sig"], check=True)
+    bench.cli("sync")
+    eventually("received", lambda: all_received(bench))
+
+
+@needs["age"]
+def test_a_key_that_is_not_there_keeps_everything_here(folder_region):
+    bench = folder_region
+    bench.configure(**bench.drop)
+    bench.start_agent()
+    eventually("told", lambda: bench.cli("status", "--json")["sync"].get("problem") == "folder-missing")
+    assert not bench.folder.exists(), "a mount point without its key is not the place"
+    bench.folder.mkdir()
+    give_worklist(bench)
+
+
+# server check
+
+
+def test_what_a_server_is_good_for(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.configure()
+    code, report = check(bench)
+    assert (code, report["profile"]) == (0, "full"), report
+    code, report = check(bench, "--profile", "pacs")
+    assert code == 3 and not {f["key"]: f for f in report["findings"]}["dicomweb.search"]["isGood"]
+    bench.server.kill()
+    code, report = check(bench)
+    assert (code, report["profile"]) == (3, "drop"), report
+    bench.start_server("wrong-certificate=expired")
+    code, report = check(bench)
+    assert code == 3 and report["findings"][-1]["key"] == "reachable"
