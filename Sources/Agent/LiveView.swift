@@ -6,6 +6,8 @@ public enum LiveEvent: Sendable {
     /// A recording has begun, or was running already when the screen came.
     case begin(LiveRecording)
     case block(LiveBlock)
+    /// What is technically wrong with the signals has changed.
+    case quality(LiveQuality)
     case end(recording: String, state: Recording.State)
 }
 
@@ -35,6 +37,7 @@ final class LiveFeed: Sendable {
         var screens: [Int: AsyncStream<LiveEvent>.Continuation] = [:]
         var count = 0
         var isOver = false
+        var quality = WatchedQuality()
     }
 
     /// Blocks of about a second each that wait for a slow screen.
@@ -49,6 +52,7 @@ final class LiveFeed: Sendable {
             channels: recording.channels, position: recording.channels.map { _ in 0 })
         state.withLock { state in
             state.current = begun
+            state.quality = WatchedQuality()
             for screen in state.screens.values { screen.yield(.begin(begun)) }
         }
     }
@@ -64,6 +68,9 @@ final class LiveFeed: Sendable {
             for (index, samples) in block.samples.enumerated() { current.position[index] += samples.count }
             state.current = current
             for screen in state.screens.values { screen.yield(event) }
+            // Only for somebody who looks: it is no part of capturing.
+            guard !state.screens.isEmpty, let changed = state.quality.append(block, of: current) else { return }
+            for screen in state.screens.values { screen.yield(.quality(changed)) }
         }
     }
 
@@ -97,7 +104,10 @@ final class LiveFeed: Sendable {
             guard state.screens.count < Self.limit else { return nil }
             state.count += 1
             state.screens[state.count] = inlet
-            if let current = state.current { inlet.yield(.begin(current)) }
+            if let current = state.current {
+                inlet.yield(.begin(current))
+                if let known = state.quality.last { inlet.yield(.quality(known)) }
+            }
             return state.count
         }
         guard let number else { return nil }

@@ -178,6 +178,8 @@ public struct RecordingDetailView: Codable, Sendable, Equatable {
     public var notes: [NoteView]
     public var clock: ClockView
     public var history: [BindingView]
+    /// Nil for readings, which have no signals.
+    public var quality: QualityView?
 
     public struct BindingView: Codable, Sendable, Equatable {
         public var visit: String

@@ -6,7 +6,7 @@ import NIOCore
 import ServiceLifecycle
 
 extension Response {
-    /// A running session as server-sent events: `begin`, `block`, `end`. Ends with the session, or with the agent.
+    /// A running session as server-sent events: `begin`, `block`, `quality`, `end`. Ends with the session, or with the agent.
     static func live(_ events: AsyncStream<LiveEvent>) -> Response {
         Response(
             status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store"],
@@ -29,6 +29,7 @@ extension Response {
         return switch event {
         case .begin(let recording): try line("begin", BeginEvent(recording))
         case .block(let block): try line("block", BlockEvent(block))
+        case .quality(let quality): try line("quality", quality)
         case .end(let recording, let state):
             try line("end", EndEvent(recording: recording, state: state.rawValue))
         }
