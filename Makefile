@@ -19,7 +19,7 @@ APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot bi
 APT_PACKAGE := $(APT_DEB) mmdebstrap
 APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
 
-.PHONY: help run test test-long bench deb test-package test-system build lint setup-run setup-test setup-deb setup-package clean
+.PHONY: help run test test-long fuzz bench deb test-package test-system build lint setup-run setup-test setup-deb setup-package clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -44,11 +44,17 @@ test: setup-test lint
 	  || { cat .build/systemd-security.txt; exit 1; }
 	@tail -n 1 .build/systemd-security.txt
 
-## make test-long      500 kills, disk faults, power cuts
+## make test-long      500 kills, disk faults, power cuts, five minutes of fuzzing for each parser
 test-long: setup-test
 	CI=true swift build --build-tests
 	ESS_LONG=1 CI=true swift test --skip-build
 	ESS_LONG=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q Tests/EndToEnd
+	$(MAKE) fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),300)
+
+## make fuzz           libFuzzer over every parser, 60 s each; FUZZ_SECONDS=300, ONLY="edf scp-ecg"
+fuzz: setup-run
+	ESS_FUZZ=1 swift build -c release --sanitize fuzzer --scratch-path .build-fuzz --product ess-fuzz
+	python3 Tests/Fuzz/run.py .build-fuzz/release/ess-fuzz $(ONLY)
 
 ## make bench          measures, beside a baseline of the same run; ONLY="store sync" runs only those
 bench: setup-bench

@@ -46,6 +46,17 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
 let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 
+/// libFuzzer brings its own `main`, so these two are built by `make fuzz` only; the targets they run are always built.
+let fuzzers: [Target] =
+    ProcessInfo.processInfo.environment["ESS_FUZZ"] == nil
+    ? []
+    : [
+        .target(name: "CHeapMeter", path: "Tests/Fuzz/CHeapMeter"),
+        .executableTarget(
+            name: "ess-fuzz", dependencies: ["FuzzTargets", "CHeapMeter"], path: "Tests/Fuzz/Entry",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+    ]
+
 let package = Package(
     name: "ess-agent",
     platforms: [.macOS(.v26)],
@@ -102,9 +113,15 @@ let package = Package(
             "ess-server", ["FHIR", grdb, crypto, x509, hummingbird, hummingbirdTLS, arguments, logging, lifecycle]),
         program("ess-sim", ["Devices", "Wire", "Clinical", "Formats", arguments]),
         // Tests.
+        .target(
+            name: "FuzzTargets", dependencies: ["Formats", "Devices", "Wire", "Clinical"], path: "Tests/Fuzz/Targets",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "ess-coder", dependencies: ["Formats", "Clinical"], path: "Tests/Bench/Coder", swiftSettings: settings
+        ),
         tests("WireTests", ["Wire"]),
         tests("ClinicalTests", ["Clinical"]),
-        tests("FormatsTests", ["Formats", "Clinical", "Wire"]),
+        tests("FormatsTests", ["Formats", "Clinical", "Wire", "FuzzTargets"]),
         tests("DevicesTests", ["Devices", "Wire", "Clinical", "Formats"]),
         tests("PortsTests", ["Ports", "Wire"]),
         tests("StoreTests", ["Store", "Clinical", grdb]),
@@ -112,5 +129,5 @@ let package = Package(
         tests("UplinkTests", ["Uplink", "FHIR", "Clinical"]),
         tests("WebTests", ["Web", "Agent"]),
         tests("AgentTests", ["Agent", "Store", "Devices", "Wire", "Clinical", "Formats", "Uplink"]),
-    ]
+    ] + fuzzers
 )

@@ -1,11 +1,14 @@
 public import Clinical
 import Wire
 
-/// The vendor program's `.SpO2` file of a stored night (devices.md 3.11): a header of 856 bytes, a block of 200, date, count,
-/// then pairs SpO2, pulse once a second. Variants of other models (four bytes a sample, `.spo`) are not read.
+/// The vendor program's file of a stored night (devices.md 3.11, formats.md 3.4): `.SpO2` has the size of its header, a block
+/// of 200 bytes, date, count, then SpO2 and pulse once a second; `.spo` and `.spoR` a date as text, then pulse and SpO2. A night
+/// that is cut short gives what is there.
 public struct ContecSpO2: Sendable, Equatable {
     static let headerSize = 856
-    static let dataStart = 1084
+    /// Bytes that `isHeader` needs at most.
+    public static let dataStart = 1084
+    private static let format = "contec-spo2"
 
     /// Nil when the date is zero (CMS50D+ has no clock) or no date.
     public var start: LocalTime?
@@ -17,55 +20,141 @@ public struct ContecSpO2: Sendable, Equatable {
     /// digits into the block at 856, of which only the first four bytes are known.
     public var simulatedSerial: String?
 
-    /// True when the sizes at offsets 0 and 856 are those of the format.
-    public static func isHeader(_ bytes: [UInt8]) -> Bool {
-        bytes.count >= dataStart && bytes[0] == 0x58 && bytes[1] == 0x03 && bytes[2] == 0 && bytes[3] == 0
-            && bytes[headerSize..<headerSize + 4].elementsEqual([1, 0, 0, 0])
+    private enum Kind: Equatable {
+        /// Two independent sources: a header of 856 bytes, a block that begins with 1.
+        case known
+        /// As one public reader describes it: a header of any size.
+        case otherHeader(Int)
+        /// `.spo`, `.spoR`.
+        case text(dataStart: Int, date: String)
+    }
+
+    /// True when sizes and date are where one of the kinds has them.
+    public static func isHeader(_ bytes: [UInt8]) -> Bool { kind(bytes) != nil }
+
+    private static func kind(_ bytes: [UInt8]) -> Kind? {
+        guard bytes.count >= 44 else { return nil }
+        let size = Int(bytes[0]) | Int(bytes[1]) << 8
+        if let date = textDate(bytes), (44...4096).contains(size), size <= bytes.count {
+            return .text(dataStart: size, date: date)
+        }
+        guard bytes[2] == 0, bytes[3] == 0, (8...headerSize).contains(size), bytes.count >= size + 228 else {
+            return nil
+        }
+        if size == headerSize, bytes[headerSize..<headerSize + 4].elementsEqual([1, 0, 0, 0]) { return .known }
+        // Without the known size, only a real date tells it from any other file.
+        let (date, count) = header(bytes, at: size)
+        return time(date) != nil && count > 0 ? .otherHeader(size) : nil
+    }
+
+    /// `MM/dd/yy HH:mm:ss` in UTF-16 from byte 8.
+    private static func textDate(_ bytes: [UInt8]) -> String? {
+        let shape = Array("00/00/00 00:00:00".utf8)
+        var text: [UInt8] = []
+        for (index, expected) in shape.enumerated() {
+            let (low, high) = (bytes[8 + 2 * index], bytes[9 + 2 * index])
+            guard high == 0, expected == 0x30 ? (0x30...0x39).contains(low) : low == expected else { return nil }
+            text.append(low)
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Six numbers of a date, and how many samples there are; the caller has looked that they fit.
+    private static func header(_ bytes: [UInt8], at base: Int) -> (date: [Int], count: Int) {
+        let numbers = (0..<7).map { field in
+            (0..<4).reduce(0) { $0 | Int(bytes[base + 200 + 4 * field + $1]) << (8 * $1) }
+        }
+        return (Array(numbers.prefix(6)), numbers[6])
+    }
+
+    private static func time(_ date: [Int]) -> LocalTime? {
+        LocalTime(year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
     }
 
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        guard Self.isHeader(bytes) else { throw .notRecognised("no .SpO2 header") }
-        var date: [Int] = []
-        var count = 0
-        do {
-            var reader = ByteReader(bytes)
-            try reader.skip(1056)
-            for _ in 0..<6 { date.append(Int(try reader.littleEndian(UInt32.self))) }
-            count = Int(try reader.littleEndian(UInt32.self))
-        } catch {
-            throw .damaged(format: "contec-spo2", "the header is cut short")
+        guard let kind = Self.kind(bytes) else { throw .notRecognised("no .SpO2 header") }
+        notes = []
+        waveform = Waveform(channels: [], samples: [])
+        startText = ""
+        switch kind {
+        case .known: try read(bytes, base: Self.headerSize, calibration: .verified)
+        case .otherHeader(let base):
+            try read(bytes, base: base, calibration: .unverified)
+            notes.append(Note(kind: .surprise, text: "a header of \(base) bytes: a variant that nobody has verified"))
+        case .text(let dataStart, let date):
+            startText = date
+            let fields = date.split { "/ :".contains($0) }.compactMap { Int($0) }
+            start = Self.time([2000 + fields[2], fields[0], fields[1], fields[3], fields[4], fields[5]])
+            fill(bytes[dataStart...], width: 2, count: (bytes.count - dataStart) / 2, spo2: 1, .unverified)
+            notes.append(Note(kind: .surprise, text: "the .spo variant: a layout from one source, unverified"))
         }
-        let body = bytes[Self.dataStart...]
-        if body.count == count * 4, count > 0 {
-            throw .unsupported(format: "contec-spo2", "four bytes a sample (CMS50I); only the two-byte kind is read")
+        if waveform.samples.allSatisfy(\.isEmpty) {
+            throw .damaged(format: Self.format, "it ends before its first sample; copy it again")
         }
-        guard body.count / 2 >= count else {
-            throw .damaged(
-                format: "contec-spo2", "\(count) samples announced, \(body.count / 2) in the file; copy it again")
-        }
-        let mark = bytes[(Self.headerSize + 4)...].prefix(16).prefix { $0 != 0 }
+        if start == nil { notes.append(Note(kind: .surprise, text: "the start is unknown")) }
+    }
+
+    private mutating func read(
+        _ bytes: [UInt8], base: Int, calibration: Calibration
+    ) throws(DecodeError) {
+        let (date, count) = Self.header(bytes, at: base)
+        startText = date.map(String.init).joined(separator: " ")
+        start = Self.time(date)
+        let mark = bytes[(base + 4)...].prefix(16).prefix { $0 != 0 }
         if mark.starts(with: "SIM".utf8), mark.count > 3, mark.dropFirst(3).allSatisfy({ (0x30...0x39).contains($0) }) {
             simulatedSerial = String(decoding: mark, as: UTF8.self)
         }
-        startText = date.map(String.init).joined(separator: " ")
-        start = LocalTime(
-            year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
-        notes = []
-        if start == nil { notes.append(Note(kind: .surprise, text: "the start is unknown")) }
+        let body = bytes[(base + 228)...]
+        guard let width = Self.width(body, count: count) else {
+            throw .damaged(
+                format: Self.format, "\(count) samples announced, what follows is no saturation; copy it again")
+        }
+        let held = min(count, body.count / width)
+        if width != 2 {
+            notes.append(
+                Note(kind: .surprise, text: "\(width) bytes a sample (CMS50I): a layout from one source, unverified"))
+        }
+        if held < count {
+            notes.append(Note(kind: .gap, text: "\(count) samples announced, \(held) in the file"))
+        }
+        // The last two bytes of a sample are SpO2 and pulse in every variant.
+        fill(body, width: width, count: held, spo2: width - 2, width == 2 ? calibration : .unverified)
+    }
+
+    /// Bytes a sample: what divides evenly, or, in a file that is cut, what gives saturations.
+    private static func width(_ body: ArraySlice<UInt8>, count: Int) -> Int? {
+        func isPlausible(_ width: Int) -> Bool {
+            let held = min(count, body.count / width)
+            return (0..<held).allSatisfy { index in
+                let value = body[body.startIndex + index * width + width - 2]
+                return value <= 100 || value == 0x7F || value == 0xFF
+            }
+        }
+        var widths = [2, 4]
+        if count > 0, body.count.isMultiple(of: count), (2...8).contains(body.count / count) {
+            widths.insert(body.count / count, at: 0)
+        }
+        return widths.first(where: isPlausible)
+    }
+
+    private mutating func fill(
+        _ body: ArraySlice<UInt8>, width: Int, count: Int, spo2: Int, _ calibration: Calibration
+    ) {
+        let pulse = spo2 == width - 1 ? spo2 - 1 : spo2 + 1
         func column(_ offset: Int, invalid: Set<UInt8>) -> [Sample] {
             (0..<count).map { index in
-                let byte = body[body.startIndex + 2 * index + offset]
+                let byte = body[body.startIndex + width * index + offset]
                 return invalid.contains(byte) ? .absent : Sample(byte)
             }
         }
         func channel(_ signal: Channel.Signal, _ name: String, _ unit: String, _ top: Sample) -> Channel {
             Channel(
                 signal: signal, name: name, unit: unit, rate: Ratio(1), scale: Ratio(1), range: 0...top,
-                calibration: .verified)
+                calibration: calibration)
         }
         // A pulse of 127 is a pulse; SpO2 has no value above 100.
         waveform = Waveform(
             channels: [channel(.spo2, "SpO2", "%", 100), channel(.pulseRate, "Pulse rate", "/min", 254)],
-            samples: [column(0, invalid: [0x7F, 0xFF]), column(1, invalid: [0xFF])])
+            samples: [column(spo2, invalid: [0x7F, 0xFF]), column(pulse, invalid: [0xFF])])
     }
 }

@@ -13,7 +13,7 @@ public struct DecodedFile: Sendable, Equatable {
         }
     }
 
-    /// `contec-ecg`, `edf`, `edf+c`, `edf+d`, `bdf`, `dicom-12-lead-ecg`, `dicom-general-ecg`, `contec-spo2`, `scp-ecg`, `hl7-aecg`, `wfdb`, …
+    /// `contec-ecg`, `edf`, `edf+c`, `edf+d`, `bdf`, `dicom-12-lead-ecg`, `dicom-general-ecg`, `dicom-sr`, `contec-spo2`, `scp-ecg`, `hl7-aecg`, `wfdb`, …
     public var format: String
     public var groups: [Group]
     public var start: LocalTime?
@@ -25,10 +25,12 @@ public struct DecodedFile: Sendable, Equatable {
     public var isSimulated: Bool
     /// Annotations and surprises. Annotations of other programs can hold names.
     public var notes: [Note]
+    /// Of a structured report: its measurements. It has no groups then.
+    public var report: DicomReport?
 
     public init(
         format: String, groups: [Group], start: LocalTime?, startText: String?, claim: IdentityClaim?,
-        isSimulated: Bool, notes: [Note]
+        isSimulated: Bool, notes: [Note], report: DicomReport? = nil
     ) {
         self.format = format
         self.groups = groups
@@ -37,6 +39,7 @@ public struct DecodedFile: Sendable, Equatable {
         self.claim = claim
         self.isSimulated = isSimulated
         self.notes = notes
+        self.report = report
     }
 
     /// All channels of all groups, each with its own rate and length.
@@ -88,7 +91,14 @@ public enum FileDecoder {
     }
 
     private static func dicom(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
-        let file = try DicomWaveformFile(decoding: bytes)
+        let dataset = try DicomPart10.dataset(bytes)
+        if DicomReport.isReport(dataset) {
+            let report = try DicomReport(dataset)
+            return DecodedFile(
+                format: "dicom-sr", groups: [], start: report.start, startText: report.startText, claim: report.claim,
+                isSimulated: false, notes: report.notes, report: report)
+        }
+        let file = try DicomWaveformFile(dataset)
         return DecodedFile(
             format: file.sopClass?.formatName ?? "dicom-waveform",
             groups: file.groups.map { .init(label: $0.label, waveform: $0.waveform) }, start: file.start,

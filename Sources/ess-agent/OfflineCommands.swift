@@ -8,53 +8,6 @@ import Ports
 import Synchronization
 import Wire
 
-struct Decode: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Show what is in a recording file: .ECG, EDF/BDF, DICOM waveform, .SpO2.",
-        discussion: "Recognised by content, not by name. Patient identity is left out unless --identity is given.")
-    @Argument(help: "The file.", completion: .file()) var file: String
-    @Flag(help: "Also show whose the file says it is.") var identity = false
-    @OptionGroup var output: JSONOption
-
-    func run() async throws {
-        let bytes = try readFile(file)
-        let decoded: DecodedFile
-        do throws(DecodeError) { decoded = try FileDecoder.decode(bytes) } catch {
-            throw failInput("\(file): \(error).")
-        }
-        let view = DecodedView(decoded, bytes: bytes.count, identity: identity)
-        if output.json { return try printJSON(view) }
-        print("\(view.format)\(view.simulated ? " (\(Texts.simulated))" : "")  \(view.start ?? "-")")
-        printTable(Texts.channelHeader, view.channels.map(channelRow))
-        for note in view.notes {
-            print("  \(note.kind.rawValue) \(note.at.map { "@\(tenth($0)) s " } ?? "")\(note.text)")
-        }
-    }
-}
-
-/// `decode --json`.
-private struct DecodedView: Encodable {
-    var format: String
-    var bytes: Int
-    var start: String?
-    var startText: String?
-    var simulated: Bool
-    var channels: [ChannelSummary]
-    var notes: [Note]
-    var identity: IdentityClaim?
-
-    init(_ file: DecodedFile, bytes: Int, identity wanted: Bool) {
-        format = file.format
-        self.bytes = bytes
-        start = file.start?.description
-        startText = file.startText
-        simulated = file.isSimulated
-        channels = file.waveform.summaries
-        notes = file.notes
-        identity = wanted ? file.claim : nil
-    }
-}
-
 /// A registered driver by its name, or a clear sentence.
 private func profile(named name: String) throws -> DialogueProfile {
     guard let profile = Registry.dialogues.first(where: { $0.name == name }) else {

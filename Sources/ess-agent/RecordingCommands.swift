@@ -51,6 +51,7 @@ struct ShowRecording: AsyncParsableCommand {
         if !detail.channels.isEmpty { printTable(Texts.channelHeader, detail.channels.map(channelRow)) }
         if !detail.readings.isEmpty { printTable(Texts.readingHeader, detail.readings.map(readingRow)) }
         for note in detail.notes { print("  \(note.kind) \(note.at.map { "@\(tenth($0)) s " } ?? "")\(note.text)") }
+        for hint in detail.quality?.hints ?? [] { print("  \(Texts.quality(hint))") }
         guard !recording.documents.isEmpty else { return }
         printTable(
             Texts.documentHeader,
@@ -65,6 +66,7 @@ func channelRow(_ channel: ChannelSummary) -> [String] {
     return [
         channel.name, channel.unit, number(channel.rate), "\(channel.samples)", number(channel.first),
         number(channel.minimum), number(channel.maximum), "\(channel.absent)",
+        Texts.calibration(channel.calibration.rawValue),
     ]
 }
 

@@ -10,7 +10,16 @@ enum Texts {
     static let visitHeader = ["VISITE", "ÉTAT", "PRÉVUE", "PATIENT", "NÉ·E LE", "MOTIF", "ENREG."]
     static let recordingHeader = ["ENREGISTREMENT", "TYPE", "DÉBUT", "DURÉE", "ÉTAT", "VISITE", "ENVOI"]
     static let documentHeader = ["DOCUMENT", "CONTENU", "TAILLE", "SHA-256", "ENVOI"]
-    static let channelHeader = ["SIGNAL", "UNITÉ", "HZ", "ÉCHANT.", "PREMIER", "MIN", "MAX", "ABSENTS"]
+    static let channelHeader = ["SIGNAL", "UNITÉ", "HZ", "ÉCHANT.", "PREMIER", "MIN", "MAX", "ABSENTS", "ÉCHELLE"]
+
+    /// What a channel's numbers rest on.
+    static func calibration(_ level: String) -> String {
+        switch level {
+        case "verified": "vérifiée"
+        case "singleSource": "source unique"
+        default: "non vérifiée"
+        }
+    }
 
     static let readingHeader = ["MESURE", "VALEUR", "UNITÉ", "HEURE", "UTILISATEUR", "REMARQUES"]
 

@@ -24,8 +24,11 @@ struct OximeterFilesTests {
     @Test(.enabled(if: Reference.has("data/sleep/synthetic_contec.spo2"), "needs ../shared/data/sleep"))
     func theReferenceFile() throws {
         let bytes = try Reference.bytes("data/sleep/synthetic_contec.spo2")
-        // Made from another description, with another layout: unknown rather than wrongly read.
-        #expect(throws: ImportError.notRecognised) { try OximeterFiles().decode(bytes) }
+        // Made from another description, with another layout: read, and said to be unverified.
+        let recording = try OximeterFiles().decode(bytes)
+        #expect(recording.waveform.channels.allSatisfy { $0.calibration == .unverified })
+        #expect(recording.waveform.samples[0].count == 3600 && recording.waveform.summaries.map(\.absent) == [30, 30])
+        #expect(recording.start != nil && recording.notes.contains { $0.text.contains("nobody has verified") })
     }
 
     @Test func readsAChoiceMMedNight() throws {
@@ -54,15 +57,45 @@ struct OximeterFilesTests {
     }
 
     @Test func damageIsSaid() {
-        for bytes in [
-            OximeterFileMaker.contec(start: start, seconds: 100, damage: .cut),
-            OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .cut),
-            OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .impossibleDate),
-        ] {
-            let error = #expect(throws: ImportError.self) { try OximeterFiles().decode(bytes) }
-            guard case .damaged? = error else {
-                return #expect(Bool(false), "not called damaged: \(String(describing: error))")
-            }
+        let bytes = OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .impossibleDate)
+        let error = #expect(throws: ImportError.self) { try OximeterFiles().decode(bytes) }
+        guard case .damaged? = error else {
+            return #expect(Bool(false), "not called damaged: \(String(describing: error))")
+        }
+    }
+
+    @Test func aNightThatIsCutShortGivesWhatIsThere() throws {
+        let contec = try OximeterFiles().decode(
+            OximeterFileMaker.contec(start: start, seconds: 100, damage: .cut))
+        #expect(contec.waveform.samples.map(\.count) == [97, 97])
+        #expect(contec.notes.map(\.text) == ["100 samples announced, 97 in the file"])
+        let choice = try OximeterFiles().decode(
+            OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .cut))
+        #expect(choice.waveform.samples.map(\.count) == [99, 99])
+        #expect(choice.notes.map(\.text) == ["100 samples announced, 99 in the file"])
+    }
+
+    /// The header as the one public reader has it.
+    private func viatom(_ records: [[UInt8]], announced: Int? = nil, duration: Int) -> [UInt8] {
+        func little(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        return [3, 0] + little(2026).prefix(2) + [11, 22, 23, 59, 50] + little(40 + 5 * (announced ?? records.count))
+            + little(duration) + [UInt8](repeating: 0, count: 23) + records.flatMap { $0 }
+    }
+
+    @Test func readsAViatomNight() throws {
+        let records: [[UInt8]] = [[97, 61, 0, 3, 0], [0xFF, 0xFF, 0xFF, 0, 0], [88, 255, 0, 9, 0x80]]
+        let file = try OximeterFiles().decode(viatom(records, duration: 12))
+        #expect(file.device.vendor == "Viatom" && file.start == start && file.notes.isEmpty)
+        #expect(file.waveform.samples == [[97, .absent, 88], [61, .absent, .absent], [3, 0, 9]])
+        #expect(file.waveform.channels.allSatisfy { $0.rate == Ratio(1, 4) && $0.calibration == .singleSource })
+        let doubled = viatom(records.flatMap { [$0, $0] }, announced: 3, duration: 12)
+        #expect(try OximeterFiles().decode(doubled).waveform.channels[0].rate == Ratio(1, 2))
+        let cut = try OximeterFiles().decode(viatom(records, duration: 12).dropLast(3))
+        #expect(cut.waveform.samples[0].count == 2)
+        #expect(cut.notes.map(\.text) == ["3 samples announced, 2 in the file"])
+        #expect(throws: ImportError.notRecognised) { try OximeterFiles().decode(viatom(records, duration: 13)) }
+        tortureFile(viatom(records, duration: 12), whole: 55, stride: 1, seed: 7) {
+            _ = try? OximeterFiles().decode($0).waveform.summaries
         }
     }
 

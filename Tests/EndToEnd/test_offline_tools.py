@@ -35,6 +35,33 @@ def test_decode_a_real_ecg(tools):
     assert channels["II"]["sum"] == sum(ii) and channels["II"]["minimum"] == min(ii) and channels["II"]["maximum"] == max(ii)
 
 
+def test_decode_reads_the_files_that_a_wfdb_header_names(tools, tmp_path):
+    (tmp_path / "r.hea").write_text("r 2 100 2\nr1.dat 16 1000 16 0 7 16 0 I\nR2.DAT 16 500 16 0 1 3 0 II\n")
+    (tmp_path / "r1.dat").write_bytes(bytes([7, 0, 9, 0]))
+    with pytest.raises(CommandFailed) as refused:
+        tools.tool("decode", tmp_path / "r.hea", "--json")
+    assert "not beside it" in refused.value.error
+    # A card that was copied writes names in another case.
+    (tmp_path / "r2.dat").write_bytes(bytes([1, 0, 2, 0]))
+    decoded = tools.tool("decode", tmp_path / "r.hea", "--json")
+    assert [(c["name"], c["first"], c["sum"], c["calibration"]) for c in decoded["channels"]] == [
+        ("I", 0.007, 0.016, "singleSource"), ("II", 0.002, 0.006, "singleSource")]
+    assert "source unique" in tools.tool("decode", tmp_path / "r.hea")
+    with pytest.raises(CommandFailed) as refused:
+        tools.tool("decode", tmp_path / "r1.dat")
+    assert "r.hea" in refused.value.error
+
+
+@pytest.mark.parametrize("record, channels", [("s0010_re", 15), ("mixedsignals", 6), ("binformats", 10)])
+def test_decode_real_wfdb_records(tools, record, channels):
+    header = SHARED / f"data/ecg/wfdb/{record}.hea"
+    if not header.exists():
+        pytest.skip(f"{header} isn't there")
+    decoded = tools.tool("decode", header, "--json")
+    assert decoded["format"] == "wfdb" and len(decoded["channels"]) == channels
+    assert not [note for note in decoded["notes"] if "checksum" in note["text"]]
+
+
 @pytest.mark.parametrize("name", ["empty", "noise", "text", "directory", "missing"])
 def test_decode_says_what_is_wrong(tools, tmp_path, name):
     path = tmp_path / name

@@ -48,6 +48,20 @@ func annotated(digits: String = "1 -2 3", extra: String = "", increment: String 
         #expect(throws: DecodeError.self) { try decode(annotated(extra: extra)) }
     }
 
+    @Test func aFileThatIsCutGivesWhatIsThere() throws {
+        let text = annotated(digits: "1 -2 3 10 11 127 4")
+        let place = try #require(text.firstRange(of: "127"))
+        // Within a number: that one is not shown, since 12 is not 127.
+        let within = try decode(String(text[..<text.index(before: place.upperBound)]))
+        #expect(within.waveform.samples == [[3, -3, 7, 21, 23]])
+        #expect(within.start == morning && within.claim?.patientID == "S-1")
+        #expect(within.notes.contains { $0.kind == .gap && $0.text.contains("cut short") })
+        // After the leads, and before them.
+        #expect(try decode(String(text.dropLast(20))).waveform.samples[0].count == 7)
+        let before = String(text[..<(try #require(text.firstRange(of: "<digits>")).lowerBound)])
+        #expect(throws: DecodeError.self) { try decode(before) }
+    }
+
     @Test func bounds() {
         #expect(throws: DecodeError.self) {
             try decode(annotated(extra: String(repeating: "<a>", count: 100) + String(repeating: "</a>", count: 100)))

@@ -79,9 +79,14 @@ import Testing
 
     @Test func saysWhatIsWrong() throws {
         let bytes = try contecCase(samples: 4).encoded()
-        #expect(throws: DecodeError.self) { try ContecECG(decoding: bytes + [0]) }
-        let odd = #expect(throws: DecodeError.self) { try ContecECG(decoding: Array(bytes.dropLast(3))) }
-        #expect(odd?.description.contains("size is not 80 + 16 n") == true)
+        // No byte that may belong to the footer becomes a sample.
+        let whole = contecCase(samples: 4).leads
+        for (changed, held) in [(bytes + [0], 4), (Array(bytes.dropLast(3)), 3), (Array(bytes.dropLast(36)), 1)] {
+            let file = try ContecECG(decoding: changed)
+            #expect(file.leads == whole.map { Array($0.prefix(held)) } && file.footer.isEmpty)
+            #expect(file.notes.contains { $0.kind == .gap && $0.text.contains("\(held) samples of each lead") })
+        }
+        #expect(throws: DecodeError.self) { try ContecECG(decoding: Array(bytes.prefix(95))) }
         var empty = contecCase(samples: 0)
         empty.leads = Array(repeating: [], count: 8)
         let none = #expect(throws: DecodeError.self) { try ContecECG(decoding: try empty.encoded()) }

@@ -40,8 +40,28 @@ import Testing
         #expect(file.waveform.samples == [[97, .absent, .absent], [61, .absent, 127]])
         #expect(try FileDecoder.decode(night(date: [0, 0, 0, 0, 0, 0], pairs: [(97, 61)])).start == nil)
         let short = night(date: [2026, 11, 22, 9, 5, 7], pairs: [(97, 61)], announced: 0xFFFF_FFFF)
-        #expect(throws: DecodeError.self) { try FileDecoder.decode(short) }
+        let partial = try FileDecoder.decode(short)
+        #expect(partial.waveform.samples == [[97], [61]])
+        #expect(partial.notes.map(\.text) == ["4294967295 samples announced, 1 in the file"])
         torture(bytes, keeping: 1084, rounds: 100, seed: 9) { _ = try? ContecSpO2(decoding: $0) }
+    }
+
+    @Test func readsTheVariantsOfTheVendorNight() throws {
+        // CMS50I: a word of unknown meaning before each pair.
+        var wide = night(date: [2026, 11, 22, 9, 5, 7], pairs: [(97, 61), (0x7F, 0xFF)])
+        wide.replaceSubrange(1084..., with: [0x12, 0x34, 97, 61, 0, 0, 0x7F, 0xFF])
+        let four = try FileDecoder.decode(wide)
+        #expect(four.waveform.samples == [[97, .absent], [61, .absent]])
+        #expect(four.waveform.channels.allSatisfy { $0.calibration == .unverified })
+        // .spo: text in UTF-16, pulse first.
+        let date: [UInt8] = "11/22/26 09:05:07".utf8.flatMap { [$0, 0] as [UInt8] }
+        var text: [UInt8] = [50, 0, 0, 0, 0, 0, 0, 0] + date
+        text += [0, 0, 0, 0, 0, 0, 0, 0, 61, 97, 0xFF, 0x7F]
+        let spo = try FileDecoder.decode(text)
+        #expect(spo.start == morning && spo.waveform.samples == [[97, .absent], [61, .absent]])
+        #expect(spo.notes.contains { $0.text.contains("unverified") })
+        #expect(throws: DecodeError.self) { try FileDecoder.decode(text.dropLast(4)) }
+        torture(text, keeping: 44, rounds: 100, seed: 10) { _ = try? ContecSpO2(decoding: $0) }
     }
 
     @Test(.enabled(if: Shared.has("data/ecg/dicom/waveform_ecg.dcm"), "needs ../shared/data/ecg/dicom"))

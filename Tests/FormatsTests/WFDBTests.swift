@@ -47,7 +47,8 @@ import Testing
         let header = "r 1 100 3\nr.dat 16\n"
         let alone = #expect(throws: DecodeError.self) { try FileDecoder.decode(Array(header.utf8)) }
         #expect(alone?.description.contains("not beside it") == true)
-        #expect(throws: DecodeError.self) { try decode("r/2 1 100\na 10\nb 10\n", [:]) }
+        let segments = #expect(throws: DecodeError.self) { try decode("r/2 1 100\na 10\nb 10\n", [:]) }
+        #expect(segments?.description.contains("header of a segment") == true)
         for name in ["../r.dat", "/etc/r.dat", "~", "-"] {
             #expect(throws: DecodeError.self) { try decode("r 1 100 1\n\(name) 16\n", [name: [1, 0]]) }
         }

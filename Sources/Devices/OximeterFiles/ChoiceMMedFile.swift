@@ -26,20 +26,21 @@ struct ChoiceMMedFile {
     static func isHeader(_ bytes: [UInt8], size: Int) -> Bool {
         guard bytes.count >= headerSize + recordSize else { return false }
         let count = Int(bytes[1]) | Int(bytes[2]) << 8
-        guard count > 0, size >= headerSize + count * recordSize else { return false }
+        // A file that is cut short still begins with records.
+        guard count > 0, size >= headerSize + min(count, 2) * recordSize else { return false }
         let looked = min(count, headerRecords, (bytes.count - headerSize) / recordSize)
-        return (0..<looked).allSatisfy { time(bytes, record: $0) != nil }
+        return looked > 0 && (0..<looked).allSatisfy { time(bytes, record: $0) != nil }
     }
 
     init(_ bytes: [UInt8]) throws(ImportError) {
         guard bytes.count >= Self.headerSize + Self.recordSize, Self.time(bytes, record: 0) != nil else {
             throw .notRecognised
         }
-        let count = Int(bytes[1]) | Int(bytes[2]) << 8
-        guard Self.isHeader(bytes, size: bytes.count) else {
-            // A first record of this shape with too little behind it; anything else is another kind of file.
-            guard count > 0, Self.isHeader(bytes, size: .max) else { throw .notRecognised }
-            throw .damaged("\(count) records announced, the file ends before; copy it again")
+        guard Self.isHeader(bytes, size: bytes.count) else { throw .notRecognised }
+        let announced = Int(bytes[1]) | Int(bytes[2]) << 8
+        let count = min(announced, (bytes.count - Self.headerSize) / Self.recordSize)
+        if count < announced {
+            notes.append(Note(kind: .gap, text: "\(announced) samples announced, \(count) in the file"))
         }
         var spo2: [Sample] = []
         var pulse: [Sample] = []

@@ -39,8 +39,8 @@ public struct AnnotatedECG: Sendable, Equatable {
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
         guard Self.isHeader(bytes) else { throw .notRecognised("no AnnotatedECG element at the start") }
         var reader = AnnotatedECGReader()
+        var xml = XMLPull(bytes)
         do {
-            var xml = XMLPull(bytes)
             reading: while true {
                 switch try xml.next() {
                 case .start(let name, let attributes): try reader.start(name, attributes)
@@ -53,6 +53,9 @@ public struct AnnotatedECG: Sendable, Equatable {
             throw error
         } catch let error as XMLPull.Failure {
             switch error {
+            case .malformed where xml.isAtEnd:
+                // What came before the cut is as good as ever.
+                try reader.cut()
             case .malformed(let offset, let text):
                 throw .damaged(format: Self.format, "near byte \(offset): \(text); export it again from where it came")
             case .unsupported(let text): throw .unsupported(format: Self.format, text)

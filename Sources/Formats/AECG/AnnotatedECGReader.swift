@@ -112,6 +112,19 @@ struct AnnotatedECGReader {
         gathered = []
     }
 
+    /// The file ends here. Leads that are complete stay; of the one that is being read, the numbers that are complete.
+    mutating func cut() throws(DecodeError) {
+        if var sequence, path.contains("digits"), !isIn("annotationSet") {
+            sequence.digits = digits.values
+            set?.sequences.append(sequence)
+        }
+        sequence = nil
+        if let set { try close(set) }
+        set = nil
+        let held = groups.last.map { "\($0.waveform.channels.count) leads of the last group" } ?? "nothing"
+        notes.append(Note(kind: .gap, text: "the file is cut short; \(held) are there, the last one in part"))
+    }
+
     private mutating func close(_ set: SequenceSet) throws(DecodeError) {
         let time = set.sequences.first { $0.code?.hasPrefix("TIME_") ?? false }
         let leads = set.sequences.filter { $0.digits != nil }

@@ -33,6 +33,9 @@ struct XMLPull {
 
     var depth: Int { open.count }
 
+    /// After a failure: the bytes ended where more should have come.
+    var isAtEnd: Bool { position >= bytes.count }
+
     /// Names come without their namespace prefix.
     mutating func next() throws(Failure) -> Event {
         if let name = closing {

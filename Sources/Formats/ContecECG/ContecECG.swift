@@ -92,18 +92,16 @@ extension ContecECG {
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
     /// Reads a whole file.
-    /// - Throws: `.notRecognised` when the header is another one, `.damaged` when the size or a value is impossible.
+    /// A file that is cut short gives what is there, with a note.
+    /// - Throws: `.notRecognised` when the header is another one, `.damaged` when there are no samples.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
         guard Self.isHeader(bytes) else {
             throw .notRecognised("no Contec ECG90A header (case number and date) at the start")
         }
+        // Whether a file that is cut ends with samples or with its footer can't be seen: the last bytes are taken for a
+        // footer, so that no footer is ever shown as a curve.
         let body = bytes.count - Self.headerSize - Self.footerSize
-        guard body >= 0, body.isMultiple(of: 16) else {
-            throw .damaged(
-                format: "contec-ecg",
-                "size is not 80 + 16 n bytes (it is \(bytes.count)); copy the file from the card again")
-        }
-        guard body > 0 else {
+        guard body >= 16 else {
             throw .damaged(format: "contec-ecg", "there are no samples in it; record the ECG again")
         }
         do {
@@ -111,6 +109,14 @@ extension ContecECG {
         } catch {
             throw .damaged(format: "contec-ecg", "the file is cut short")
         }
+        guard !body.isMultiple(of: 16) else { return }
+        footer = []
+        notes.removeAll { $0.text.contains("footer") }
+        notes.append(
+            Note(
+                kind: .gap,
+                text: "size is not 80 + 16 n bytes: cut short or changed; \(body / 16) samples of each lead are there")
+        )
     }
 
     private init(header bytes: [UInt8], samples count: Int) throws(WireError) {

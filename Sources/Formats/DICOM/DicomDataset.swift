@@ -35,7 +35,7 @@ struct DicomDataset {
     }
 }
 
-/// Reads data sets, Implicit or Explicit VR Little Endian, without believing a length.
+/// Reads data sets, Implicit or Explicit VR, without believing a length. Values come out little-endian, whatever they were.
 struct DicomParser {
     /// Sequences in sequences; real waveform objects need four.
     static let depthLimit = 16
@@ -50,15 +50,20 @@ struct DicomParser {
         DicomTag.codeMeaning, DicomTag.channelCount, DicomTag.sampleCount, DicomTag.samplingFrequency,
         DicomTag.groupLabel, DicomTag.channelLabel, DicomTag.channelDerivation, DicomTag.sensitivity,
         DicomTag.correctionFactor, DicomTag.baseline, DicomTag.unformattedText, DicomTag.bitsAllocated,
-        DicomTag.interpretation, DicomTag.padding, DicomTag.waveformData,
+        DicomTag.interpretation, DicomTag.padding, DicomTag.waveformData, DicomTag.longCodeValue, DicomTag.valueType,
+        DicomTag.completionFlag, DicomTag.verificationFlag, DicomTag.numericValue, DicomTag.textValue, DicomTag.uid,
+        DicomTag.softwareVersions,
     ]
     /// Sequences that are entered; in Implicit VR nothing else says that they are sequences.
     private static let sequences: Set<UInt32> = [
         DicomTag.waveforms, DicomTag.channelDefinitions, DicomTag.channelSource, DicomTag.sensitivityUnits,
-        DicomTag.annotations,
+        DicomTag.annotations, DicomTag.content, DicomTag.conceptName, DicomTag.conceptCode, DicomTag.measuredValue,
+        DicomTag.measurementUnits, DicomTag.verifyingObservers,
     ]
 
     var isImplicit: Bool
+    /// The retired Explicit VR Big Endian.
+    var isBigEndian = false
 
     /// - Parameter stopsAtDelimiter: true inside an item of undefined length.
     func dataset(
@@ -69,7 +74,7 @@ struct DicomParser {
         }
         var dataset = DicomDataset()
         while !reader.isAtEnd {
-            let tag = try Self.tag(&reader)
+            let tag = try Self.tag(&reader, isBigEndian: isBigEndian)
             if tag == DicomTag.itemEnd {
                 try reader.skip(4)
                 if stopsAtDelimiter { return dataset }
@@ -86,7 +91,9 @@ struct DicomParser {
                 continue
             }
             let bytes = try reader.bytes(Int(length))
-            if Self.wanted.contains(tag) { dataset.elements[tag] = .bytes(bytes) }
+            if Self.wanted.contains(tag) {
+                dataset.elements[tag] = .bytes(isBigEndian ? Self.swapped(bytes, representation) : bytes)
+            }
         }
         if stopsAtDelimiter {
             throw .truncated(offset: reader.offset, needed: 8, available: 0)
@@ -103,10 +110,32 @@ struct DicomParser {
         let representation = String(decoding: letters, as: UTF8.self)
         if ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"].contains(representation) {
             try reader.skip(2)
-            return (representation, try reader.littleEndian())
+            return (representation, try number(&reader))
         }
-        let length: UInt16 = try reader.littleEndian()
+        let length: UInt16 = try number(&reader)
         return (representation, UInt32(length))
+    }
+
+    private func number<T: FixedWidthInteger>(_ reader: inout ByteReader) throws(WireError) -> T {
+        isBigEndian ? try reader.bigEndian() : try reader.littleEndian()
+    }
+
+    /// 32-bit samples travel as OW too, and then word by word, as dcmtk writes them.
+    private static func swapped(_ bytes: ArraySlice<UInt8>, _ representation: String) -> ArraySlice<UInt8> {
+        let width =
+            switch representation {
+            case "US", "SS", "OW", "AT": 2
+            case "UL", "SL", "FL", "OL", "OF": 4
+            case "FD", "SV", "UV", "OD", "OV": 8
+            default: 1
+            }
+        guard width > 1 else { return bytes }
+        var swapped: [UInt8] = []
+        swapped.reserveCapacity(bytes.count)
+        for start in stride(from: bytes.startIndex, to: bytes.endIndex, by: width) {
+            swapped += bytes[start..<min(start + width, bytes.endIndex)].reversed()
+        }
+        return swapped[...]
     }
 
     /// The items of a sequence, or the fragments of encapsulated data. What nobody asks for is stepped over unread where
@@ -124,8 +153,8 @@ struct DicomParser {
     ) throws(WireError) -> [DicomDataset] {
         var items: [DicomDataset] = []
         while isOpen || !reader.isAtEnd {
-            let tag = try Self.tag(&reader)
-            let length: UInt32 = try reader.littleEndian()
+            let tag = try Self.tag(&reader, isBigEndian: isBigEndian)
+            let length: UInt32 = try number(&reader)
             switch tag {
             case DicomTag.sequenceEnd:
                 if isOpen { return items }
@@ -142,9 +171,9 @@ struct DicomParser {
         return items
     }
 
-    static func tag(_ reader: inout ByteReader) throws(WireError) -> UInt32 {
-        let group: UInt16 = try reader.littleEndian()
-        let element: UInt16 = try reader.littleEndian()
+    static func tag(_ reader: inout ByteReader, isBigEndian: Bool) throws(WireError) -> UInt32 {
+        let group: UInt16 = try isBigEndian ? reader.bigEndian() : reader.littleEndian()
+        let element: UInt16 = try isBigEndian ? reader.bigEndian() : reader.littleEndian()
         return UInt32(group) << 16 | UInt32(element)
     }
 }

@@ -64,6 +64,21 @@ enum DicomTag {
     static let padding: UInt32 = 0x5400_100A
     static let waveformData: UInt32 = 0x5400_1010
 
+    // Structured reports (formats.md 2.4).
+    static let longCodeValue: UInt32 = 0x0008_0119
+    static let measurementUnits: UInt32 = 0x0040_08EA
+    static let valueType: UInt32 = 0x0040_A040
+    static let conceptName: UInt32 = 0x0040_A043
+    static let verifyingObservers: UInt32 = 0x0040_A073
+    static let uid: UInt32 = 0x0040_A124
+    static let textValue: UInt32 = 0x0040_A160
+    static let conceptCode: UInt32 = 0x0040_A168
+    static let measuredValue: UInt32 = 0x0040_A300
+    static let numericValue: UInt32 = 0x0040_A30A
+    static let completionFlag: UInt32 = 0x0040_A491
+    static let verificationFlag: UInt32 = 0x0040_A493
+    static let content: UInt32 = 0x0040_A730
+
     static let item: UInt32 = 0xFFFE_E000
     static let itemEnd: UInt32 = 0xFFFE_E00D
     static let sequenceEnd: UInt32 = 0xFFFE_E0DD

@@ -30,29 +30,16 @@ public struct DicomWaveformFile: Sendable, Equatable {
 
     /// True when the Part 10 mark is there.
     public static func isPart10(_ bytes: [UInt8]) -> Bool {
-        bytes.count >= 132 && bytes[128..<132].elementsEqual("DICM".utf8)
+        DicomPart10.isHeader(bytes)
     }
 
-    /// - Throws: `.notRecognised` without the Part 10 mark; `.unsupported` for transfer syntaxes, objects and sample kinds
+    /// - Throws: `.notRecognised` without the Part 10 mark; `.unsupported` for objects and sample kinds
     ///   that are not read; `.damaged` when the structure or a number without which no sample can be placed is broken.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        guard Self.isPart10(bytes) else { throw .notRecognised("no DICM mark at byte 128") }
-        let dataset: DicomDataset
-        do {
-            dataset = try Self.parse(bytes)
-        } catch {
-            switch error {
-            case .malformed(let offset, let text):
-                throw .damaged(format: "dicom", "near byte \(offset): \(text); export it again from where it came")
-            case .truncated:
-                throw .damaged(
-                    format: "dicom", "it ends before its elements do; copy the file again from where it came")
-            case .transferSyntax:
-                throw .unsupported(
-                    format: "dicom",
-                    "only little-endian transfer syntaxes are read; export it as Explicit VR Little Endian")
-            }
-        }
+        self = try DicomWaveformFile(DicomPart10.dataset(bytes))
+    }
+
+    init(_ dataset: DicomDataset) throws(DecodeError) {
         sopClassUID = dataset.text(DicomTag.sopClass) ?? ""
         let items = dataset.items(DicomTag.waveforms)
         guard !items.isEmpty else {
@@ -86,56 +73,8 @@ public struct DicomWaveformFile: Sendable, Equatable {
         }
     }
 
-    private enum ParseError: Error {
-        case malformed(Int, String)
-        case truncated
-        case transferSyntax
-
-        init(_ error: WireError) {
-            switch error {
-            case .malformed(let offset, let text): self = .malformed(offset, text)
-            case .truncated: self = .truncated
-            }
-        }
-    }
-
-    /// Group 0002 is always Explicit VR; what follows is as its transfer syntax says.
-    private static func parse(_ bytes: [UInt8]) throws(ParseError) -> DicomDataset {
-        do {
-            var reader = ByteReader(bytes[132...])
-            var syntax = DicomName.implicitLittleEndian
-            while !reader.isAtEnd {
-                var ahead = reader
-                let tag = try DicomParser.tag(&ahead)
-                guard tag >> 16 == 0x0002 else { break }
-                let representation = String(decoding: try ahead.bytes(2), as: UTF8.self)
-                var length: Int
-                if representation == "OB" || representation == "UN" {
-                    try ahead.skip(2)
-                    length = Int(try ahead.littleEndian(UInt32.self))
-                } else {
-                    length = Int(try ahead.littleEndian(UInt16.self))
-                }
-                let value = try ahead.bytes(length)
-                if tag == 0x0002_0010 {
-                    syntax = String(decoding: value.prefix { $0 != 0 && $0 != 0x20 }, as: UTF8.self)
-                }
-                reader = ahead
-            }
-            // Big-endian and deflated data sets are the only ones that look different; compressed images don't.
-            guard syntax != "1.2.840.10008.1.2.2", syntax != "1.2.840.10008.1.2.1.99" else {
-                throw ParseError.transferSyntax
-            }
-            return try DicomParser(isImplicit: syntax == DicomName.implicitLittleEndian).dataset(&reader)
-        } catch let error as WireError {
-            throw ParseError(error)
-        } catch {
-            throw .transferSyntax
-        }
-    }
-
     /// `YYYYMMDDHHMMSS`, with a fraction and an offset that are left alone.
-    private static func localTime(_ text: String) -> LocalTime? {
+    static func localTime(_ text: String) -> LocalTime? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }.compactMap(\.wholeNumberValue)
         guard digits.count >= 12 else { return nil }
         func number(_ range: Range<Int>) -> Int { digits[range].reduce(0) { $0 * 10 + $1 } }
@@ -144,7 +83,7 @@ public struct DicomWaveformFile: Sendable, Equatable {
             minute: number(10..<12), second: digits.count >= 14 ? number(12..<14) : 0)
     }
 
-    private static func claim(_ dataset: DicomDataset) -> IdentityClaim {
+    static func claim(_ dataset: DicomDataset) -> IdentityClaim {
         let sex: Sex? =
             switch dataset.text(DicomTag.sex) {
             case "F": .female

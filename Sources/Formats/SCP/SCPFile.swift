@@ -3,8 +3,8 @@ import Wire
 
 /// An SCP-ECG record (EN 1064 1.3 and 2.x, and the draft of 3 as formats.md 4.4 knows it) as read.
 ///
-/// Not read: rhythm data from which a reference beat was subtracted and bimodal (decimated) data, because neither comes back
-/// without knowing what no sample file shows; such a record is refused rather than shown altered.
+/// A rhythm from which a reference beat was subtracted, or that was thinned out between the beats, is put together again and
+/// said to be unverified: no file that shows it is known. A record that is cut short gives the leads that are there.
 public struct SCPFile: Sendable, Equatable {
     public struct Group: Sendable, Equatable {
         /// `RHYTHM`, `REFERENCE BEAT`, `LONG-TERM RHYTHM`.

@@ -7,6 +7,8 @@ struct SCPRecord {
         var version: UInt8
         /// Without the 16-byte header.
         var body: ArraySlice<UInt8>
+        /// The file ends within it, so that nobody can check it.
+        var isCut = false
     }
 
     /// 13 = 1.3, 20 = 2.0, 29 and 30 = 3.
@@ -18,6 +20,8 @@ struct SCPRecord {
     private static let pointerSize = 10
     /// Without these, or with changed bytes in them, no sample or no identity can be trusted.
     private static let vital: Set<Int> = [0, 1, 2, 3, 6, 12]
+    /// What a file that is cut short can do without: some leads, and whose they are.
+    private static let spareable: Set<Int> = [1, 6, 12]
 
     /// True when section 0 is where and what EN 1064 says: identifier 0, a whole number of pointers, the first of which points
     /// at section 0 itself. Other makers' `.SCP` files begin alike but fail here.
@@ -32,16 +36,17 @@ struct SCPRecord {
     init(_ bytes: [UInt8]) throws(DecodeError) {
         guard Self.isHeader(bytes) else { throw .notRecognised("no SCP-ECG pointer section at the start") }
         let announced = Self.number(bytes, 2, 4)
-        guard announced <= bytes.count else {
-            throw Self.damaged("\(announced) bytes announced, \(bytes.count) in the file; copy it again")
-        }
-        let record = bytes[..<announced]
+        let isCut = announced > bytes.count
+        let record = bytes[..<min(announced, bytes.count)]
         protocolVersion = Int(bytes[15])
         notes = []
         sections = [:]
         func note(_ text: String) { notes.append(Note(kind: .surprise, text: text)) }
         if announced < bytes.count { note("\(bytes.count - announced) bytes follow the record") }
-        if CRC16.ccitt(record.dropFirst(2)) != UInt16(Self.number(bytes, 0, 2)) {
+        if isCut {
+            notes.append(
+                Note(kind: .gap, text: "\(announced) bytes announced, \(bytes.count) in the file: it is cut short"))
+        } else if CRC16.ccitt(record.dropFirst(2)) != UInt16(Self.number(bytes, 0, 2)) {
             note("the record's checksum is wrong; those of the sections decide")
         }
         let size = Self.number(bytes, 10, 4)
@@ -55,6 +60,16 @@ struct SCPRecord {
             guard id != 0, length > 0 else { continue }
             let isVital = Self.vital.contains(id)
             // Positions count from 1.
+            if isCut, Self.spareable.contains(id), index >= 1, index - 1 + length > record.count,
+                index - 1 + length <= announced, length >= Self.sectionHeader
+            {
+                if index - 1 + Self.sectionHeader < record.count, Self.number(bytes, index + 1, 2) == id, id != 1 {
+                    let body = record[(index - 1 + Self.sectionHeader)...]
+                    sections[id] = Section(version: bytes[index + 7], body: body, isCut: true)
+                }
+                note("section \(id) is cut short")
+                continue
+            }
             guard index >= 1, index - 1 + length <= record.count, length >= Self.sectionHeader else {
                 if isVital { throw Self.damaged("section \(id) lies outside the file; copy it again") }
                 note("section \(id) lies outside the file and is left out")

@@ -12,6 +12,8 @@ struct SCPSignals {
         var number: Int
         /// The text counts from 1; files that count from 0 name the end of the last sample.
         var count: Int { start == 0 ? end : max(0, end - start + 1) }
+        /// The number of the first sample, as section 4 counts.
+        var first: Int { max(1, start) }
     }
 
     init(_ record: SCPRecord) { self.record = record }
@@ -25,12 +27,7 @@ struct SCPSignals {
             return []
         }
         if record.sections[6] != nil {
-            guard !isSubtracted else {
-                throw .unsupported(
-                    format: "scp-ecg",
-                    "a reference beat was subtracted from the rhythm; export it without that reduction")
-            }
-            groups.append(.init(label: "RHYTHM", waveform: try rhythm(leads)))
+            groups.append(.init(label: "RHYTHM", waveform: try rhythm(leads, isSubtracted: isSubtracted)))
         }
         if let long = try longTerm() { groups.append(.init(label: "LONG-TERM RHYTHM", waveform: long)) }
         if let beat = referenceBeat(leads) { groups.append(.init(label: "REFERENCE BEAT", waveform: beat)) }
@@ -54,13 +51,13 @@ struct SCPSignals {
         }
     }
 
-    private func table() throws(DecodeError) -> SCPHuffman? {
+    private func table() throws(DecodeError) -> SCPHuffmanTables? {
         guard let body = record.sections[2]?.body else { return nil }
         var reader = ByteReader(body)
         if let number = try? reader.littleEndian(UInt16.self), Int(number) == SCPHuffman.standardNumber {
             return .standard
         }
-        return try SCPHuffman(body)
+        return try SCPHuffmanTables(body)
     }
 
     /// Section 5 or 6: scale, sample time, encoding, and each lead's bytes.
@@ -71,8 +68,8 @@ struct SCPSignals {
         var isBimodal: Bool
         var leads: [ArraySlice<UInt8>]
 
-        init(_ body: ArraySlice<UInt8>, leads count: Int) throws(DecodeError) {
-            var reader = ByteReader(body)
+        init(_ section: SCPRecord.Section, leads count: Int) throws(DecodeError) {
+            var reader = ByteReader(section.body)
             do {
                 let nanovolt = Int(try reader.littleEndian(UInt16.self))
                 let microseconds = Int(try reader.littleEndian(UInt16.self))
@@ -86,30 +83,108 @@ struct SCPSignals {
                 var lengths: [Int] = []
                 for _ in 0..<count { lengths.append(Int(try reader.littleEndian(UInt16.self))) }
                 leads = []
-                for length in lengths { leads.append(try reader.bytes(length)) }
+                for length in lengths {
+                    leads.append(try reader.bytes(section.isCut ? min(length, reader.remaining) : length))
+                }
             } catch {
                 throw SCPRecord.damaged("a section of samples is cut short or its scale is not possible")
             }
         }
     }
 
-    private mutating func rhythm(_ leads: [Lead]) throws(DecodeError) -> Waveform {
-        guard let body = record.sections[6]?.body else { return Waveform(channels: [], samples: []) }
-        let stored = try Stored(body, leads: leads.count)
-        guard !stored.isBimodal else {
-            throw .unsupported(
-                format: "scp-ecg", "bimodal compression thinned out the samples; export it without that reduction")
+    private mutating func rhythm(_ leads: [Lead], isSubtracted: Bool) throws(DecodeError) -> Waveform {
+        guard let section = record.sections[6] else { return Waveform(channels: [], samples: []) }
+        let stored = try Stored(section, leads: leads.count)
+        var waveform: Waveform
+        if isSubtracted || stored.isBimodal {
+            waveform = try restored(leads, stored, isSubtracted: isSubtracted)
+        } else {
+            waveform = try self.waveform(leads, stored, counts: leads.map(\.count))
         }
-        return try waveform(leads, stored, counts: leads.map(\.count))
+        if section.isCut {
+            // Leads that the file doesn't reach have no values rather than no place.
+            let longest = waveform.samples.map(\.count).max() ?? 0
+            for index in waveform.samples.indices {
+                waveform.samples[index] += repeatElement(.absent, count: longest - waveform.samples[index].count)
+            }
+        }
+        return waveform
+    }
+
+    /// A rhythm that was made smaller by subtracting a reference beat, by thinning out, or both.
+    private mutating func restored(
+        _ leads: [Lead], _ stored: Stored, isSubtracted: Bool
+    ) throws(DecodeError) -> Waveform {
+        guard let beats = record.sections[4].flatMap({ SCPBeats($0.body) }) else {
+            throw .unsupported(
+                format: "scp-ecg", "the rhythm needs the section with the beats' places, which is missing or cut")
+        }
+        var reference: Stored?
+        if let section = record.sections[5], !section.body.isEmpty {
+            reference = try? Stored(section, leads: leads.count)
+        }
+        guard reference != nil || !isSubtracted else {
+            throw .unsupported(format: "scp-ecg", "a reference beat was subtracted, which is missing or cut")
+        }
+        let full = reference?.rate ?? stored.rate
+        guard let thinned = full.divided(by: stored.rate)?.reduced, thinned.denominator == 1,
+            (1...4).contains(thinned.numerator)
+        else {
+            throw .unsupported(format: "scp-ecg", "the rates of rhythm and reference beat don't fit")
+        }
+        let rate = thinned.numerator
+        let table = try table()
+        var channels: [Channel] = []
+        var samples: [[Sample]] = []
+        for (index, lead) in leads.enumerated() {
+            var values = try decoded(lead, stored, index, count: lead.count, table, isComplete: rate == 1)
+            if rate > 1 {
+                values = beats.expanded(
+                    values, rate: rate, count: lead.count, from: lead.first, thinnedOut: stored.isBimodal)
+                if values.count < lead.count {
+                    note("\(lead.name): \(lead.count) samples announced, \(values.count) in the file")
+                }
+            }
+            if isSubtracted, let reference, let ratio = reference.scale.divided(by: stored.scale) {
+                let length = beats.samples(at: full)
+                let beat = try decoded(lead, reference, index, count: length, table, isComplete: false)
+                beats.add(beat.map { Int((Double($0) * ratio.value).rounded()) }, to: &values, from: lead.first)
+            }
+            guard values.allSatisfy({ $0 >= -32768 && $0 <= 32767 }) else {
+                throw SCPRecord.damaged("\(lead.name): the samples leave 16 bits")
+            }
+            channels.append(lead.channel(rate: full, scale: stored.scale, calibration: .unverified))
+            samples.append(values.map { Sample($0) })
+        }
+        if isSubtracted { note("the reference beat was added to \(beats.subtracted) beats again: unverified") }
+        if rate > 1 {
+            note("outside the beats one sample in \(rate) is in the file; what lies between is a straight line")
+        }
+        return Waveform(channels: channels, samples: samples)
+    }
+
+    /// A lead's stored numbers with their differences undone.
+    private mutating func decoded(
+        _ lead: Lead, _ stored: Stored, _ index: Int, count: Int, _ table: SCPHuffmanTables?, isComplete: Bool
+    ) throws(DecodeError) -> [Int] {
+        let bytes = stored.leads[index]
+        var values = table.map { $0.decode(bytes, count: count) } ?? Self.raw(bytes)
+        if isComplete, values.count < count {
+            note("\(lead.name): \(count) samples announced, \(values.count) in the file")
+        }
+        guard Self.integrate(&values, differences: stored.differences) else {
+            throw SCPRecord.damaged("\(lead.name): the samples leave 16 bits")
+        }
+        return values
     }
 
     /// Of no use without its length, which section 4 has; never worth refusing a record for.
     private mutating func referenceBeat(_ leads: [Lead]) -> Waveform? {
-        guard let body = record.sections[5]?.body, !body.isEmpty else { return nil }
+        guard let section = record.sections[5], !section.body.isEmpty else { return nil }
         var reader = ByteReader(record.sections[4]?.body ?? [])
         do {
             let milliseconds = Int(try reader.littleEndian(UInt16.self))
-            let stored = try Stored(body, leads: leads.count)
+            let stored = try Stored(section, leads: leads.count)
             guard let count = Ratio(milliseconds, 1000).times(stored.rate), count.numerator > 0, !stored.isBimodal
             else {
                 throw WireError.malformed(offset: 0, "length")
@@ -130,22 +205,11 @@ struct SCPSignals {
         _ leads: [Lead], _ stored: Stored, counts: [Int]
     ) throws(DecodeError) -> Waveform {
         let table = try table()
+        if table?.switches == true { note("its Huffman tables lead to one another: unverified") }
         var channels: [Channel] = []
         var samples: [[Sample]] = []
         for (index, lead) in leads.enumerated() {
-            let bytes = stored.leads[index]
-            var values: [Int]
-            if let table {
-                values = table.decode(bytes, count: counts[index])
-            } else {
-                values = Self.raw(bytes)
-            }
-            if values.count < counts[index] {
-                note("\(lead.name): \(counts[index]) samples announced, \(values.count) in the file")
-            }
-            guard Self.integrate(&values, differences: stored.differences) else {
-                throw SCPRecord.damaged("\(lead.name): the samples leave 16 bits")
-            }
+            let values = try decoded(lead, stored, index, count: counts[index], table, isComplete: true)
             channels.append(lead.channel(rate: stored.rate, scale: stored.scale, calibration: .singleSource))
             samples.append(values.map { Sample($0) })
         }

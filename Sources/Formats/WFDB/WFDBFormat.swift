@@ -2,6 +2,8 @@ import Clinical
 
 /// How samples lie in a signal file (formats.md 5).
 enum WFDBFormat: Int {
+    /// No samples: how a layout segment describes a signal.
+    case null = 0
     case differences8 = 8
     case signed16 = 16
     case signed24 = 24
@@ -19,7 +21,7 @@ enum WFDBFormat: Int {
     /// Of a sample.
     var bits: Int {
         switch self {
-        case .differences8, .signed16, .bigEndian16, .offset16, .flac16: 16
+        case .null, .differences8, .signed16, .bigEndian16, .offset16, .flac16: 16
         case .signed24, .flac24: 24
         case .signed32: 32
         case .offset8, .flac8: 8
@@ -63,7 +65,7 @@ enum WFDBFormat: Int {
                 let word = $0[0] | $0[1] << 8 | $0[2] << 16 | $0[3] << 24
                 return [word, word >> 10, word >> 20]
             }
-        case .flac8, .flac16, .flac24: []
+        case .null, .flac8, .flac16, .flac24: []
         }
     }
 

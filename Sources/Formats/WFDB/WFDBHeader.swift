@@ -21,8 +21,10 @@ struct WFDBHeader {
     }
 
     var name: String
-    /// More than 0 for a record in several segments.
-    var segments: Int
+    /// Of a record in several segments: their names (`~` for a gap) and lengths in frames. It has no signals of its own then.
+    var segments: [(name: String, frames: Int)]
+    /// Signals announced on the record line.
+    var signalCount: Int
     /// Frames per second.
     var rate: Ratio
     /// Frames; nil when the header doesn't say.
@@ -81,11 +83,8 @@ struct WFDBHeader {
         guard let first = lines.first, let record = Self.record(first) else {
             throw .notRecognised("no WFDB record line at the start")
         }
-        (name, segments) = (record.name, record.segments)
-        guard segments == 0 else {
-            throw .unsupported(
-                format: Self.format, "the record has \(segments) segments; decode the header of each segment instead")
-        }
+        (name, signalCount) = (record.name, record.count)
+        (segments, signals) = ([], [])
         let rateText = record.rest.first?.prefix { $0 != "/" && $0 != "(" } ?? "250"
         guard let rate = Ratio(decimal: rateText), rate.numerator > 0 else {
             throw .damaged(format: Self.format, "the sampling frequency is no positive number")
@@ -95,11 +94,32 @@ struct WFDBHeader {
         let times = record.rest.dropFirst(2).prefix(2).map(String.init)
         startText = times.isEmpty ? nil : times.joined(separator: " ")
         start = Self.start(times)
+        guard record.segments == 0 else {
+            segments = try Self.segments(lines.dropFirst(), count: record.segments)
+            return
+        }
         guard lines.count > record.count else {
             throw .damaged(format: Self.format, "\(record.count) signals announced, \(lines.count - 1) described")
         }
-        signals = []
         for line in lines[1...record.count] { signals.append(try Self.signal(line)) }
+    }
+
+    /// Lines of a segment's name and length; the layout segment of a variable layout has length 0.
+    private static func segments(
+        _ lines: ArraySlice<String>, count: Int
+    ) throws(DecodeError) -> [(name: String, frames: Int)] {
+        guard count == lines.count else {
+            throw .damaged(format: format, "\(count) segments announced, \(lines.count) listed")
+        }
+        var segments: [(name: String, frames: Int)] = []
+        for line in lines {
+            let fields = fields(line)
+            guard fields.count >= 2, fields[0] == "~" || isName(fields[0]), let frames = Int(fields[1]),
+                (0..<1 << 40).contains(frames)
+            else { throw .damaged(format: format, "a segment line is not a name and a length") }
+            segments.append((String(fields[0]), frames))
+        }
+        return segments
     }
 
     /// `HH:MM:SS` with a fraction that is left alone, and `DD/MM/YYYY`.

@@ -26,6 +26,11 @@ public struct WFDBRecord: Sendable, Equatable {
         (start, startText, comments) = (header.start, header.startText, header.comments)
         claim = Self.claim(header.comments)
         notes = []
+        if !header.segments.isEmpty {
+            let joined = try WFDBSegments.join(header, beside: beside)
+            (waveform, notes) = (joined.waveform, joined.notes)
+            return
+        }
         guard !header.signals.isEmpty else {
             throw .unsupported(format: WFDBHeader.format, "the record has no signals; only waveforms are decoded")
         }
@@ -48,6 +53,16 @@ public struct WFDBRecord: Sendable, Equatable {
             first = last
         }
         waveform = Waveform(channels: channels, samples: samples)
+    }
+
+    /// The channels that a header describes, without their samples: what a layout segment is for.
+    static func channels(of bytes: [UInt8]) throws(DecodeError) -> [Channel] {
+        let header = try WFDBHeader(bytes)
+        var channels: [Channel] = []
+        for (index, signal) in header.signals.enumerated() {
+            channels.append(try signal.decode([], rate: header.rate, frames: nil, number: index + 1).0)
+        }
+        return channels
     }
 
     private static func columns(
