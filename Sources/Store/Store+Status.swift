@@ -61,3 +61,14 @@ extension Transaction {
 
     fileprivate func count(_ sql: String) throws -> Int { try Int.fetchOne(db, sql: sql) ?? 0 }
 }
+
+extension Store {
+    /// What a recording's samples and original bytes take in the file, sealed.
+    public func storedBytes(_ id: RecordingID) async throws(StoreError) -> Int {
+        try await read { tx in
+            try Int.fetchOne(
+                tx.db, sql: "SELECT SUM(LENGTH(raw) + LENGTH(decoded)) FROM chunk WHERE recording = ?",
+                arguments: [id.description]) ?? 0
+        }
+    }
+}

@@ -43,7 +43,7 @@ struct EssAgent: AsyncParsableCommand {
                 name: "Without the daemon (support and tests)",
                 subcommands: [
                     Pathways.self, Decode.self, Replay.self, Record.self, UdevRulesCommand.self,
-                    DeviceTableCommand.self,
+                    DeviceTableCommand.self, MeasureCommand.self,
                 ]),
         ])
 }

@@ -114,3 +114,39 @@ func settings(_ file: String?) throws -> Configuration {
         throw fail(Problem.configuration("\(error)"))
     }
 }
+
+struct MeasureCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "measure", abstract: "Measure how fast a disk takes recordings, or a store answers.",
+        discussion: """
+            With --disk, in a directory of its own that is removed again. Without, the configured store is asked what the \
+            daemon asks all day, which must be stopped.
+            """)
+    @Option(help: "A directory on the disk to measure.") var disk: String?
+    @Option(help: "How long each part takes, seconds.") var seconds = 5
+    @Option(help: "Read this configuration file instead of the system's.") var config: String?
+
+    func validate() throws {
+        guard (1...600).contains(seconds) else { throw ValidationError("--seconds is 1 to 600.") }
+    }
+
+    func run() async throws {
+        do throws(Problem) {
+            if let disk {
+                try printed(try await Measurement().disk(absolutePath(disk), seconds: seconds))
+            } else {
+                let settings: Configuration
+                do throws(ConfigurationError) { settings = try Configuration.load(file: config) } catch {
+                    throw Problem.configuration("\(error)")
+                }
+                try printed(try await Measurement().store(settings))
+            }
+        } catch {
+            throw fail(error)
+        }
+    }
+
+    private func printed(_ value: some Encodable) throws(Problem) {
+        do { try printJSON(value) } catch { throw .internalFailure }
+    }
+}
