@@ -1,4 +1,4 @@
-internal import Clinical
+public import Clinical
 internal import GRDB
 
 extension Store {
