@@ -34,6 +34,7 @@ def test_a_token_is_of_no_use_to_another_certificate(bench):
 
     def session(place):
         s = requests.Session()
+        s.trust_env = False  # else REQUESTS_CA_BUNDLE of whoever runs it wins
         s.verify, s.cert = str(bench.laptop / "ca.pem"), (str(place / "client.pem"), str(place / "client.key"))
         return s
 
