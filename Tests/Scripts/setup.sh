@@ -33,8 +33,25 @@ if ((${#missing[@]})); then
         command -v sudo >/dev/null || { echo "Become root or install sudo, then: apt-get install ${missing[*]}" >&2; exit 1; }
         sudo=(sudo)
     fi
+    # Orthanc and nginx are here for the tests to start their own; the package's service is neither started (invoke-rc.d asks
+    # policy-rc.d) nor left to start at the next boot. One that was here before isn't touched.
+    services=()
+    for service in orthanc nginx; do
+        [[ -e /lib/systemd/system/$service.service || -e /etc/init.d/$service ]] || services+=("$service")
+    done
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+        trap '"${sudo[@]}" rm -f "$policy"' EXIT
+        "${sudo[@]}" chmod 755 "$policy"
+    fi
     "${sudo[@]}" apt-get update -qq
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    for service in "${services[@]}"; do
+        if [[ -e /lib/systemd/system/$service.service || -e /etc/init.d/$service ]] && command -v systemctl >/dev/null; then
+            "${sudo[@]}" systemctl --quiet disable "$service" 2>/dev/null || true
+        fi
+    done
 fi
 
 if [[ -n $venv ]]; then
