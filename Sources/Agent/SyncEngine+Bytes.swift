@@ -144,9 +144,11 @@ extension SyncEngine {
     func confirm(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
         do {
             guard let epoch = offer.storeEpoch,
-                let document = try await store.receiptsToConfirm(epoch: epoch).first(where: { $0.id == id })
+                let document = try await store.receiptsToConfirm(epoch: epoch).first(where: { $0.id == id }),
+                let binding = try await store.recording(document.recording)?.bindings.last,
+                let visit = try await store.visit(binding.visit)
             else { return }
-            switch try await link.receipt(for: id, offer: offer) {
+            switch try await receipt(for: document, of: visit, link) {
             case .stored(let receipt) where receipt.covers(rid: id, sha256: document.sha256, size: document.size):
                 try await store.record(receipt)
                 if try await !FactsLane(link, offer: offer).knows(id) { try await store.factsLost(id) }

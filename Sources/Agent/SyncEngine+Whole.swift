@@ -45,7 +45,12 @@ extension SyncEngine {
         guard configuration.region.profile != .full else {
             return try await link.receipt(for: document.id, offer: offer)
         }
-        return try await wholeLane(link).readBack(try await content(document, visit))
+        // What it gives back now, it has in the epoch that it greeted us with.
+        let epoch = offer.storeEpoch
+        let answer = try await wholeLane(link).readBack(try await content(document, visit))
+        guard case .stored(var receipt) = answer, let epoch else { return answer }
+        receipt.storeEpoch = epoch
+        return .stored(receipt)
     }
 
     func wholeLane(_ link: ServerLink) throws(UplinkError) -> any WholeLane {

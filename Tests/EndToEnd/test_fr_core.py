@@ -55,9 +55,9 @@ def told(bench):
     visit = bench.visits()[0]["id"]
     centre.opinion(visit)
     centre.question(visit)
-    record(bench)
-    eventually("the question came", lambda: [a for a in bench.cli("opinions", "--json") if a["kind"] == "question"])
-    bench._run([bench.agent_binary, "reply", "Communication/question-1", "--config", bench.config], input="72 kg\n")
+    record(bench, numbers=("1", "2"))
+    [question] = eventually("the question came", lambda: [a for a in bench.cli("opinions", "--json") if a["kind"] == "question"])
+    bench._run([bench.agent_binary, "reply", question["id"], "--config", bench.config], input="72 kg\n")
     eventually("received", lambda: all_received(bench))
     eventually("completed", lambda: bench.fhir(f"Task/{visit}")["status"] == "completed")
     eventually("answered", lambda: len(bench.fhir("Communication")["entry"]) == 2)

@@ -26,7 +26,12 @@ def finished(path, metadata):
 
 options = {}
 if mode == "honest":
-    from tuspyserver import LocalFileStorage
+    from tuspyserver.params import TusUploadParams
+    from tuspyserver.storage.local import LocalFileStorage
+
+    # Its storage wants pydantic 2; the judges of R4 (fhir.resources 6) are pinned to 1, where the same method has another name.
+    if not hasattr(TusUploadParams, "model_dump"):
+        TusUploadParams.model_dump = TusUploadParams.dict
 
     options["storage"] = LocalFileStorage(str(files))
 app = FastAPI()
