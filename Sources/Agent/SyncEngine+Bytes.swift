@@ -149,7 +149,9 @@ extension SyncEngine {
                 let visit = try await store.visit(binding.visit)
             else { return }
             switch try await receipt(for: document, of: visit, link) {
-            case .stored(let receipt) where receipt.covers(rid: id, sha256: document.sha256, size: document.size):
+            case .stored(var receipt) where receipt.covers(rid: id, sha256: document.sha256, size: document.size):
+                // Asked in this epoch: a receipt out of the backup, that names an older one, would be asked for without end.
+                receipt.storeEpoch = epoch
                 try await store.record(receipt)
                 if try await !FactsLane(link, offer: offer).knows(id) { try await store.factsLost(id) }
             case .pending(let after): throw UplinkError.transient(status: 202, retryAfter: after ?? .seconds(1))

@@ -42,13 +42,13 @@ extension SyncEngine {
 
     /// The receipt, or what stands for it.
     func receipt(for document: Document, of visit: Visit, _ link: ServerLink) async throws -> ReceiptAnswer {
-        guard configuration.region.profile != .full else {
-            return try await link.receipt(for: document.id, offer: offer)
-        }
-        // What it gives back now, it has in the epoch that it greeted us with.
+        // What it says or gives back now, it has in the epoch that it greeted us with.
         let epoch = offer.storeEpoch
-        let answer = try await wholeLane(link).readBack(try await content(document, visit))
-        guard case .stored(var receipt) = answer, let epoch else { return answer }
+        let answer =
+            configuration.region.profile == .full
+            ? try await link.receipt(for: document.id, offer: offer)
+            : try await wholeLane(link).readBack(try await content(document, visit))
+        guard case .stored(var receipt) = answer, receipt.storeEpoch.isEmpty, let epoch else { return answer }
         receipt.storeEpoch = epoch
         return .stored(receipt)
     }
