@@ -9,7 +9,7 @@ public struct RecoveryReport: Sendable, Equatable, Codable {
     public var uploadsInFlight: Int
     /// What SQLite's check complained about; empty when the file is sound.
     public var problems: [String]
-    /// Whether there was time for the check: a large file is left to `salvage` in the background.
+    /// Whether there was time for the check: a large file is left to `ess-agent doctor`.
     public var isChecked: Bool
 
     public init(sealed: [RecordingID], uploadsInFlight: Int, problems: [String], isChecked: Bool = true) {
