@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev libsystemd-dev pkg-config python3
 APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
-	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2
+	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2 curl
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 REQUIRE  := --requirements Tests/Interop/requirements.txt --requirements Tests/EndToEnd/requirements-browser.txt
@@ -13,7 +13,7 @@ BIN      := .build/debug
 # Chroots and mounts need it.
 ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
-APT_BENCH := $(APT_TEST) sqlite3 curl flac zstd xz-utils modemmanager dbus procps
+APT_BENCH := $(APT_TEST) sqlite3 flac zstd xz-utils modemmanager dbus procps
 
 APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
 APT_PACKAGE := $(APT_DEB) mmdebstrap

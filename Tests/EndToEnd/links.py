@@ -99,8 +99,11 @@ class NetworkManager:
         (place / "nm.conf").write_text(
             f"[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nrc-manager=unmanaged\n[keyfile]\npath={place}/connections\n"
             "[connectivity]\nenabled=false\n")
+        # Without udevd NetworkManager waits for it without end, unless /sys is read-only, as in a container. `ip netns exec` has
+        # given us a /sys of our own.
         manager = Program(place / "nm.log", [
-            *link.client_side, "NetworkManager", "--no-daemon", f"--config={place}/nm.conf", f"--config-dir={place}/none",
+            *link.client_side, "sh", "-c", 'mount -o remount,bind,ro /sys && exec "$@"', "sh", "NetworkManager",
+            "--no-daemon", f"--config={place}/nm.conf", f"--config-dir={place}/none",
             f"--intern-config={place}/none", f"--state-file={place}/state", f"--pid-file={place}/pid"], self.environment)
         bench.programs.append(manager)
         eventually("NetworkManager", lambda: self.ask("-t", "general").returncode == 0)

@@ -10,6 +10,9 @@ import requests
 from bench import Program, eventually
 
 
+DICOMWEB = pathlib.Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
 def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -24,12 +27,11 @@ class Orthanc:
         directory = bench.directory / "orthanc"
         directory.mkdir()
         self.directory = directory
-        plugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
         config = directory / "orthanc.json"
         config.write_text(json.dumps({
             "Name": "ESS", "StorageDirectory": str(directory / "db"), "IndexDirectory": str(directory / "db"),
             "HttpPort": self.port, "DicomServerEnabled": False, "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False, "Plugins": [plugin], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            "AuthenticationEnabled": False, "Plugins": [str(DICOMWEB)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "OverwriteInstances": False, **settings}))
         self.program = Program(directory / "log", [shutil.which("Orthanc") or "/usr/sbin/Orthanc", config])
         bench.programs.append(self.program)

@@ -67,7 +67,7 @@ def test_an_upload_goes_on_over_another_address(bench):
         eventually("the next request", lambda: requests_seen(bench) > seen, seconds=20)
         # Far shorter than the 25 s after which a silent connection is given up.
         assert time.monotonic() - start < 10
-        found = eventually("received", lambda: all_received(bench), seconds=90)
+        found = eventually("received", lambda: all_received(bench), seconds=150)
         assert {d["id"]: (d["size"], d["sha256"]) for d in found} == bench.server_files()
 
 

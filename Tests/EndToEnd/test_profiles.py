@@ -9,7 +9,7 @@ import subprocess
 import pydicom
 import pytest
 from bench import CommandFailed, eventually
-from region import Front, Orthanc
+from region import DICOMWEB, Front, Orthanc
 
 # `make test` installs them; somebody who runs one test by hand may not have them.
 needs = {
@@ -17,6 +17,8 @@ needs = {
         not (shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")), reason=f"{name} isn't installed: make setup-test")
     for name in ("age", "Orthanc", "nginx", "openssl")
 }
+if not DICOMWEB.exists():
+    needs["Orthanc"] = pytest.mark.skip(reason="Orthanc with DICOMweb isn't installed: make setup-test")
 
 
 def documents(bench):
