@@ -81,12 +81,22 @@ actor SessionRecorder: SessionSink {
     }
 
     /// The disk was full or gone: every block that was acknowledged is there, and is sealed as soon as there is room again;
-    /// by the next start at the latest. A day is enough for anybody to make room.
+    /// by the next start at the latest. A day is enough for anybody to make room. The task holds this recorder: its session
+    /// may long have been replaced by the port's next one.
     private func sealLater(_ reason: Recording.EndReason) {
-        Task { [weak self] in
+        Task {
             for _ in 0..<43_200 {
-                guard (try? await Task.sleep(for: .seconds(2))) != nil, let self else { return }
-                if await (try? self.seal(reason)) != nil { return }
+                do {
+                    try await Task.sleep(for: .seconds(2))
+                    return try await seal(reason)
+                } catch StoreError.refused, StoreError.notFound {
+                    // Somebody else sealed it, or it is gone.
+                    return
+                } catch is CancellationError {
+                    return
+                } catch {
+                    continue
+                }
             }
         }
     }
