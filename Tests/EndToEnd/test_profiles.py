@@ -70,6 +70,28 @@ def test_a_fhir_server_takes_everything(fhir_region):
     assert bench.server_files() == {}
 
 
+def test_a_restored_fhir_server_is_read_back_again(fhir_region):
+    """Out of its backup it says so by another epoch: what it still has is read back, what it lost is sent again."""
+    bench = fhir_region
+    record(bench)
+    found = eventually("received", lambda: all_received(bench))
+    eventually("settled", lambda: bench.cli("status", "--json")["sync"]["isSettled"])
+    before = {d["receipt"]["storeEpoch"] for d in found}
+    bench.server.kill()
+    lost = bench.server_directory / "binaries" / found[0]["id"]
+    lost.unlink()
+    bench._run([bench.server_binary, "restored", "--directory", bench.server_directory])
+    bench.start_server()
+    bench.cli("sync")
+
+    def confirmed():
+        now = all_received(bench)
+        return now and {d["receipt"]["storeEpoch"] for d in now}.isdisjoint(before) and now
+
+    eventually("received in the new epoch", confirmed)
+    assert hashlib.sha256(lost.read_bytes()).hexdigest() == found[0]["sha256"]
+
+
 def test_wrong_bytes_in_a_binary_are_seen(bench):
     bench.make_server()
     bench.start_server("corrupt=1", "lose-answer=every:3")
