@@ -347,6 +347,7 @@ extension UplinkError {
         switch self {
         case .link(let text), .tls(let text), .configuration(let text), .malformed(let text): text
         case .transient(let status, _), .conflict(let status, _), .permanent(let status, _): "status \(status)"
+        case .local(let text) where text == "\(StoreError.diskFull)" || text == "\(StoreError.readOnly)": text
         default: String("\(self)".prefix { $0 != "(" })
         }
     }
