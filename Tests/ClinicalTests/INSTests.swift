@@ -19,7 +19,8 @@ import Testing
     @Test(arguments: [
         ("238047512345622", "1.2.250.1.213.1.4.8", false), ("2380475123456", "urn:oid:1.2.250.1.213.1.4.8", false),
         ("138047512345622", "1.2.250.1.213.1.4.8", true), ("42", "1.2.250.1.213.1.4.8", true),
-        ("", "1.2.250.1.213.1.4.8", false),
+        // A file that has the field and leaves it empty is never merged by name alone (formats.md 2.5).
+        ("", "1.2.250.1.213.1.4.8", true),
         // The INS of a person who doesn't exist, in a real person's visit.
         ("238047512345622", "1.2.250.1.213.1.4.10", true), ("238047512345622", "1.2.250.1.213.1.4.11", true),
         // A NIA gives way to a NIR: nothing can be said.

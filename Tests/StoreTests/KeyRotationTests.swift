@@ -146,6 +146,10 @@ import Testing
         try await store.add(
             [Reading(kind: .systolic, value: Ratio(120), unit: "mm[Hg]", at: nil, rawTime: nil, sequence: 0)],
             to: other.id)
+        var carried = Recording.sample(kind: .file)
+        carried.channels = []
+        _ = try await store.beginCarried(
+            carried, mediaType: "application/dicom", study: StudyObject(), size: 1, notes: [], binding: binding)
         try await store.attribute(id, to: "v1", by: "nurse", why: "x", at: 2)
         let bytes = try await store.original(id)
         let document = DocumentHasher.document(
