@@ -75,7 +75,12 @@ struct FullDisk {
                 try await store.seal(recording.id, reason: .finished)
                 sealed = true
                 stage = "freeze"
-                let bytes = [UInt8](repeating: 2, count: 300_000)
+                // Nothing that packs: it needs its room.
+                var random = UInt64(1)
+                let bytes = (0..<600_000).map { _ in
+                    random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                    return UInt8(truncatingIfNeeded: random >> 56)
+                }
                 let document = DocumentHasher.document(
                     of: recording.id, role: .artefact, mediaType: "application/edf", bytes: bytes)
                 let revision = try #require(try await store.recording(recording.id)).summary.revision

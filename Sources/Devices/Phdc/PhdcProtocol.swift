@@ -297,6 +297,13 @@ struct PhdcProtocol: Dialogue {
         return actions + [.send(PhdcApdu.releaseRequest(reason: 0).wire)]
     }
 
+    /// The end of a probe. A release would say that nobody wants anything any more, and a device may then sleep until it is
+    /// plugged in again; after an abort it still has what it has to say, and associates again (phdc.md 5.2, 5.3).
+    mutating func leaveUnread(at now: UInt64) -> [DialogueAction] {
+        forgetRequests()
+        return [.send(PhdcApdu.abort(reason: PhdcAbort.undefined).wire)] + finish(.done, at: now)
+    }
+
     mutating func abort(_ reason: UInt16, _ text: String, at now: UInt64) -> [DialogueAction] {
         let last = [DialogueAction.send(PhdcApdu.abort(reason: reason).wire)]
         if case .releasing = state { return last + leave(at: now) }

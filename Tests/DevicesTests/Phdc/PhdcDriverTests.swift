@@ -59,6 +59,18 @@ struct PhdcDriverTests {
         }
     }
 
+    @Test("after a probe the device comes again, and then everything is read", arguments: ["scale", "ecg", "glucose"])
+    func again(_ name: String) throws {
+        let probe = Self.run(name, .identify)
+        #expect(Self.simulator(probe).aborts == [0])
+        let goal = name == "glucose" ? SessionGoal.download(known: []) : .live
+        var bench = Bench(PhdcProtocol(goal: goal), probe.device)
+        bench.run(until: 8)
+        if goal == .live { bench.stop() }
+        bench.run(until: 40)
+        #expect(bench.finish == .done && !bench.recordings.isEmpty && bench.violations.isEmpty)
+    }
+
     @Test("a confirmation is sent only after everything it confirms was handed over")
     func order() throws {
         for (name, goal) in [("thermometer", .live), ("blood-pressure", .live), ("glucose", .download(known: []))]
