@@ -115,7 +115,14 @@ import Wire
         let port = try await TTYPort.open(pty.path, line: Self.line)
         let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
         async let received = pty.receive(bytes.count)
-        try await port.write(bytes)
+        do {
+            try await port.write(bytes)
+        } catch {
+            // The reader waits for bytes that don't come any more.
+            await port.close()
+            pty.hangUp()
+            throw error
+        }
         #expect(await received == bytes)
         await port.close()
         pty.hangUp()
