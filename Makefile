@@ -39,8 +39,7 @@ test: setup-test lint
 	CI=true swift build --build-tests
 	ESS_REQUIRE_INTEROP=1 CI=true swift test --skip-build --parallel
 	$(PYTHON) Tests/Interop/check_fhir.py fixtures/server/*.json
-	ESS_REQUIRE_BROWSER=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/Conformance Tests/EndToEnd \
-	  --ignore=Tests/EndToEnd/test_faults.py --ignore=Tests/EndToEnd/test_powercut.py
+	ESS_REQUIRE_BROWSER=1 ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q --durations=10 Tests/Interop Tests/Conformance Tests/EndToEnd
 	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
 	  || { cat .build/systemd-security.txt; exit 1; }
 	@tail -n 1 .build/systemd-security.txt

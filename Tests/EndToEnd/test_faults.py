@@ -100,6 +100,9 @@ def serve_and_fail(field, *wrapper, seconds=30):
     return done.returncode, done.stderr
 
 
+LONGER = pytest.mark.skipif(not LONG, reason="a close relative of the case beside it: with ESS_LONG")
+
+
 # Disks
 
 
@@ -252,7 +255,7 @@ class Disk:
         self.field.start_agent(environment=self.lies.environment)
 
 
-@pytest.fixture(params=["reserve", "kernel"])
+@pytest.fixture(params=[pytest.param("reserve", marks=LONGER), "kernel"])
 def disk(request, bench, volume, lies):
     bench.make_server()
     bench.start_server()
@@ -798,12 +801,9 @@ def told_of_damage(bench):
         for line in bench.agent.text().splitlines())
 
 
-LONGER = pytest.mark.skipif(not LONG, reason="a close relative of the case beside it: with ESS_LONG")
-
-
 @pytest.mark.parametrize("what", [
     "a bit of the samples",
-    "a page of the samples",
+    pytest.param("a page of the samples", marks=LONGER),
     "the index of the samples",
     pytest.param("a bit of a document", marks=LONGER),
     "a page of a document",
@@ -861,7 +861,7 @@ def test_a_file_beyond_repair_is_told_and_left_alone(copy, what):
         assert still_there(copy, samples) == before
 
 
-@pytest.mark.parametrize("what", BEYOND)
+@pytest.mark.parametrize("what", [BEYOND[0], *(pytest.param(what, marks=LONGER) for what in BEYOND[1:])])
 def test_a_file_beyond_repair_makes_no_loop(copy, what):
     damage(copy, what)
     with contextlib.suppress(AssertionError):
@@ -872,6 +872,7 @@ def test_a_file_beyond_repair_makes_no_loop(copy, what):
 # Packets that get lost
 
 
+@LONGER
 def test_a_lost_byte_in_a_download_is_stated(field):
     open_first_visit(field)
     field.plug_oximeter("--night-seconds", "2000", "--faults", "lost-byte")
@@ -899,7 +900,7 @@ def test_a_lost_byte_in_a_live_capture_is_stated(field):
     everything_arrives(field)
 
 
-@pytest.mark.parametrize("fault", ["stalls", "switches-off"])
+@pytest.mark.parametrize("fault", [pytest.param("stalls", marks=LONGER), "switches-off"])
 def test_a_device_that_falls_silent_is_interrupted_live(field, fault):
     open_first_visit(field)
     field.plug_oximeter("--live", "--faults", fault)
@@ -913,7 +914,7 @@ def test_a_device_that_falls_silent_is_interrupted_live(field, fault):
     everything_arrives(field)
 
 
-@pytest.mark.parametrize("fault", ["stalls", "switches-off"])
+@pytest.mark.parametrize("fault", ["stalls", pytest.param("switches-off", marks=LONGER)])
 def test_a_device_that_falls_silent_is_interrupted_in_a_download(field, fault):
     open_first_visit(field)
     field.plug_oximeter("--night-seconds", "2000", "--faults", fault)
@@ -935,7 +936,7 @@ def test_a_device_that_falls_silent_is_interrupted_in_a_download(field, fault):
     assert len(everything_arrives(field)) == 2
 
 
-@pytest.mark.parametrize("fault", ["split", "live-before-storage"])
+@pytest.mark.parametrize("fault", ["split", pytest.param("live-before-storage", marks=LONGER)])
 def test_harmless_irregularities_leave_no_trace(field, fault):
     open_first_visit(field)
     field.plug_oximeter("--night-seconds", "2000", "--faults", fault)

@@ -5,7 +5,7 @@ the state directory. From the trace, disks are rebuilt as a power cut may leave 
 synced, and of what was not: nothing, all, a beginning, a choice in any order, or pieces of 512 or 4096 bytes. The real agent
 is started on each.
 
-ESS_LONG: 300 states instead of 25. ESS_SEED: the seed that a failed run printed (the choices are the same for the same trace;
+ESS_LONG: 300 states instead of 12. ESS_SEED: the seed that a failed run printed (the choices are the same for the same trace;
 the trace itself is a real run's, so it differs a little from run to run)."""
 
 import http.client
@@ -25,7 +25,7 @@ import time
 import pytest
 from bench import LONG, Bench, CommandFailed, eventually
 
-STATES = int(os.environ.get("ESS_POWERCUTS", "300" if LONG else "25"))
+STATES = int(os.environ.get("ESS_POWERCUTS", "300" if LONG else "12"))
 SEED = int(os.environ.get("ESS_SEED", "20261121"))
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "Bench"
 
