@@ -42,7 +42,10 @@ struct FullDisk {
     /// The disk is full at another statement each time: at opening, beginning, appending, sealing, freezing, sending.
     @Test func atEveryStage() async throws {
         var reached: Set<String> = []
-        for kilobytes in [32, 64, 200, 330, 400, 500, 600, 800, 1000, 1300, 1700, 2100, 2500, 2800, 3100, 3300, 3500, 3700, 3900, 4100, 4500, 5000] {
+        for kilobytes in [
+            32, 64, 200, 330, 400, 500, 600, 800, 1000, 1300, 1700, 2100, 2500, 2800, 3100, 3300, 3500, 3700, 3900,
+            4100, 4500, 5000,
+        ] {
             let disk = try #require(try SmallDisk(kilobytes: kilobytes))
             let world = World()
             world.setFree(nil)
