@@ -19,8 +19,10 @@ def available():
     name = f"ess{os.getpid()}p"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
         return "no network namespaces here"
+    # A chroot whose root is no mount point can make one and not enter it.
+    entered = subprocess.run(["ip", "netns", "exec", name, "ip", "link", "set", "lo", "up"], capture_output=True)
     subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return None
+    return "network namespaces can't be entered here" if entered.returncode else None
 
 
 class Link:
