@@ -30,6 +30,10 @@ public struct ImagesView: Codable, Sendable, Equatable {
 extension Verbs {
     /// Loops larger than this are not opened for a preview.
     private static let previewLimit = 64 << 20
+    /// Reports are text; what is larger is something else.
+    private static let reportLimit = 8 << 20
+    /// More values than anybody reads on the page; the report itself has them all.
+    private static let valueLimit = 500
 
     public func images(_ id: String) async throws -> ImagesView {
         try await guarded {
@@ -50,10 +54,11 @@ extension Verbs {
         case .bitmap(let picture)?: view.preview = .init(mediaType: "image/bmp", data: base64(picture))
         case nil: break
         }
-        guard let report = DicomMeasurements(bytes) else { return }
-        view.producer = report.producer
-        view.measurements = report.values.map {
-            ImagesView.MeasurementView(name: $0.name, value: $0.value, unit: $0.unit, modifiers: $0.modifiers)
+        guard bytes.count <= Self.reportLimit, let report = try? DicomReport(decoding: bytes) else { return }
+        view.producer = [report.manufacturer, report.model, report.software].compactMap(\.self)
+        view.measurements = report.measurements.prefix(Self.valueLimit).map {
+            ImagesView.MeasurementView(
+                name: $0.name.meaning, value: $0.value, unit: $0.unit?.value, modifiers: $0.modifiers.map(\.meaning))
         }
     }
 

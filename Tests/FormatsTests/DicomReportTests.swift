@@ -161,6 +161,15 @@ import Testing
             })
         #expect(throws: Never.self) { try FileDecoder.decode(Shared.bytes("data/echo/reportsi.dcm")) }
     }
+
+    @Test("an item's own modifiers are kept, also those that nobody here knows; and who wrote the report")
+    func modifiers() throws {
+        let read = try DicomReport(
+            decoding: report([number("18043-0", "62", "%", [modifier("363698007", "87878005"), modifier("x", "y")])]))
+        #expect(read.measurements.map { $0.modifiers.map(\.meaning) } == [["87878005", "y"]])
+        #expect(read.measurements.first?.findingSite?.value == "87878005")
+        #expect([read.manufacturer, read.model, read.software] == ["ACME", "Echo 9", "4.2"])
+    }
 }
 
 /// Transfer syntaxes in which old archives and the web keep objects; the fixtures were converted by dcmtk.

@@ -37,6 +37,8 @@ public struct DicomReport: Sendable, Equatable, Codable {
         public var view: Code?
         /// Mean, minimum and the like.
         public var derivation: Code?
+        /// The item's own modifiers, as they stand there: those above too, and whatever else it says.
+        public var modifiers: [Code]
         /// Nil when a person measured.
         public var algorithm: Algorithm?
         /// Somebody with a name verified the report; an algorithm's value is never verified by itself.
@@ -59,6 +61,8 @@ public struct DicomReport: Sendable, Equatable, Codable {
     public var claim: IdentityClaim
     public var manufacturer: String?
     public var model: String?
+    /// Versions, as the header writes them.
+    public var software: String?
     public var notes: [Note]
 
     /// SR storage classes that hold measurements (PS3.4 B.5): Basic Text to Extensible, Comprehensive 3D, Simplified Adult Echo.
@@ -87,12 +91,13 @@ public struct DicomReport: Sendable, Equatable, Codable {
         claim = DicomWaveformFile.claim(dataset)
         manufacturer = dataset.text(DicomTag.manufacturer)
         model = dataset.text(DicomTag.modelName)
+        software = dataset.text(DicomTag.softwareVersions)
         notes = []
         var reader = DicomReportReader(isVerified: isVerified)
         reader.read(
             dataset.items(DicomTag.content),
             device: .init(
-                name: model, version: dataset.text(DicomTag.softwareVersions), manufacturer: manufacturer, family: nil))
+                name: model, version: software, manufacturer: manufacturer, family: nil))
         measurements = reader.measurements
         notes += reader.notes
         if measurements.contains(where: { $0.algorithm != nil && !$0.isVerified }) {

@@ -105,6 +105,8 @@ struct DicomReportReader {
             return
         }
         guard measurements.count < Self.limit else { return }
+        let modifiers = children.filter { $0.text(DicomTag.valueType) == "CODE" }
+            .compactMap { Self.code($0.items(DicomTag.conceptCode)) }
         let unit = Self.code(measured.items(DicomTag.measurementUnits))
         // A machine repeats each value, once with and once without the mark that it is the one to use.
         let key = Key(
@@ -119,7 +121,7 @@ struct DicomReportReader {
         measurements.append(
             DicomReport.Measurement(
                 name: name, value: value, unit: unit, findingSite: context.site, method: context.method,
-                imageMode: context.mode, view: context.view, derivation: context.derivation,
+                imageMode: context.mode, view: context.view, derivation: context.derivation, modifiers: modifiers,
                 algorithm: context.algorithm, isVerified: isVerified, isSelected: context.isSelected))
     }
 }
