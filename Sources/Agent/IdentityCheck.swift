@@ -1,4 +1,5 @@
 import Clinical
+import Store
 
 /// What the nurse says that she has checked before a visit is opened: the birth date as the person (or the person's
 /// document) says it, and that the other strict traits are the same.
@@ -46,4 +47,8 @@ public struct IdentityView: Codable, Sendable, Equatable {
         public var claimed: String
         public var expected: String
     }
+}
+
+extension Attribution {
+    var isHeld: Bool { if case .held = self { true } else { false } }
 }
