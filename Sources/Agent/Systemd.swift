@@ -25,7 +25,8 @@ public struct SystemdNotifier: Sendable {
 
     private func send(_ message: String) {
         guard let path else { return }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        // SOCK_CLOEXEC by its other name (the kernel holds them equal): beside CSystemd's headers an optimised build doesn't find it.
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | O_CLOEXEC, 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         var address = sockaddr_un()

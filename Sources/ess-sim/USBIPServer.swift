@@ -24,7 +24,7 @@ struct USBIPServer {
     }
 
     private static func listen(_ address: String, _ port: UInt16) throws -> (Int32, UInt16) {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
         guard listener >= 0 else { throw SystemFailure("socket") }
         var one: Int32 = 1
         // The values outlive each call, and their sizes go along.
