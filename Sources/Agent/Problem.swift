@@ -160,6 +160,9 @@ public enum SyncSentence {
     public static let portal = "Ce réseau demande une connexion (portail) ou n'est pas le centre : rien n'est envoyé."
     public static let certificate =
         "Le certificat du serveur n'est pas celui du centre : rien n'est envoyé. Prévenez l'administrateur."
+    public static let clock =
+        "Le certificat du serveur n'est pas valable à la date de cet ordinateur : rien n'est envoyé. "
+        + "Vérifiez la date et l'heure ; si elles sont justes, prévenez l'administrateur."
     public static let unauthorised =
         "Le centre ne reconnaît pas cet ordinateur : rien n'est envoyé. Prévenez l'administrateur."
     public static let serverFull = "Le serveur du centre est plein : l'envoi reprendra plus tard."

@@ -12,9 +12,12 @@ extension SyncEngine {
         let document = item.document
         if configuration.region.profile != .full { return try await sendWhole(item, link) }
         do {
-            // After a crash or a lost answer the server may have it already: ask before sending.
+            // After a crash or a lost answer the server may have it already: ask before sending. When it had all bytes once, only
+            // its own word that it hasn't leads to another upload (`askAgain`).
             var verdict = Verdict.missing
-            if item.upload != .none || item.attempts > 0 { verdict = try await settle(item, link, isUploaded: false) }
+            if item.upload != .none || item.attempts > 0 {
+                verdict = try await settle(item, link, isUploaded: item.isUploaded)
+            }
             guard verdict != .settled, try await mend(document) else { return }
             let lane = try await openLane(link)
             var location: String?
@@ -24,21 +27,25 @@ extension SyncEngine {
                 try await store.beginUpload(document.id)
             }
             progress = (document.id, 0, document.size)
-            try await lane.upload(
-                BytesLane.Item(
-                    rid: document.id, fileExtension: Self.fileExtension(document.mediaType),
-                    mediaType: document.mediaType,
-                    size: document.size, sha256: document.sha256, visit: item.visit.id, location: location),
-                BytesLane.Hooks(
-                    read: { [store] in try await store.documentBytes(document.id, offset: $0, count: $1) },
-                    didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
-                    didConfirm: { [store] offset in
-                        try await store.uploadConfirmed(document.id, offset: offset)
-                        await self.confirmed(document.id, offset)
-                    }))
-            if try await settle(item, link, isUploaded: true) == .missing {
-                throw UplinkError.transient(status: 202, retryAfter: .seconds(1))
+            do throws(UplinkError) {
+                try await lane.upload(
+                    BytesLane.Item(
+                        rid: document.id, fileExtension: Self.fileExtension(document.mediaType),
+                        mediaType: document.mediaType, size: document.size, sha256: document.sha256,
+                        visit: item.visit.id, location: location, mayBeLocked: mayBeLocked(document.id)),
+                    BytesLane.Hooks(
+                        read: { [store] in try await store.documentBytes(document.id, offset: $0, count: $1) },
+                        didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
+                        didConfirm: { [store] offset in
+                            try await store.uploadConfirmed(document.id, offset: offset)
+                            await self.confirmed(document.id, offset)
+                        }))
+            } catch {
+                if case .link = error { cuts[document.id] = now }
+                throw error
             }
+            cuts[document.id] = nil
+            _ = try await settle(item, link, isUploaded: true)
         } catch let error as UplinkError {
             throw error
         } catch {
@@ -46,55 +53,106 @@ extension SyncEngine {
         }
     }
 
+    /// Our own connection broke under this upload a short while ago; a server that hasn't noticed still keeps it locked.
+    private func mayBeLocked(_ id: UUID) -> Bool {
+        cuts[id].map { now - $0 < Self.lockMemory } ?? false
+    }
+
+    /// Seconds that a server may hold on to a connection that is dead.
+    private static let lockMemory = 120.0
+
     enum Verdict { case settled, missing, otherBytes }
 
     /// Asks for the receipt. Settled: received, set aside or to be asked for later: no more sending is needed.
-    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them. Before that it
-    ///   may as well mean that bytes are missing, which tus tells.
+    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them, and "unknown" that it
+    ///   hasn't begun. Before that they may as well mean that bytes are missing, which tus tells.
     func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
         let document = item.document
+        var answer = ReceiptWait.Answer.unknown
         // A small one is checked in no time; for a large one the others needn't wait.
         for pause in [10, 40, 150] {
-            let answer = try await receipt(for: document, of: item.visit, link)
-            switch try await judge(answer, document, restarts: item.restarts, link) {
+            switch try await judge(
+                try await receipt(for: document, of: item.visit, link), document, restarts: item.restarts, link)
+            {
             case .done: return .settled
             case .otherBytes: return .otherBytes
-            case .unknown: return .missing
-            case .notYet(let after):
-                guard isUploaded else { return .missing }
-                try await Task.sleep(for: .milliseconds(pause))
-                if pause == 150 { unreceipted[document.id] = (now + min(after ?? 1, 30), 0) }
+            case .unknown: answer = .unknown
+            case .notYet(let after): answer = .checking(after: after)
             }
+            guard isUploaded else { return .missing }
+            try await Task.sleep(for: .milliseconds(pause))
         }
+        var wait = ReceiptWait(
+            now: now, isSecond: item.restarts > 0 || rehashed.contains(document.id),
+            shortest: min(1, configuration.retryMinimum),
+            window: configuration.refusalWindow)
+        _ = wait.heard(answer, now: now)
+        unreceipted[document.id] = wait
         return .settled
     }
 
     /// The bytes were all there, and the receipt wasn't.
     func askAgain(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
         do {
-            guard let asked = unreceipted[id]?.asked, let item = try await store.outboxItem(id) else {
+            guard var wait = unreceipted[id], let item = try await store.outboxItem(id) else {
                 unreceipted[id] = nil
                 return
             }
-            let answer = try await receipt(for: item.document, of: item.visit, link)
-            switch try await judge(answer, item.document, restarts: item.restarts, link) {
-            case .notYet(let after):
-                // An offset may have been a lie (sync.md 1.2.2): what does it say now?
-                if configuration.region.profile == .full, asked % 5 == 2, case .created(let location, _) = item.upload,
-                    try await openLane(link).offset(at: location) != item.document.size
-                {
-                    unreceipted[id] = nil
-                    return
-                }
-                unreceipted[id] = (now + min(max(after ?? 1, 0.2), 60), asked + 1)
-            // Nothing after all: it goes the usual way again, that begins with a question.
-            default: unreceipted[id] = nil
+            let document = item.document
+            let answer: ReceiptWait.Answer
+            switch try await judge(
+                try await receipt(for: document, of: item.visit, link), document, restarts: item.restarts, link)
+            {
+            case .unknown: answer = .unknown
+            case .notYet(let after): answer = .checking(after: after)
+            // Received, set aside, or to be sent from its first byte.
+            case .done, .otherBytes:
+                unreceipted[id] = nil
+                return
+            }
+            let next = wait.heard(answer, now: now)
+            // An offset may have been a lie (sync.md 1.2.2): what does it say now?
+            if next == .sendAgain || wait.asked == 2, let missing = try await missingBytes(item, link) {
+                try await store.uploadConfirmed(id, offset: missing)
+                unreceipted[id] = nil
+                return
+            }
+            switch next {
+            case .ask: unreceipted[id] = wait
+            case .sendAgain:
+                logger.notice("complete, and no receipt: it is sent once more", metadata: ["document": "\(id)"])
+                rehashed.insert(id)
+                try await sendFromStart(document, link)
+                unreceipted[id] = nil
+            case .setAside: try await quarantine(id, SetAsideSentence.noReceipt)
             }
         } catch let error as UplinkError {
             throw error
         } catch {
             throw .local("\(error)")
         }
+    }
+
+    /// Where the upload would have to go on, if it isn't complete after all. One that the server has cleared away (404, 410) was.
+    private func missingBytes(_ item: OutboxItem, _ link: ServerLink) async throws(UplinkError) -> Int? {
+        guard configuration.region.profile == .full, case .created(let location, _) = item.upload,
+            let offset = try await openLane(link).offset(at: location), (0..<item.document.size).contains(offset)
+        else { return nil }
+        return offset
+    }
+
+    /// What the server has is of no use: dropped where it lets us, so that the same identity begins at its first byte.
+    private func sendFromStart(_ document: Document, _ link: ServerLink?) async throws {
+        if configuration.region.profile == .full, let link,
+            case .created(let location, _) = try await store.outboxItem(document.id)?.upload
+        {
+            do throws(UplinkError) {
+                try await openLane(link).discard(location: location)
+            } catch {
+                logger.info("the upload can't be dropped", metadata: ["error": "\(error.kind)"])
+            }
+        }
+        try await store.uploadForgotten(document.id)
     }
 
     enum Judgement { case done, otherBytes, unknown, notYet(after: Double?) }
@@ -123,20 +181,10 @@ extension SyncEngine {
         // One clean re-upload, then a person's matter (ARCHITECTURE.md, failure table): never retried silently.
         guard restarts == 0, rehashed.insert(document.id).inserted else {
             logger.error("the server holds other bytes", metadata: ["document": "\(document.id)"])
-            try await quarantine(document.id, "the server's receipt names SHA-256 \(other)")
+            try await quarantine(document.id, SetAsideSentence.otherBytes(other))
             return .done
         }
-        // What it has is not ours: dropped where the server lets us, so that the same identity begins at its first byte.
-        if configuration.region.profile == .full, let link,
-            case .created(let location, _) = try await store.outboxItem(document.id)?.upload
-        {
-            do throws(UplinkError) {
-                try await openLane(link).discard(location: location)
-            } catch {
-                logger.info("the upload can't be dropped", metadata: ["error": "\(error.kind)"])
-            }
-        }
-        try await store.uploadForgotten(document.id)
+        try await sendFromStart(document, link)
         return .otherBytes
     }
 

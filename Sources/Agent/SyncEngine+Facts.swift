@@ -21,7 +21,7 @@ extension SyncEngine {
                 case .retry(let at):
                     try await store.failed(
                         document, error: "\(error)", notBefore: clock.wall + Int64((at - now) * 1000))
-                case .quarantine: try await quarantine(document, "\(error)")
+                case .quarantine: try await quarantine(document, SetAsideSentence.refused(error))
                 case .none: break
                 }
             }

@@ -98,6 +98,10 @@ public struct SyncStateMachine: Sendable {
     private var answersDue: Double?
     /// The server has no room for bytes until then (507); facts go on.
     public private(set) var bytesPausedUntil: Double?
+    /// The server is too busy for bytes until then (429, or 5xx to several documents in a row).
+    private var bytesHeldUntil: Double?
+    private var busyPause: Double
+    private var busy = 0
     /// Items in a row that were forbidden: one is poison, three are us (sync.md 4.4).
     private var forbidden = 0
     /// Visits whose facts failed: when to try again, and how often they did.
@@ -105,6 +109,8 @@ public struct SyncStateMachine: Sendable {
     /// First time that an item got a permanent answer, and which (sync.md 4.4: the same answer twice, ten minutes apart).
     private var refusals: [String: (first: Double, status: Int)] = [:]
     private var itemPause: [String: Double] = [:]
+    /// How often in a row an upload was found locked.
+    private var locks: [UUID: Int] = [:]
 
     private let refusalWindow: Double
     /// When an item that is not a document may be tried again: `report …`, `reply …`, `confirm …`.
@@ -119,6 +125,7 @@ public struct SyncStateMachine: Sendable {
         longest = max(longestPause, shortestPause)
         self.worklistInterval = worklistInterval
         pause = shortestPause
+        busyPause = shortestPause
     }
 
     public func next(_ work: Work, now: Double) -> Step {
@@ -138,7 +145,8 @@ public struct SyncStateMachine: Sendable {
         }
         // Bytes follow their facts; but when the facts were refused the bytes go on: at the centre they are safer than here.
         let waiting = Set(work.unannounced)
-        let isOpen = now >= bytesPausedUntil ?? -.infinity
+        let opening = max(bytesPausedUntil ?? -.infinity, bytesHeldUntil ?? -.infinity)
+        let isOpen = now >= opening
         if isOpen,
             let document = work.documents.first(where: { !waiting.contains($0.visit) || visits[$0.visit] != nil })
         {
@@ -155,7 +163,7 @@ public struct SyncStateMachine: Sendable {
             work.replies.map { others[Self.key(.reply($0))] } + work.unconfirmed.map { others[Self.key(.confirm($0))] }
         times += work.entries.map { others[Self.key(.entries(visit: $0))] }
         times += work.reports.map { others[Self.key(.report(visit: $0.key, $0.value))] }
-        if !isOpen, !work.documents.isEmpty { times.append(bytesPausedUntil) }
+        if !isOpen, !work.documents.isEmpty { times.append(opening) }
         return .rest(until: times.compactMap { $0 }.min())
     }
 
@@ -165,6 +173,7 @@ public struct SyncStateMachine: Sendable {
         worklistDue = nil
         answersDue = nil
         bytesPausedUntil = nil
+        bytesHeldUntil = nil
     }
 
     /// The network has changed: whatever pause was running, the server may be there now.
@@ -194,8 +203,12 @@ public struct SyncStateMachine: Sendable {
         case .announce(let visit), .finish(let visit):
             visits[visit] = nil
             forbidden = 0
-        case .bytes:
+        case .bytes(let id):
+            locks[id] = nil
             bytesPausedUntil = nil
+            bytesHeldUntil = nil
+            busyPause = shortest
+            busy = 0
             forbidden = 0
         case .reply, .entries, .confirm, .receipt, .report, .rest: break
         }
@@ -216,9 +229,18 @@ public struct SyncStateMachine: Sendable {
             if case (.bytes, .retry(let at)) = (step, consequence) { bytesPausedUntil = at }
             return consequence
         case .transient(let status, _):
-            // A lock on the server lives longer than its request (sync.md 1.2.2): at least 30 s after 423 on bytes.
-            let floor: Double = if case .bytes = step, status == 423 { 30 } else { 0 }
-            return itemRetry(step, now, jitter, atLeast: max(error.retryAfter ?? 0, floor))
+            guard case .bytes(let id) = step else {
+                return itemRetry(step, now, jitter, atLeast: error.retryAfter ?? 0)
+            }
+            if status == 423 { return locked(id, error.retryAfter, now) }
+            let consequence = itemRetry(step, now, jitter, atLeast: error.retryAfter ?? 0)
+            // It is the server that is too busy, not this document: the others would only get the same answer.
+            busy += 1
+            if status == 429 || busy >= 3 {
+                busyPause = max(grown(busyPause, jitter), error.retryAfter ?? 0)
+                bytesHeldUntil = now + busyPause
+            }
+            return consequence
         case .permanent(let status, _): return refused(step, status, now, jitter)
         case .forbidden:
             forbidden += 1
@@ -277,6 +299,16 @@ public struct SyncStateMachine: Sendable {
         return .retry(at: now + delay)
     }
 
+    /// A lock on the server outlives its request (sync.md 1.2.2): half a minute, unless the server or the upload itself, whose
+    /// own connection broke, knows better; then soon, and later each time.
+    private mutating func locked(_ id: UUID, _ asked: Double?, _ now: Double) -> Consequence {
+        let times = locks[id] ?? 0
+        locks[id] = times + 1
+        return .retry(at: now + max(asked ?? Self.lockLife, min(Self.lockLife, Double(1 << min(times, 5)))))
+    }
+
+    private static let lockLife = 30.0
+
     private mutating func pauseLink(_ reason: String, _ now: Double, _ jitter: Double, asked: Double?) {
         pause = grown(pause, jitter)
         link = .paused(until: now + max(pause, asked ?? 0), reason: reason)
@@ -329,6 +361,14 @@ extension UplinkError {
         case .forbidden: 403
         case .serverFull: 507
         default: nil
+        }
+    }
+
+    /// What the server said of its refusal; empty when it said nothing.
+    var words: String {
+        switch self {
+        case .permanent(_, let text), .conflict(_, let text), .forbidden(let text): text
+        default: ""
         }
     }
 

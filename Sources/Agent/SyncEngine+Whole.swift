@@ -22,9 +22,7 @@ extension SyncEngine {
             try await lane.store(content) { [weak self] sent in
                 Task { await self?.sentWhole(item.document.id, sent) }
             }
-            if try await settle(item, link, isUploaded: true) == .missing {
-                throw UplinkError.transient(status: 202, retryAfter: .seconds(1))
-            }
+            _ = try await settle(item, link, isUploaded: true)
         } catch let error as UplinkError {
             throw error
         } catch {

@@ -38,8 +38,10 @@ public actor SyncEngine {
     var renewalDue = -Double.infinity
     var withheld = 0
     var rehashed: Set<UUID> = []
-    /// Complete uploads whose receipts weren't ready: when to ask again (monotonic seconds), and how often we did.
-    var unreceipted: [UUID: (due: Double, asked: Int)] = [:]
+    /// Complete uploads whose receipts weren't ready.
+    var unreceipted: [UUID: ReceiptWait] = [:]
+    /// Uploads under which our own connection broke, and when (monotonic seconds).
+    var cuts: [UUID: Double] = [:]
     var pulls = 0
     /// What this server doesn't know how to search for.
     var unsupported: Set<AnswersLane.Search> = []
@@ -47,6 +49,8 @@ public actor SyncEngine {
     var told: [String: String] = [:]
     var reports: [String: TaskLane.State] = [:]
     private var reportsLookedAt = -Double.infinity
+    /// Wall clock minus monotonic clock, milliseconds, when it was last looked at.
+    private var wallOffset: Int64?
 
     public init(store: Store, clock: HostClock, configuration: Configuration, bell: Bell, logger: Logger) {
         self.store = store
@@ -99,6 +103,7 @@ public actor SyncEngine {
     // MARK: One step
 
     private func turn(_ link: ServerLink) async throws {
+        try await lookAtClock()
         let items = try await outbox()
         let facts = try await pendingFacts()
         let work = try await work(items, facts)
@@ -146,6 +151,16 @@ public actor SyncEngine {
         progress = nil
     }
 
+    /// The wall clock was set: pauses that it ended in the far future don't hold.
+    private func lookAtClock() async throws {
+        let offset = clock.wall - Int64(now * 1000)
+        if let before = wallOffset, abs(offset - before) < 60_000 { return }
+        wallOffset = offset
+        // A server may ask for an hour (sync.md 4.4).
+        let longest = max(configuration.retryMaximum, 3600) + 60
+        try await store.forgetPauses(beyond: clock.wall + Int64(longest * 1000))
+    }
+
     private func work(_ items: [OutboxItem], _ facts: [PendingFacts]) async throws -> SyncStateMachine.Work {
         var work = SyncStateMachine.Work(
             unannounced: facts.filter { $0.state == .preliminary }.map(\.visit.id),
@@ -175,10 +190,10 @@ public actor SyncEngine {
         case (.retry(let at), .receipt(let id)):
             unreceipted[id]?.due = at
         case (.quarantine, .bytes(let id)), (.quarantine, .receipt(let id)):
-            try await quarantine(id, "\(error)")
+            try await quarantine(id, SetAsideSentence.refused(error))
         case (.quarantine, .announce(let visit)), (.quarantine, .finish(let visit)):
             for pending in facts where pending.visit.id == visit {
-                for document in pending.documents { try await quarantine(document.id, "\(error)") }
+                for document in pending.documents { try await quarantine(document.id, SetAsideSentence.refused(error)) }
             }
         case (.quarantine, .entries(let visit)): try await refuseEntries(visit)
         case (.quarantine, .report(let visit, let state)):
@@ -281,7 +296,7 @@ public actor SyncEngine {
         case .paused(_, let reason):
             view.problem = reason
             view.state = reason == "offline" ? "offline" : "stopped"
-            view.sentence = SyncSentence.paused(reason)
+            view.sentence = lastError?.isAboutDates == true ? SyncSentence.clock : SyncSentence.paused(reason)
         case .online:
             view.state = "online"
             view.problem = held.map { "held-\($0.rawValue)" }
@@ -342,6 +357,12 @@ extension SyncStateMachine.Step {
 }
 
 extension UplinkError {
+    /// A certificate that was, or will be, valid; OpenSSL's words.
+    var isAboutDates: Bool {
+        guard case .tls(let text) = self else { return false }
+        return text.contains("has expired") || text.contains("not yet valid")
+    }
+
     /// Without the server's own words.
     var kind: String {
         switch self {

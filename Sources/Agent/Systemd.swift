@@ -1,3 +1,5 @@
+// Which of the C modules brings in the socket types depends on what was compiled first.
+import CHost
 import FoundationEssentials
 import Glibc
 

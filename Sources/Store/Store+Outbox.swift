@@ -15,6 +15,11 @@ public struct OutboxItem: Sendable, Equatable {
     public var attempts: Int
     /// How often its upload was forgotten by or for the server and begun again.
     public var restarts: Int
+
+    /// The server said once that it had all bytes.
+    public var isUploaded: Bool {
+        if case .created(_, document.size) = upload { true } else { false }
+    }
 }
 
 extension Store {
@@ -125,6 +130,14 @@ extension Store {
             try tx.db.execute(
                 sql: "UPDATE attempt SET count = count + 1, last_error = ?, not_before = ? WHERE document = ?",
                 arguments: [try key.seal(text: error, at: "\(id.text)|attempt.last_error"), notBefore, id.text])
+        }
+    }
+
+    /// Forgets pauses that were reckoned with a clock that was wrong: nothing waits longer than the longest pause.
+    /// - Parameter latest: Unix time in milliseconds that no pause ends after.
+    public func forgetPauses(beyond latest: Int64) async throws(StoreError) {
+        try await write { tx in
+            try tx.db.execute(sql: "UPDATE attempt SET not_before = 0 WHERE not_before > ?", arguments: [latest])
         }
     }
 

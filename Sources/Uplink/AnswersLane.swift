@@ -103,7 +103,7 @@ public struct AnswersLane: Sendable {
             guard page.type == "searchset" else { throw .malformed("not a searchset") }
             for entry in page.entry { collected.add(entry) }
             url = try page.next.map { next throws(UplinkError) in
-                guard let resolved = link.origin.resolve(next, against: here) else {
+                guard let resolved = link.origin.resolveOwn(next, against: here) else {
                     throw .malformed("the next page is on another host")
                 }
                 return resolved

@@ -79,21 +79,29 @@ public struct Upload: Sendable, Equatable {
     private var location: String?
     private var offset = 0
     private var chunk: Int
+    private var largest: Int
     private var step = Step.idle
     private var strikes = 0
     private var creations = 0
     private var checksums: Bool
+    /// Our own connection broke under it, so that a lock on it is probably ours.
+    private var mayBeLocked: Bool
 
     /// - Parameters:
     ///   - size: bytes; may be 0.
     ///   - location: of an earlier attempt.
     ///   - checksums: whether the server checks each chunk.
-    public init(size: Int, location: String?, checksums: Bool, limits: Limits = Limits()) {
+    ///   - mayBeLocked: our own connection broke under it a short while ago.
+    public init(
+        size: Int, location: String?, checksums: Bool, limits: Limits = Limits(), mayBeLocked: Bool = false
+    ) {
         self.size = size
         self.location = location
         self.checksums = checksums
         self.limits = limits
+        self.mayBeLocked = mayBeLocked
         chunk = limits.firstChunk
+        largest = limits.mostChunk
     }
 
     public mutating func start() -> [Action] {
@@ -146,7 +154,7 @@ public struct Upload: Sendable, Equatable {
             guard let offset = answer.offset, offset > self.offset, offset <= self.offset + count else {
                 return again(.malformed("an offset that does not follow"))
             }
-            if answer.elapsed < limits.fast, count == chunk { chunk = min(chunk * 2, limits.mostChunk) }
+            if answer.elapsed < limits.fast, count == chunk { chunk = min(chunk * 2, largest) }
             if answer.elapsed > limits.slow { slowDown() }
             return advance(to: offset)
         case 404, 410: return anew()
@@ -158,6 +166,8 @@ public struct Upload: Sendable, Equatable {
         case 413:
             guard chunk > limits.leastChunk else { return [stop(.permanent(status: 413, "a chunk is too large"))] }
             chunk = max(limits.leastChunk, min(chunk, count) / 2)
+            // Something in between takes no more than that; it would be learned again at the price of a chunk each time.
+            largest = chunk
             return again(.permanent(status: 413, "a chunk is too large"))
         default: return refused(answer)
         }
@@ -168,6 +178,7 @@ public struct Upload: Sendable, Equatable {
         case .link, .malformed:
             // The bytes may have arrived. Without a location nothing is lost but an orphan, that expires.
             guard location != nil, case .appending = step else { return [stop(error)] }
+            mayBeLocked = true
             // As long as a smaller chunk can be tried, a cut says something about the chunk, not about the upload.
             guard chunk <= limits.leastChunk else {
                 slowDown()
@@ -233,9 +244,12 @@ public struct Upload: Sendable, Equatable {
 
     private mutating func refused(_ answer: Answer) -> [Action] {
         switch answer.refusal {
-        case .transient(let status, let retryAfter) where status == 423 || status == 503:
-            // A lock that a dead connection holds lives about that long (sync.md 1.2.2).
-            return [stop(.transient(status: status, retryAfter: max(retryAfter ?? .zero, .seconds(30))))]
+        // A lock that a dead connection holds lives about half a minute (sync.md 1.2.2), unless the server says so itself. When the
+        // dead connection is our own it is worth asking sooner: many servers notice the new request and let go.
+        case .transient(423, let retryAfter):
+            return [stop(.transient(status: 423, retryAfter: retryAfter ?? .seconds(mayBeLocked ? 1 : 30)))]
+        case .transient(503, let retryAfter):
+            return [stop(.transient(status: 503, retryAfter: max(retryAfter ?? .zero, .seconds(30))))]
         case .some(let error): return [stop(error)]
         case nil: return [stop(.malformed("status \(answer.status) to an upload"))]
         }

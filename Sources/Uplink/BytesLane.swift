@@ -37,10 +37,12 @@ public struct BytesLane: Sendable {
         public var visit: String
         /// From `didCreate` of an earlier attempt.
         public var location: String?
+        /// Our own connection broke under this upload a short while ago.
+        public var mayBeLocked: Bool
 
         public init(
             rid: UUID, fileExtension: String, mediaType: String, size: Int, sha256: String, visit: String,
-            location: String? = nil
+            location: String? = nil, mayBeLocked: Bool = false
         ) {
             self.rid = rid
             self.fileExtension = fileExtension
@@ -49,6 +51,7 @@ public struct BytesLane: Sendable {
             self.sha256 = sha256
             self.visit = visit
             self.location = location
+            self.mayBeLocked = mayBeLocked
         }
     }
 
@@ -139,7 +142,8 @@ public struct BytesLane: Sendable {
         }
         let known = item.location.flatMap { link.origin.resolve($0, against: tus.url) }
         var upload = Upload(
-            size: item.size, location: known, checksums: digest != nil && tus.checksum != nil, limits: limits)
+            size: item.size, location: known, checksums: digest != nil && tus.checksum != nil, limits: limits,
+            mayBeLocked: item.mayBeLocked)
         var actions = upload.start()
         while true {
             var event: Upload.Event?
@@ -221,9 +225,11 @@ public struct BytesLane: Sendable {
             let value = Data(digest(algorithm, bytes)).base64EncodedString()
             headers["Upload-Checksum"] = "\(algorithm.rawValue) \(value)"
         }
+        // An answer that drips in must end, too: 1 KiB/s is less than any line that is worth a chunk of this size.
+        let slowest = min(1 << 10, max(1, (sendRate ?? .max) / 2))
+        let limits = HTTPRequest.Limits(total: .seconds(120 + bytes.count / slowest), sendRate: sendRate)
         return await event(
-            .patch, location, headers: headers, body: .bytes(bytes), limits: HTTPRequest.Limits(sendRate: sendRate),
-            progress: progress)
+            .patch, location, headers: headers, body: .bytes(bytes), limits: limits, progress: progress)
     }
 
     private func event(
@@ -237,7 +243,7 @@ public struct BytesLane: Sendable {
                 method, url, headers: headers, body: body, limits: limits, progress: progress)
             var location: String?
             if let named = response.headers["Location"], method == .post, (200...299).contains(response.status) {
-                guard let resolved = link.origin.resolve(named, against: url) else {
+                guard let resolved = link.origin.resolveOwn(named, against: url) else {
                     throw .malformed("the upload's Location is on another host")
                 }
                 location = resolved

@@ -45,6 +45,17 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
         return root + directory + clean
     }
 
+    /// The same for what a server says of itself (a `Location`, a `link.next`): behind a proxy that ends TLS it believes that it is
+    /// `http://`. The same host, and we go there with TLS all the same; a redirect there isn't followed.
+    /// - Returns: as `resolve`.
+    public func resolveOwn(_ reference: String, against base: String) -> String? {
+        let plain = "http://"
+        guard root.hasPrefix("https://"), reference.lowercased().hasPrefix(plain) else {
+            return resolve(reference, against: base)
+        }
+        return resolve("https://" + reference.dropFirst(plain.count), against: base)
+    }
+
     private static func isPlain(_ text: String) -> Bool {
         text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x5C && $0 != 0x22 && $0 != 0x3C && $0 != 0x3E }
     }

@@ -93,6 +93,9 @@ import Synchronization
         try set(CURLOPT_FOLLOWLOCATION, 0)
         try set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        // Whatever libcurl can unpack: less on a metered line, and some servers pack without being asked. The limit on the body
+        // counts what comes out.
+        if pieces == nil { try set(CURLOPT_ACCEPT_ENCODING, "") }
         try set(CURLOPT_TCP_KEEPALIVE, 1)
         try set(CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
         unsafe try check(ess_curl_set_socket_options(easy))

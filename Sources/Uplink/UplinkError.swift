@@ -66,7 +66,9 @@ extension HTTPResponse {
     public var retryAfter: Duration? {
         guard let text = headers["Retry-After"] else { return nil }
         let cap = 3600
-        if let seconds = Int(text), seconds >= 0 { return .seconds(min(seconds, cap)) }
+        if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            return .seconds(min(Int(text) ?? cap, cap))
+        }
         guard let then = Instant(httpDate: text), let now = headers["Date"].flatMap({ Instant(httpDate: $0) })
         else { return nil }
         return .milliseconds(min(max(0, then.milliseconds - now.milliseconds), Int64(cap) * 1000))

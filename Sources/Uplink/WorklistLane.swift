@@ -116,7 +116,7 @@ public struct WorklistLane: Sendable {
             guard page.type == "searchset" else { throw .malformed("not a searchset") }
             for entry in page.entry { collected.add(entry) }
             guard let next = page.next else { return }
-            guard let resolved = link.origin.resolve(next, against: here) else {
+            guard let resolved = link.origin.resolveOwn(next, against: here) else {
                 throw .malformed("the next page is on another host")
             }
             url = resolved

@@ -17,6 +17,8 @@ import Synchronization
 /// - `corrupt=COUNT`: one byte of that many chunks is kept wrong, behind the back of Upload-Checksum
 /// - `lie-in-receipt`: receipts carry another hash
 /// - `slow-receipts=COUNT`: the first questions for a receipt are answered with 202
+/// - `no-receipt=COUNT`: that many uploads end as if the server had been killed between the last byte and the receipt: complete to
+///   HEAD, and for the receipt 404 until the upload is dropped or announced again
 /// - `poison=ID`: every transaction that names the document is refused whole
 /// - `portal=COUNT`: 200 and HTML to everything; `redirect=COUNT`: 302 to another host
 /// - `no-metadata`: a finished upload is forgotten by the next HEAD (404), as by servers that clean up too early
@@ -50,6 +52,8 @@ final class Faults: Sendable {
         var offsets: (way: String, left: Int)?
         var corrupt = 0
         var slowReceipts = 0
+        var noReceipts = 0
+        var unreceipted: Set<String> = []
         var shortTokens = 0
     }
 
@@ -118,6 +122,7 @@ final class Faults: Sendable {
                 state.offsets = (way, try count(1))
             case "corrupt": state.corrupt = try count(0)
             case "slow-receipts": state.slowReceipts = try count(0)
+            case "no-receipt": state.noReceipts = try count(0)
             case "short-tokens": state.shortTokens = try count(0)
             case "poison" where !value.isEmpty: poison.append(value.lowercased())
             case "wrong-certificate" where ["name", "expired"].contains(value): certificate = value
@@ -205,6 +210,18 @@ final class Faults: Sendable {
 
     /// Whether this question for a receipt is put off.
     func putsOffReceipt() -> Bool { take(\.slowReceipts) }
+
+    /// Whether this complete upload is never looked at again.
+    func losesReceipt(of rid: String) -> Bool {
+        guard take(\.noReceipts) else { return false }
+        _ = state.withLock { $0.unreceipted.insert(rid) }
+        return true
+    }
+
+    func hasLostReceipt(of rid: String) -> Bool { state.withLock { $0.unreceipted.contains(rid) } }
+
+    /// The upload begins again, like any other.
+    func findsReceipt(of rid: String) { _ = state.withLock { $0.unreceipted.remove(rid) } }
 
     /// Whether this token is worth nothing after its first use.
     func shortensToken() -> Bool { take(\.shortTokens) }

@@ -17,6 +17,9 @@ struct Receipts {
                 )
                 .response(type: "application/json")
             }
+            guard !faults.hasLostReceipt(of: rid) else {
+                return answer(.unknown, rid: rid).response(type: "application/json")
+            }
             return answer(try await recordings.standing(rid), rid: rid).response(type: "application/json")
         }
     }

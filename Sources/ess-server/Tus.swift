@@ -83,7 +83,7 @@ struct Tus {
         }
         if length == 0 {
             try uploads.commit(upload, position: 0)
-            recordings.finish(upload.id)
+            finish(upload)
         } else if withBody {
             upload.position = try await receive(upload, request, context)
         }
@@ -118,12 +118,18 @@ struct Tus {
             throw Refusal.conflict("this recording was announced with another hash or length")
         }
         switch try await recordings.standing(metadata.rid) {
+        case .underway where faults.hasLostReceipt(of: metadata.rid): break
         case .underway, .stored: return true
-        case .unknown, .wrong:
-            // What is here is useless: this is the second attempt.
-            try recordings.discard(upload)
-            return false
+        case .unknown, .wrong: break
         }
+        // What is here is useless: this is the second attempt.
+        try recordings.discard(upload)
+        faults.findsReceipt(of: metadata.rid)
+        return false
+    }
+
+    private func finish(_ upload: Upload) {
+        if !faults.losesReceipt(of: upload.rid) { recordings.finish(upload.id) }
     }
 
     private func created(_ upload: Upload, status: HTTPResponse.Status) -> Response {
@@ -203,7 +209,7 @@ struct Tus {
             try handle.synchronize()
             try uploads.commit(upload, position: written)
             committed = written
-            if written == upload.length { recordings.finish(upload.id) }
+            if written == upload.length { finish(upload) }
         }
         do {
             for try await buffer in request.body {
@@ -251,10 +257,12 @@ struct Tus {
         defer { desk.leave(found.id, token) }
         let upload = try find(context)
         switch (upload.state, try await recordings.standing(upload.rid)) {
-        case (.checking, .underway):
+        case (.checking, .underway) where !faults.hasLostReceipt(of: upload.rid):
             throw Refusal(423, "lock-error", "the upload is being checked", headers: [.retryAfter: "1"])
         case (_, .stored): throw Refusal(403, "forbidden", "a stored recording is not removed")
-        default: try recordings.discard(upload)
+        default:
+            try recordings.discard(upload)
+            faults.findsReceipt(of: upload.rid)
         }
         return Response(status: .noContent)
     }

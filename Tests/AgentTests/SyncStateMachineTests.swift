@@ -121,6 +121,55 @@ struct SyncStateMachineTests {
         #expect(at >= 30)
     }
 
+    @Test func aLockThatTheServerOrTheUploadKnowsIsAskedForSoonAndLaterEachTime() {
+        var machine = online()
+        var delays: [Double] = []
+        for round in 0..<7 {
+            let error = UplinkError.transient(status: 423, retryAfter: .seconds(1))
+            let now = Double(round)
+            guard case .retry(let at) = machine.failed(.bytes(document), error, now: now, jitter: 0.5) else {
+                Issue.record("must be tried again")
+                return
+            }
+            delays.append(at - now)
+        }
+        #expect(delays == [1, 2, 4, 8, 16, 30, 30])
+        machine.succeeded(.bytes(document), now: 100)
+        #expect(
+            machine.failed(.bytes(document), .transient(status: 423, retryAfter: .seconds(90)), now: 100, jitter: 0)
+                == .retry(at: 190))
+        #expect(
+            machine.failed(.bytes(other), .transient(status: 423, retryAfter: .seconds(1)), now: 100, jitter: 0)
+                == .retry(at: 101))
+        // The others go on meanwhile.
+        var left = work
+        left.unannounced = []
+        left.documents = [(other, "v2")]
+        #expect(machine.next(left, now: 100) == .bytes(other))
+    }
+
+    @Test func aServerThatIsTooBusyIsLeftAlone() {
+        var left = work
+        left.unannounced = []
+        left.unfinished = []
+        // 429 is said of us, not of the document.
+        var machine = online()
+        _ = machine.failed(.bytes(document), .transient(status: 429, retryAfter: .seconds(40)), now: 1, jitter: 0)
+        #expect(machine.next(left, now: 2) == .rest(until: 41))
+        #expect(machine.next(left, now: 41) == .bytes(document))
+        // 503 may be one document's bad luck; three of them aren't.
+        machine = online()
+        for id in [document, other] {
+            _ = machine.failed(.bytes(id), .transient(status: 503, retryAfter: nil), now: 1, jitter: 0)
+            #expect(machine.next(left, now: 1) == .bytes(document))
+        }
+        _ = machine.failed(.bytes(UUID()), .transient(status: 503, retryAfter: nil), now: 1, jitter: 0)
+        #expect(machine.next(left, now: 1) == .rest(until: 6))
+        machine.succeeded(.bytes(document), now: 6)
+        _ = machine.failed(.bytes(document), .transient(status: 503, retryAfter: nil), now: 6, jitter: 0)
+        #expect(machine.next(left, now: 6) == .bytes(document))
+    }
+
     @Test func aFullServerStillGetsFactsButNoBytes() {
         var machine = online()
         guard case .retry(let at) = machine.failed(.bytes(document), .serverFull(retryAfter: nil), now: 0, jitter: 0)

@@ -56,18 +56,24 @@ def arrives(field, seconds=60):
     ["offset=zero:3", "drop-after-bytes=30000"], ["offset=ahead:2", "lose-answer=every:3"], ["offset=end:1", "lose-answer=every:4"],
     ["corrupt=1"], ["slow-receipts=5"], ["no-metadata", "lose-answer=every:3"], ["portal=3"], ["redirect=3"],
     ["status=401:2"], ["status=403:1:bytes"], ["status=502:2:worklist"], ["status=400:1:worklist"],
-    ["status=501:3:worklist"], ["status=412:2:task"], ["status=405:9:task"],
+    ["status=501:3:worklist"], ["status=412:2:task"], ["status=405:9:task"], ["no-receipt=1"],
+    *([f"status=429:2:{lane}"] for lane in ("worklist", "create", "head", "receipt", "hello", "task")),
 ], ids=" ".join)
 def test_everything_arrives_once(loaded, faults):
     loaded.start_server(*faults)
     arrives(loaded)
 
 
+def test_a_lock_lasts_as_long_as_the_server_says(loaded):
+    """ess-server says `Retry-After: 1`: asked again soon, and a little later each time."""
+    loaded.start_server("status=423:3:bytes")
+    arrives(loaded, seconds=25)
+
+
 @slow
-@pytest.mark.parametrize("faults", [["status=423:1:bytes"], ["status=503:1:bytes"]], ids=" ".join)
-def test_a_lock_on_the_server_is_given_its_time(loaded, faults):
-    """A lock that a dead connection holds lives 30 s (sync.md 1.2.2): not asked again before, and the others go on."""
-    loaded.start_server(*faults)
+def test_a_server_that_blocks_is_given_its_time(loaded):
+    """What a dead connection holds up lives 30 s (sync.md 1.2.2): not asked again before, and the others go on."""
+    loaded.start_server("status=503:1:bytes")
     count = len(documents(loaded))
 
     def all_but_one():
@@ -134,6 +140,23 @@ def test_wrong_bytes_are_sent_once_more_and_then_set_aside(loaded):
     assert all(not d.get("receipt") for d in documents(loaded))
     loaded.server.kill()
     loaded.start_server()
+    for document in documents(loaded):
+        loaded.cli("requeue", document["id"])
+    arrives(loaded)
+
+
+def test_complete_without_a_receipt_is_sent_once_more_and_then_set_aside(loaded):
+    """As if the server were killed each time between the last byte and the receipt: nobody asks without end."""
+    loaded.start_server("no-receipt=all")
+    eventually("set aside", lambda: all(d["state"] == "quarantined" for d in documents(loaded)), seconds=90)
+    assert loaded.server_files() == {}
+    created = loaded.server.text().count("route=/files method=POST")
+    assert created in (0, 2 * len(documents(loaded))), created
+    assert all("accusé de réception" in i["detail"] for i in items(loaded)["items"])
+    assert "signaler" in loaded.cli("status", "--json")["sentence"]
+    loaded.server.kill()
+    # Its start finds the complete uploads; a person's word is enough, not a byte goes again.
+    loaded.start_server("status=500:all:bytes")
     for document in documents(loaded):
         loaded.cli("requeue", document["id"])
     arrives(loaded)

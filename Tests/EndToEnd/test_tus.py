@@ -74,3 +74,19 @@ def test_tuspyserver_is_killed_in_the_middle(bench, mode):
     bench.tus.start()
     eventually("received", lambda: all_received(bench), seconds=90)
     right(bench)
+
+
+@needs["nginx"]
+def test_tuspyserver_is_killed_between_the_last_byte_and_the_receipt(bench):
+    """Complete by its own word, and a receipt that will never be: dropped, sent once more under the same identity, received."""
+    region(bench, "dying")
+    record(bench)
+
+    def received():
+        if bench.tus.program.process.poll() is not None:
+            bench.tus.start()
+        return all_received(bench)
+
+    found = eventually("received", received, seconds=120)
+    assert {path.name for path in bench.tus.directory.glob("died-*")} == {f"died-{d['id']}" for d in found}
+    right(bench)

@@ -1,9 +1,12 @@
 """Other people's tus server (tuspyserver) as a region's bytes lane, with receipts beside it. `python tus_server.py PORT DIRECTORY
-honest|lying`: the lying one is tuspyserver's default mode, which forgets what it has when it is killed (sync.md 1.2.2)."""
+honest|lying|dying`: the lying one is tuspyserver's default mode, which forgets what it has when it is killed (sync.md 1.2.2); the
+dying one is an honest one that is killed between the last byte and the receipt, once for each recording, and never notices."""
 
 import hashlib
 import json
+import os
 import pathlib
+import signal
 import sys
 
 import uvicorn
@@ -18,6 +21,10 @@ for place in (files, done):
 
 def finished(path, metadata):
     """The last byte is there, says tuspyserver; what is really there goes into the receipt."""
+    died = directory / f"died-{metadata['rid']}"
+    if mode == "dying" and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     found = pathlib.Path(path).read_bytes()
     (done / f"{metadata['rid']}.json").write_text(json.dumps({
         "rid": metadata["rid"], "sha256": hashlib.sha256(found).hexdigest(), "size": len(found), "path": str(path),
@@ -25,7 +32,7 @@ def finished(path, metadata):
 
 
 options = {}
-if mode == "honest":
+if mode != "lying":
     from tuspyserver.params import TusUploadParams
     from tuspyserver.storage.local import LocalFileStorage
 
@@ -35,7 +42,7 @@ if mode == "honest":
 
     options["storage"] = LocalFileStorage(str(files))
     # Killed between the last byte and the hook: a truthful server notices at its next start, tuspyserver doesn't.
-    for sidecar in files.glob("*.info"):
+    for sidecar in files.glob("*.info") if mode == "honest" else ():
         known = json.loads(sidecar.read_text())
         if known["offset"] == known["size"] and not (done / f"{known['metadata']['rid']}.json").exists():
             finished(sidecar.with_suffix(""), known["metadata"])

@@ -34,6 +34,17 @@ struct OriginTests {
         #expect(origin.resolve(reference, against: "https://ess.example:8443/region/files/?x=/y") == expected)
     }
 
+    @Test func aServerBehindAProxyThatEndsTLS() throws {
+        let origin = try #require(Origin("https://ess.example/region"))
+        let base = "https://ess.example/region/files/"
+        #expect(origin.resolveOwn("http://ess.example/files/1", against: base) == "https://ess.example/files/1")
+        #expect(origin.resolveOwn("HTTP://ESS.example/files/1", against: base) == "https://ess.example/files/1")
+        #expect(origin.resolveOwn("/files/1", against: base) == "https://ess.example/files/1")
+        for elsewhere in ["http://evil.example/x", "http://ess.example:8080/x", "http://ess.example@evil.example/x"] {
+            #expect(origin.resolveOwn(elsewhere, against: base) == nil)
+        }
+    }
+
     @Test(arguments: [
         "", "https://ess.example/x", "https://evil.example:8443/x", "http://ess.example:8443/x", "//evil.example/x",
         "https://ess.example:8443@evil.example/", "https://user@ess.example:8443/", "/a/../b", "../b",

@@ -255,18 +255,53 @@ struct StateMachineTests {
         )
     }
 
-    @Test(arguments: [423, 503])
-    func locksNeedHalfAMinute(status: Int) {
-        for (given, expected) in [(nil, 30), (5, 30), (90, 90)] as [(Int?, Int)] {
-            var upload = upload(250, location: here)
-            _ = upload.start()
-            _ = upload.handle(answer(200, offset: 0))
-            let refusal = UplinkError.transient(status: status, retryAfter: given.map { .seconds($0) })
-            #expect(
-                upload.handle(answer(status, refusal: refusal)) == [
-                    .stop(.transient(status: status, retryAfter: .seconds(expected)))
-                ])
+    @Test(
+        arguments: [
+            // What the server asks for holds for a lock; half a minute without that, a second where our own connection broke.
+            (423, nil, false, 30), (423, 5, false, 5), (423, 90, false, 90), (423, nil, true, 1), (423, 5, true, 5),
+            (503, nil, false, 30), (503, 5, true, 30), (503, 90, false, 90),
+        ] as [(Int, Int?, Bool, Int)])
+    func locksAreGivenTheirTime(status: Int, given: Int?, wasCut: Bool, expected: Int) {
+        let refusal = UplinkError.transient(status: status, retryAfter: given.map { .seconds($0) })
+        let stop = [Upload.Action.stop(.transient(status: status, retryAfter: .seconds(expected)))]
+        var upload = upload(250, location: here)
+        _ = upload.start()
+        _ = upload.handle(answer(200, offset: 0))
+        if wasCut {
+            #expect(upload.handle(.failed(.link("cut"))) == [.ask(location: here)])
         }
+        #expect(upload.handle(answer(status, refusal: refusal)) == stop)
+        // The same in a later attempt that was told of it.
+        var later = Upload(size: 250, location: here, checksums: false, mayBeLocked: wasCut)
+        _ = later.start()
+        #expect(later.handle(answer(status, refusal: refusal)) == stop)
+    }
+
+    @Test func aProxyThatTakesNoLargerChunkIsBelievedOnce() {
+        var upload = Upload(
+            size: 1 << 20, location: here, checksums: false, limits: .init(firstChunk: 256 << 10, leastChunk: 16 << 10))
+        _ = upload.start()
+        _ = upload.handle(answer(200, offset: 0))
+        var offset = 0
+        var refused = 0
+        var sent = 256 << 10
+        while offset < 1 << 20 {
+            if sent > 100_000 {
+                refused += 1
+                _ = upload.handle(answer(413, refusal: .permanent(status: 413, "")))
+                guard case .append(_, _, let count, _) = upload.handle(answer(200, offset: offset)).last else {
+                    Issue.record("must go on")
+                    return
+                }
+                sent = count
+                continue
+            }
+            offset += sent
+            guard case .append(_, _, let count, _) = upload.handle(answer(204, offset: offset)).last else { break }
+            sent = count
+        }
+        #expect(offset == 1 << 20)
+        #expect(refused == 2)
     }
 
     /// Whatever the server says, the machine ends, never sends outside of the document, and never finishes early.
