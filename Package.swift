@@ -38,6 +38,8 @@ let checklists =
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+/// RSA, that Crypto leaves out: what some authorisation servers still ask for.
+let rsa: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -99,7 +101,7 @@ let package = Package(
             [
                 "Wire", "Clinical", "Formats", "FHIR", "Devices", "Ports", "Store", "Uplink", "CHost", "CZstd",
                 "CSystemd",
-                "CPathwayFiles", crypto, x509, logging, lifecycle,
+                "CPathwayFiles", crypto, rsa, x509, logging, lifecycle,
             ]),
         .target(name: "CPageFiles"),
         .target(name: "CPathwayFiles"),
@@ -112,7 +114,7 @@ let package = Package(
             ]),
         // Beside.
         program(
-            "ess-server", ["FHIR", grdb, crypto, x509, hummingbird, hummingbirdTLS, arguments, logging, lifecycle]),
+            "ess-server", ["FHIR", grdb, crypto, rsa, x509, hummingbird, hummingbirdTLS, arguments, logging, lifecycle]),
         program("ess-sim", ["Devices", "Wire", "Clinical", "Formats", arguments]),
         // Tests.
         .target(

@@ -1,12 +1,22 @@
 import Crypto
+import CryptoExtras
 import FoundationEssentials
 
 /// `private_key_jwt` (RFC 7523; SMART Backend Services): a short signed statement of who we are, for a region whose proxy breaks
-/// mTLS. ES384 with a P-384 key, ES256 with a P-256 key.
+/// mTLS. The key says how: ES384 with P-384, ES256 with P-256, RS384 with RSA of at least 2048 bits.
 struct ClientAssertion: Sendable {
     private enum Key: Sendable {
         case p384(P384.Signing.PrivateKey)
         case p256(P256.Signing.PrivateKey)
+        case rsa(_RSA.Signing.PrivateKey)
+
+        var algorithm: String {
+            switch self {
+            case .p384: "ES384"
+            case .p256: "ES256"
+            case .rsa: "RS384"
+            }
+        }
     }
 
     let client: String
@@ -14,12 +24,14 @@ struct ClientAssertion: Sendable {
     let keyID: String?
     private let key: Key
 
-    /// - Parameter pem: of a private key, PKCS#8 or SEC1.
+    /// - Parameter pem: of a private key, PKCS#8, SEC1 or PKCS#1.
     init?(client: String, keyID: String?, pem: String) {
         if let key = try? P384.Signing.PrivateKey(pemRepresentation: pem) {
             self.key = .p384(key)
         } else if let key = try? P256.Signing.PrivateKey(pemRepresentation: pem) {
             self.key = .p256(key)
+        } else if let key = try? _RSA.Signing.PrivateKey(pemRepresentation: pem) {
+            self.key = .rsa(key)
         } else {
             return nil
         }
@@ -46,8 +58,7 @@ struct ClientAssertion: Sendable {
     func signed(for audience: String, now: Double) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let isLong = if case .p384 = key { true } else { false }
-        let header = try encoder.encode(Header(alg: isLong ? "ES384" : "ES256", kid: keyID))
+        let header = try encoder.encode(Header(alg: key.algorithm, kid: keyID))
         // Five minutes is the most that SMART allows; the start lies back, as clocks do.
         let time = Int(now)
         let claims = try encoder.encode(
@@ -59,6 +70,10 @@ struct ClientAssertion: Sendable {
             switch key {
             case .p384(let key): try key.signature(for: Array(text.utf8)).rawRepresentation
             case .p256(let key): try key.signature(for: Array(text.utf8)).rawRepresentation
+            // RFC 7518 3.3 names this padding; nothing is decrypted with it.
+            case .rsa(let key):
+                try key.signature(for: SHA384.hash(data: Array(text.utf8)), padding: .insecurePKCS1v1_5)
+                    .rawRepresentation
             }
         return "\(text).\(Self.base64url(signature))"
     }

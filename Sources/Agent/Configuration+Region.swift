@@ -137,8 +137,8 @@ extension Configuration {
     /// - Throws: `configuration`.
     func makeLink() throws(UplinkError) -> ServerLink {
         guard let server else { throw .configuration("no server is configured") }
-        // What was renewed since replaces what was given.
-        let pair = clientCertificate == nil ? nil : Enrolment.renewed(stateDirectory)
+        // What was renewed since replaces what was given, and what was given since replaces what was renewed.
+        let pair = clientCertificate.flatMap { Enrolment.renewed(stateDirectory, since: $0) }
         return try ServerLink(
             UplinkConfiguration(
                 baseURL: server,
@@ -155,7 +155,9 @@ extension Configuration {
         if region.authentication == "private-key-jwt" {
             guard let file = region.signingKey, let pem = try? String(contentsOfFile: file, encoding: .utf8),
                 let assertion = ClientAssertion(client: client, keyID: region.signingKeyID, pem: pem)
-            else { throw .configuration("signing-key is no P-384 or P-256 private key in PEM") }
+            else {
+                throw .configuration("signing-key is no P-384, P-256 or RSA (2048 bits and more) private key in PEM")
+            }
             grant.assertion = { try assertion.signed(for: $0, now: $1) }
         }
         return grant

@@ -68,15 +68,24 @@ public enum Enrolment {
     /// Where a renewed pair lies: below the state directory, as `/etc` isn't the daemon's to write.
     static func directory(_ state: String) -> String { "\(state)/identity" }
 
-    /// The newest complete pair that the agent has fetched for itself; nil when there is none.
-    static func renewed(_ state: String) -> (certificate: String, key: String)? {
+    /// The newest complete pair that the agent has fetched for itself; nil when there is none, or when a person has put a newer
+    /// certificate in place (`ess-agent setup`, `ess-agent enrol`).
+    static func renewed(_ state: String, since given: String) -> (certificate: String, key: String)? {
         let base = directory(state)
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).sorted()
         // The certificate is written last: without it the pair isn't whole.
         guard let newest = names.last(where: { unsafe access("\(base)/\($0)/\(certificateName)", R_OK) == 0 }) else {
             return nil
         }
-        return ("\(base)/\(newest)/\(certificateName)", "\(base)/\(newest)/\(keyName)")
+        let certificate = "\(base)/\(newest)/\(certificateName)"
+        if let before = start(of: certificate), let after = start(of: given), after > before { return nil }
+        return (certificate, "\(base)/\(newest)/\(keyName)")
+    }
+
+    /// Seconds since 1970.
+    private static func start(of path: String) -> Double? {
+        (try? String(contentsOfFile: path, encoding: .utf8)).flatMap { try? Certificate(pemEncoded: $0) }?
+            .notValidBefore.timeIntervalSince1970
     }
 
     /// Two thirds of its life are over (sync.md 4.5).

@@ -54,6 +54,7 @@ extension SyncEngine {
             try await put(try await facts(pending), folder)
             try await store.entriesSent(pending.entries)
         }
+        for question in try await store.unsentReplies() where !Task.isCancelled { try await put(question, folder) }
         for item in try await store.outbox(
             now: clock.wall, limit: .max, includingSimulated: configuration.isTestServer)
         where !Task.isCancelled {
@@ -71,6 +72,26 @@ extension SyncEngine {
         try await store.beginFacts(documents, state: pending.state, key: facts.batch)
         try await put(facts, folder)
         try await store.markFactsSent(documents, state: pending.state)
+    }
+
+    /// The nurse's answer to a question, as the facts go: a transaction, here of one Communication.
+    private func put(_ question: Answer, _ folder: ExchangeFolder) async throws {
+        guard let reply = question.reply, !reply.isSent else { return }
+        let id = Identity.of("reply", question.id)
+        let communication = AnswersLane.communication(reply, to: question, id: id, team: configuration.team)
+        let local = "Communication/\(id.uuidString.lowercased())"
+        let bundle = Bundle(
+            type: "transaction",
+            entry: [
+                Bundle.Entry(
+                    fullUrl: "urn:ess:fhir/\(local)", resource: .communication(communication),
+                    request: Bundle.Request(method: "PUT", url: local))
+            ])
+        let bytes = try FHIRCodec.encode(bundle)
+        try await folder.write("\(id.uuidString.lowercased()).facts.json.age", size: bytes.count) {
+            Array(bytes[$0..<$0 + $1])
+        }
+        try await store.replySent(to: question.id)
     }
 
     private func put(_ facts: VisitFacts, _ folder: ExchangeFolder) async throws {

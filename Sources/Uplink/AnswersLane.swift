@@ -111,9 +111,13 @@ public struct AnswersLane: Sendable {
         }
     }
 
-    /// The nurse's words back to whoever asked. Written under an id of ours, so that a retry is the same write again.
-    /// - Parameter id: of the Communication.
-    public func send(_ reply: Answer.Reply, to question: Answer, id: UUID) async throws(UplinkError) {
+    /// The nurse's words back to whoever asked.
+    /// - Parameters:
+    ///   - id: of the Communication.
+    ///   - team: who answers.
+    public static func communication(
+        _ reply: Answer.Reply, to question: Answer, id: UUID, team: String, namespace: String = VisitFacts.namespace
+    ) -> Communication {
         var communication = Communication(id: id.text, status: "completed")
         communication.identifier = [FHIR.Identifier(system: "\(namespace)/reply", value: id.text)]
         communication.inResponseTo = [Reference(question.id, type: "Communication")]
@@ -122,6 +126,13 @@ public struct AnswersLane: Sendable {
         communication.sender = Reference(team)
         communication.sent = Instant(milliseconds: reply.at).description
         communication.payload = [Communication.Payload(contentString: reply.text)]
+        return communication
+    }
+
+    /// Written under an id of ours, so that a retry is the same write again.
+    /// - Parameter id: of the Communication.
+    public func send(_ reply: Answer.Reply, to question: Answer, id: UUID) async throws(UplinkError) {
+        let communication = Self.communication(reply, to: question, id: id, team: team, namespace: namespace)
         let body: [UInt8]
         do {
             body = try FHIRCodec.encode(communication)

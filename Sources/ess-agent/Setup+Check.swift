@@ -3,7 +3,7 @@ import ArgumentParser
 import Glibc
 
 extension Setup {
-    /// `--check`: one line for each thing that an enrolled laptop has. Changes nothing; keys are opened, never shown.
+    /// `--check`: one line for each thing that a laptop has that is set up. Changes nothing; keys are opened, never shown.
     func report() throws {
         var checklist = Checklist()
         let settings: Configuration

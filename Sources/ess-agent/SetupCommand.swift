@@ -2,11 +2,11 @@ import Agent
 import ArgumentParser
 import Glibc
 
-/// The local half of enrolling a laptop: what the administrator has (addresses, certificate, key) goes to where the
-/// daemon and systemd look for it, keys sealed to this machine. Run again with the same arguments it changes nothing.
+/// Puts what the administrator has (addresses, certificate, key) to where the daemon and systemd look for it, keys sealed to this
+/// machine; `ess-agent enrol` ends here, too, with what the region gave it. Run again with the same arguments it changes nothing.
 struct Setup: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Enrol this laptop: server, certificate, sealed keys, team, region. As root.",
+        abstract: "Set this laptop up: server, certificate, sealed keys, team, region. As root.",
         discussion: """
             Writes /etc/ess-agent/ess-agent.conf.d/10-setup.conf (and 20-region.conf), copies the certificates, and seals \
             the keys with systemd-creds: to the TPM where there is one. Idempotent; what isn't named stays as it is. Ends \

@@ -1,4 +1,5 @@
 import Crypto
+import CryptoExtras
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -30,6 +31,7 @@ final class Tokens: Sendable {
     /// Who may sign assertions.
     private let keys: [P384.Signing.PublicKey]
     private let shortKeys: [P256.Signing.PublicKey]
+    private let rsaKeys: [_RSA.Signing.PublicKey]
     private let faults: Faults
     private let tokens = Mutex<[String: Token]>([:])
     /// Assertions that were used: each only once (RFC 7523 3).
@@ -42,18 +44,22 @@ final class Tokens: Sendable {
         self.faults = faults
         var keys: [P384.Signing.PublicKey] = []
         var shortKeys: [P256.Signing.PublicKey] = []
+        var rsaKeys: [_RSA.Signing.PublicKey] = []
         for file in keyFiles {
             let pem = try String(contentsOfFile: file, encoding: .utf8)
             if let key = try? P384.Signing.PublicKey(pemRepresentation: pem) {
                 keys.append(key)
             } else if let key = try? P256.Signing.PublicKey(pemRepresentation: pem) {
                 shortKeys.append(key)
+            } else if let key = try? _RSA.Signing.PublicKey(pemRepresentation: pem) {
+                rsaKeys.append(key)
             } else {
-                throw Trouble("\(file) is no P-384 or P-256 public key in PEM")
+                throw Trouble("\(file) is no P-384, P-256 or RSA public key in PEM")
             }
         }
         self.keys = keys
         self.shortKeys = shortKeys
+        self.rsaKeys = rsaKeys
     }
 
     var isNeeded: Bool { authentication != .certificate }
@@ -133,6 +139,12 @@ final class Tokens: Sendable {
                 (try? P256.Signing.ECDSASignature(rawRepresentation: signature)).map { made in
                     shortKeys.contains { $0.isValidSignature(made, for: signed) }
                 } ?? false
+            case "RS384":
+                rsaKeys.contains {
+                    $0.isValidSignature(
+                        _RSA.Signing.RSASignature(rawRepresentation: signature), for: SHA384.hash(data: signed),
+                        padding: .insecurePKCS1v1_5)
+                }
             default: false
             }
         let now = Int(Date().timeIntervalSince1970)

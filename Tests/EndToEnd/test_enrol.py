@@ -1,5 +1,7 @@
 """A new laptop gets its certificate with a one-time code, and a new one before the old one ends; the key never leaves."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -25,7 +27,7 @@ def invite(bench, *options):
 
 def enrol(bench, code, place=None):
     return bench._run([bench.agent_binary, "enrol", bench.address, "--code", code, "--server-ca", bench.laptop / "ca.pem",
-                       "--directory", place or bench.place, "--drop-in", ""])
+                       "--directory", place or bench.place])
 
 
 def subject(path):
@@ -60,7 +62,7 @@ def test_no_code_no_certificate(region):
     with pytest.raises(CommandFailed):
         enrol(region, late)
     with pytest.raises(CommandFailed) as unknown:
-        region._run([region.agent_binary, "enrol", region.address, "--code", "x", "--directory", region.place, "--drop-in", ""])
+        region._run([region.agent_binary, "enrol", region.address, "--code", "x", "--directory", region.place])
     assert "--server-ca" in str(unknown.value)
 
 
@@ -89,3 +91,43 @@ def test_a_certificate_is_renewed_before_it_ends(bench):
     bench.start_agent()
     bench.cli("sync", "--wait")
     assert renewed() == [pair], "once"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("systemd-creds"), reason="needs root and systemd-creds")
+def test_enrol_ends_in_what_setup_writes(region):
+    """One place for one thing: the certificate from the region is sealed and named where an administrator's would be."""
+    bench = region
+    place = bench.directory / "taken"
+    place.mkdir()
+    script = f"""
+        set -e
+        mount -t tmpfs none /mnt && cp -a /etc/. /mnt/ && mount --move /mnt /etc
+        mount -t tmpfs none /var/lib/systemd
+        mkdir -p /etc/ess-agent/ess-agent.conf.d
+        printf 'server = https://old.example\\n' > /etc/ess-agent/ess-agent.conf.d/50-enrolment.conf
+        "$@"
+        systemd-creds --name=client-key decrypt /etc/credstore.encrypted/ess-agent.client-key {place}/client.key
+        cp -a /etc/ess-agent/. {place}/
+        {bench.agent_binary} setup --team Organization/equipe-10 --with-key host
+        {bench.agent_binary} setup --check > {place}/check || true
+        cp /etc/ess-agent/ess-agent.conf.d/10-setup.conf {place}/again.conf
+    """
+    bench._run(["unshare", "-m", "sh", "-c", script, "sh", bench.agent_binary, "enrol", bench.address, "--code", invite(bench),
+                "--server-ca", bench.laptop / "ca.pem", "--with-key", "host"])
+    settings = (place / "ess-agent.conf.d" / "10-setup.conf").read_text().splitlines()
+    for line in (f"server = https://localhost:{bench.port}", "server-ca = /etc/ess-agent/ca.pem", "laptop = laptop-9",
+                 "client-certificate = /etc/ess-agent/client.pem",
+                 "client-key = /run/credentials/ess-agent.service/client-key"):
+        assert line in settings
+    # Nothing that would win over it, and no plain key beside the sealed one.
+    assert sorted(p.name for p in (place / "ess-agent.conf.d").iterdir()) == ["10-setup.conf"]
+    assert not (place / "enrolment").exists()
+    assert (place / "client.pem").stat().st_mode & 0o777 == 0o644
+    again = (place / "again.conf").read_text()
+    assert "team = Organization/equipe-10" in again and "laptop = laptop-9" in again
+    assert "client-key: sealed, opens on this machine" in (place / "check").read_text()
+    # The pair is a pair, and the server's.
+    bench.configure(server_ca=place / "ca.pem", client_certificate=place / "client.pem", client_key=place / "client.key",
+                    laptop="laptop-9")
+    bench.start_agent()
+    bench.wait_for_visits()

@@ -236,6 +236,43 @@ def test_a_region_with_nothing(folder_region):
 
 
 @needs["age"]
+def test_a_question_and_its_answer_through_the_folder(folder_region):
+    """A reply is a Bundle like the facts, once, and not lost by a folder that isn't there."""
+    bench = folder_region
+    bench.folder.mkdir()
+    bench.configure(**bench.drop)
+    bench.start_agent()
+    give_worklist(bench)
+    bench.start_server()
+    patient = bench.fhir("Task/" + bench.visits()[0]["id"])["for"]["reference"]
+    bench.server.kill()
+    question = {
+        "resourceType": "Bundle", "type": "collection", "entry": [{"resource": {
+            "resourceType": "Communication", "id": "question-1", "status": "in-progress",
+            "subject": {"reference": patient}, "sender": {"display": "Secrétariat"},
+            "payload": [{"contentString": "Le poids du matin ?"}]}}]}
+    recipient = (bench.folder / "out" / "laptop.age-recipient").read_text().strip()
+    sealed = subprocess.run(["age", "-r", recipient], input=json.dumps(question).encode(), check=True, capture_output=True).stdout
+    (bench.folder / "in" / "question.json.age").write_bytes(sealed)
+    bench.cli("sync")
+    [view] = eventually("here", lambda: bench.cli("opinions", "--json"))
+    away = bench.folder.rename(bench.directory / "away")
+    bench._run([bench.agent_binary, "reply", view["id"], "--config", bench.config], input="71 kg à jeun\n")
+    bench.cli("sync")
+    eventually("told", lambda: bench.cli("status", "--json")["sync"].get("problem") == "folder-missing")
+    assert bench.cli("opinions", "--json")[0]["reply"]["isSent"] is False
+    away.rename(bench.folder)
+    bench.cli("sync")
+    eventually("sent", lambda: bench.cli("opinions", "--json")[0]["reply"]["isSent"])
+    bundles = [json.loads(opened(bench, p.name)) for p in (bench.folder / "out").glob("*.facts.json.age")]
+    [entry] = [e for b in bundles for e in b["entry"] if e["resource"]["resourceType"] == "Communication"]
+    assert entry["request"] == {"method": "PUT", "url": f"Communication/{entry['resource']['id']}"}
+    assert entry["resource"]["payload"] == [{"contentString": "71 kg à jeun"}]
+    assert entry["resource"]["inResponseTo"][0]["reference"] == "Communication/question-1"
+    assert entry["resource"]["subject"]["reference"] == patient
+
+
+@needs["age"]
 @needs["openssl"]
 def test_only_the_region_can_say_received(folder_region):
     bench = folder_region

@@ -60,10 +60,12 @@ def test_a_token_endpoint_that_is_away_pauses_and_comes_back(bench):
     ready(bench, "status=503:3:token", options=TOKEN, authentication="token")
 
 
-@pytest.mark.parametrize("curve", ["P-384", "P-256"])
-def test_a_signed_assertion_where_a_proxy_breaks_mtls(bench, curve):
+@pytest.mark.parametrize("kind", [
+    ("EC", "ec_paramgen_curve:P-384"), ("EC", "ec_paramgen_curve:P-256"), ("RSA", "rsa_keygen_bits:2048")], ids=lambda k: k[1][-5:])
+def test_a_signed_assertion_where_a_proxy_breaks_mtls(bench, kind):
+    """ES384, ES256, RS384: what an authorisation server asks for (SMART Backend Services) is chosen by the key."""
     key, public = bench.laptop / "signing.key", bench.directory / "signing.pem"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-out", key],
+    subprocess.run(["openssl", "genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1], "-out", key],
                    check=True, capture_output=True)
     subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
     ready(bench, options=("--authentication", "private-key-jwt", "--client-key", public), authentication="private-key-jwt",
