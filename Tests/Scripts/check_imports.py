@@ -28,11 +28,11 @@ GRAPH = {
 # Target -> the packages' modules that it may import.
 OUTSIDE = {
     "Store": {"GRDB", "Crypto"},
-    "Agent": {"Crypto", "X509", "SwiftASN1", "Logging", "ServiceLifecycle"},
+    "Agent": {"Crypto", "CryptoExtras", "X509", "SwiftASN1", "Logging", "ServiceLifecycle"},
     "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "Logging", "ServiceLifecycle"},
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
-        "GRDB", "Crypto", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
+        "GRDB", "Crypto", "CryptoExtras", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
         "NIOSSL", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals",
     },
     "ess-sim": {"ArgumentParser"},
