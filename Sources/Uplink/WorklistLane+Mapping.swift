@@ -74,7 +74,9 @@ struct Collected {
                     ?? order.occurrencePeriod?.start ?? task.executionPeriod?.start,
                 place: task.location?.display ?? order.locationReference.first?.display
                     ?? order.locationCode.first?.words,
-                status: Visit.Status(task: task.status),
+                // A request that was taken back takes its visit with it, also where nobody has touched the task.
+                status: ["revoked", "entered-in-error"].contains(order.status ?? "")
+                    ? .cancelled : Visit.Status(task: task.status),
                 // The more urgent word holds.
                 priority: [task.priority, order.priority].compactMap { $0 }.first { $0 != "routine" }))
     }

@@ -65,6 +65,7 @@ struct FictionalDay {
                 "name": "Équipe mobile de démonstration",
             ]
         ]
+        resources += requester
         for stop in stops {
             resources += [place(stop), patient(stop.person), order(stop), visit(stop)]
         }
@@ -140,10 +141,38 @@ struct FictionalDay {
         ]
     }
 
+    /// Who asks, as the draft guide of the télé-expertise wants it (sync.md 2.4): a PractitionerRole with its number at the Assurance
+    /// Maladie (the guide's draft names no system for it), a Practitioner of the Annuaire, a structure of the FINESS. Nobody's numbers.
+    private var requester: [JSON] {
+        [
+            [
+                "resourceType": "Organization", "id": "cabinet-demo", "active": true,
+                "name": "Cabinet médical (fictif)",
+                "identifier": [["system": "https://finess.esante.gouv.fr", "value": "000000000"]],
+            ],
+            [
+                "resourceType": "Practitioner", "id": "medecin-demo", "active": true,
+                "identifier": [
+                    ["system": "urn:oid:1.2.250.1.71.4.2.1", "value": "800000000000"],
+                    ["system": "https://rpps.esante.gouv.fr", "value": "00000000000"],
+                ],
+                "name": [["family": "FICTIF", "given": ["Camille"]]],
+            ],
+            [
+                "resourceType": "PractitionerRole", "id": "medecin-demo-cabinet", "active": true,
+                "identifier": [["type": ["text": "Numéro d'activité (Assurance Maladie)"], "value": "000000000"]],
+                "practitioner": ["reference": "Practitioner/medecin-demo", "display": "Dr Camille FICTIF"],
+                "organization": ["reference": "Organization/cabinet-demo"],
+            ],
+        ]
+    }
+
+    /// A request of the télé-expertise: a proposal until the cardiologist has answered it.
     private func order(_ stop: Stop) -> JSON {
         [
             "resourceType": "ServiceRequest", "id": .string("demande-\(stop.id)"), "status": "active",
-            "intent": "order", "priority": .string(stop.priority),
+            "intent": "proposal", "priority": .string(stop.priority), "authoredOn": .string(time(-5 * 24 * 60)),
+            "requester": ["reference": "PractitionerRole/medecin-demo-cabinet", "display": "Dr Camille FICTIF"],
             "category": [
                 ["coding": [["system": .string(Self.pathway), "code": .string(stop.pathway)]]]
             ],

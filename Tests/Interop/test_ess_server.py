@@ -266,7 +266,7 @@ def test_seed_keeps_what_the_field_wrote(fresh):
     task = fresh.get("/fhir/Task/visite-demo-1").json()
     task["status"] = "accepted"
     assert fresh.put("/fhir/Task/visite-demo-1", task).status_code == 200
-    assert "0 made, 0 replaced, 13 kept" in tool("seed", "--directory", fresh.directory)
+    assert "0 made, 0 replaced, 16 kept" in tool("seed", "--directory", fresh.directory)
     assert fresh.get("/fhir/Task/visite-demo-1").json()["status"] == "accepted"
     tool("seed", "--directory", fresh.directory, "--replace")
     assert fresh.get("/fhir/Task/visite-demo-1").json()["status"] == "ready"
@@ -293,7 +293,7 @@ def test_run_does_everything(tmp_path):
             line = process.stdout.readline().decode()
             assert line
             lines.append(line)
-        assert any("worklist: 13 made" in line for line in lines)
+        assert any("worklist: 16 made" in line for line in lines)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0

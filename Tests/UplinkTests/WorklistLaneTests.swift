@@ -42,9 +42,9 @@ private func identifier(_ system: String, _ code: String, _ value: String = "279
     #"{"use":"\#(use)","type":{"coding":[{"system":"\#(ins203)","code":"\#(code)"}]},"system":"\#(system)","value":"\#(value)"}"#
 }
 
-private func order(_ id: String, patient: String = "Patient/p1") -> String {
+private func order(_ id: String, patient: String = "Patient/p1", status: String = "active") -> String {
     """
-    {"resourceType":"ServiceRequest","id":"\(id)","status":"active","intent":"order","subject":{"reference":"\(patient)"},
+    {"resourceType":"ServiceRequest","id":"\(id)","status":"\(status)","intent":"order","subject":{"reference":"\(patient)"},
      "category":[{"coding":[{"system":"urn:ess-agent:id/pathway","code":"ic"}]}],"code":{"text":"ECG 12 dérivations"}}
     """
 }
@@ -64,6 +64,18 @@ private func pull(_ resources: [String]) async throws -> Worklist {
 
 @Suite(.timeLimit(.minutes(2)))
 struct WorklistLaneTests {
+    @Test(arguments: [
+        ("draft", Visit.Status.planned), ("active", .planned), ("on-hold", .planned), ("completed", .planned),
+        ("revoked", .cancelled), ("entered-in-error", .cancelled),
+    ])
+    func aRequestThatWasTakenBackTakesItsVisitWithIt(status: String, expected: Visit.Status) async throws {
+        let list = try await pull([
+            task("t1"), order("o1", status: status),
+            patient("p1", identifiers: "[\(identifier(Systems.insNIR, "INS-NIR"))]"),
+        ])
+        #expect(list.visits.map(\.status) == [expected])
+    }
+
     @Test func aVisit() async throws {
         let list = try await pull([
             task("t1"), order("o1"), patient("p1", identifiers: "[\(identifier(Systems.insNIR, "INS-NIR"))]"),
