@@ -17,6 +17,7 @@ public struct Agent: Sendable {
     private let sync: SyncEngine
     private let freezing: Freezing
     private let purging: Purging
+    private let fileCheck: FileCheck
     private let notifier: SystemdNotifier
     private let logger: Logger
 
@@ -53,6 +54,7 @@ public struct Agent: Sendable {
         self.notifier = notifier
         self.logger = logger
         freezing = Freezing(store: store, bell: frozen, logger: logger, frozen: { outgoing.ring() })
+        fileCheck = FileCheck(store: store, logger: logger)
         purging = Purging(store: store, clock: clock, configuration: configuration, logger: logger)
         watcher = Watcher(
             matches: Set(
@@ -80,6 +82,7 @@ public struct Agent: Sendable {
                 }
             },
             Loop("freezing") { [freezing] in await freezing.run() },
+            Loop("file-check") { [fileCheck] in await fileCheck.run() },
             Loop("purging") { [purging] in await purging.run() },
             Loop("sync") { [sync] in await sync.run() },
             Loop("devices") { [hub, watcher, logger] in

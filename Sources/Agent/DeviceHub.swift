@@ -23,18 +23,18 @@ public actor DeviceHub {
         case probing, ready, notRecognised, busy, denied
     }
 
-    private struct Session {
+    struct Session {
         var id: Int
         var goal: String
         var acquisition: Acquisition
         var recorder: SessionRecorder
         var feed: LiveFeed
-        var task: Task<Void, Never>
+        var task: Task<Acquisition.Outcome, Never>
         var outcome: Acquisition.Outcome?
     }
 
-    private let store: Store
-    private let clock: HostClock
+    let store: Store
+    let clock: HostClock
     private let profiles: [DialogueProfile]
     private let logger: Logger
     private let openPort: @Sendable (PortCandidate, DialogueProfile) async throws(PortError) -> any Port
@@ -82,7 +82,7 @@ public actor DeviceHub {
         for task in probeTasks.values { task.cancel() }
         let running = plugged.values.compactMap(\.session).filter { $0.outcome == nil }
         for session in running { session.acquisition.stop() }
-        for session in running { await session.task.value }
+        for session in running { _ = await session.task.value }
     }
 
     // MARK: Arrival and probing
@@ -253,6 +253,21 @@ public actor DeviceHub {
     func start(_ name: String, _ ability: DialogueProfile.Ability, by person: String) async throws(Problem)
         -> SessionView
     {
+        let (binding, goal): (Binding?, SessionGoal)
+        do {
+            let visit = try await store.currentVisit()
+            binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
+            goal = ability == .live ? .live : .download(known: try await store.knownSources())
+        } catch {
+            throw Problem(error)
+        }
+        return await view(of: try await launch(name, ability, goal, binding))
+    }
+
+    /// A session with a device that was recognised and does nothing else.
+    func launch(_ name: String, _ ability: DialogueProfile.Ability, _ goal: SessionGoal, _ binding: Binding?)
+        async throws(Problem) -> Session
+    {
         let id = try find(name)
         guard let entry = plugged[id] else { throw .deviceNotFound(name) }
         guard !isCapturing(entry) else { throw .deviceBusy(name) }
@@ -267,18 +282,9 @@ public actor DeviceHub {
         }
         guard let profile = entry.profile, let identity = entry.identity else { throw .notThisDevice }
         guard profile.goals.contains(ability) else { throw .deviceCannot(name, ability.rawValue) }
-
-        let (binding, goal): (Binding?, SessionGoal)
         let port: any Port
-        do {
-            let visit = try await store.currentVisit()
-            binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
-            goal = ability == .live ? .live : .download(known: try await store.knownSources())
-        } catch {
-            throw Problem(error)
-        }
         do throws(PortError) {
-            port = try await openPort(entry.candidate, profile)
+            port = try await openPort(entry.candidate, profile.allowing(goal))
         } catch {
             throw Problem(error)
         }
@@ -297,12 +303,13 @@ public actor DeviceHub {
             let outcome = await acquisition.run(profile.makeDialogue(goal))
             await recorder.close(outcome.reason)
             self.ended(id, number, outcome)
+            return outcome
         }
         let session = Session(
             id: number, goal: ability.rawValue, acquisition: acquisition, recorder: recorder, feed: feed, task: task)
         plugged[id]?.session = session
         probeTasks[id]?.cancel()
-        return await view(of: session)
+        return session
     }
 
     /// Ends the running session and waits until it is sealed.
@@ -310,7 +317,7 @@ public actor DeviceHub {
         let id = try find(name)
         guard let session = plugged[id]?.session, session.outcome == nil else { throw .deviceIdle(name) }
         session.acquisition.stop()
-        await session.task.value
+        _ = await session.task.value
         return await view(of: plugged[id]?.session ?? session)
     }
 
@@ -332,6 +339,12 @@ public actor DeviceHub {
     }
 
     private func isCapturing(_ entry: Plugged) -> Bool { entry.session.map { $0.outcome == nil } ?? false }
+
+    /// The device that a name means, once it is recognised.
+    func identity(of name: String) throws(Problem) -> DeviceIdentity {
+        guard let identity = plugged[try find(name)]?.identity else { throw .notThisDevice }
+        return identity
+    }
 
     /// By the last part of the node's path, the whole path, the serial number, or the driver's name if only one fits.
     private func find(_ name: String) throws(Problem) -> String {
@@ -368,7 +381,13 @@ public actor DeviceHub {
     }
 
     private func name(of entry: Plugged) -> String {
-        if isCapturing(entry) { return entry.session?.goal == "live" ? "capturing" : "downloading" }
+        if isCapturing(entry) {
+            return switch entry.session?.goal {
+            case "live": "capturing"
+            case "erase": "erasing"
+            default: "downloading"
+            }
+        }
         return switch entry.state {
         case .probing: "probing"
         case .ready: "ready"
@@ -435,6 +454,7 @@ extension Acquisition.Outcome {
         case .finished(.done): nil
         case .finished(.notThisDevice): .notThisDevice
         case .finished(.busyRecording): .deviceRecording
+        case .finished(.holdsMore(let count)): .deviceHoldsMore(count)
         case .finished(.deviceEnded): .deviceSilent
         case .portFailed(let error): Problem(error)
         case .sinkFailed(let problem): problem

@@ -58,6 +58,25 @@ extension Problem {
     }
     public static let portNamed = Problem(
         "port-named", "La configuration dit déjà quel appareil est à ce port ; changez-la.")
+    public static func deviceHoldsMore(_ count: Int) -> Problem {
+        Problem(
+            "device-holds-more",
+            "Rien n'a été effacé : le centre n'a pas encore confirmé \(count) enregistrement\(count == 1 ? "" : "s") de cet "
+                + "appareil. Récupérez-les (`ess-agent download`), attendez « reçu par le centre », puis recommencez.")
+    }
+    public static func confirmErasure(_ serial: String) -> Problem {
+        Problem(
+            "confirm-erasure", exit: .usage,
+            "Rien n'a été effacé : pour confirmer, donnez le numéro de série de l'appareil qui est branché (\(serial))."
+        )
+    }
+    public static let deviceWithoutSerial = Problem(
+        "device-without-serial",
+        "Rien n'a été effacé : cet appareil n'a pas de numéro de série, on ne peut pas être sûr que c'est le bon.")
+    public static let erasureUnclear = Problem(
+        "erasure-unclear",
+        "L'appareil n'a pas confirmé que sa mémoire est effacée. Rien n'est perdu ; regardez ce qu'il lui reste en mémoire."
+    )
     public static let deviceRecording = Problem(
         "device-recording",
         "L'appareil est en train d'enregistrer. Arrêtez l'enregistrement sur l'appareil, puis recommencez.")
@@ -204,6 +223,8 @@ enum StatusSentence {
     static let disk = "Le disque se remplit : libérez de la place."
     static let recording = "Un enregistrement est en cours."
     static let quarantined = "Un envoi est à signaler au centre."
+    static let damaged =
+        "La base de ce poste est abîmée : prévenez l'administrateur (`ess-agent doctor`). Ce qui est lisible continue d'être envoyé."
     static let visitOpen = "Une visite est ouverte."
     static let idle = "Prêt."
     static func unattributed(_ count: Int) -> String { "\(count) enregistrement(s) sans patient : à attribuer." }

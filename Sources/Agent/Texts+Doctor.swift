@@ -168,7 +168,7 @@ extension Finding {
     static func device(_ device: DeviceView) -> Finding {
         let what = device.title.isEmpty ? device.name : device.title
         switch device.state {
-        case "ready", "capturing", "downloading", "probing":
+        case "ready", "capturing", "downloading", "erasing", "probing":
             return Finding("device", .well, "\(what) : reconnu.", "\(what): recognised (\(device.state)).")
         case "denied":
             return Finding(

@@ -78,6 +78,14 @@ extension Verbs {
         try await guarded { try await hub.choose(device, model: request.model, by: who(request.by)) }
     }
 
+    /// Only what the server has confirmed, and only when `confirm` is the device's serial number.
+    public func erase(_ device: String, _ request: EraseRequest) async throws -> ErasureView {
+        try await guarded {
+            try await hub.erase(
+                device, confirm: request.confirm, policy: configuration.purgePolicy, by: who(request.by))
+        }
+    }
+
     /// The one seen last comes first.
     public func knownDevices() async throws -> [KnownDeviceView] {
         try await guarded { try await store.devices().map(KnownDeviceView.init) }

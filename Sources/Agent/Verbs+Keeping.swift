@@ -70,6 +70,17 @@ public struct AuditView: Codable, Sendable, Equatable {
     public var brokenAt: Int64?
 }
 
+/// A line of the audit trail; no identity is in it.
+public struct AuditLineView: Codable, Sendable, Equatable {
+    public var id: Int64
+    /// RFC 3339.
+    public var at: String
+    public var actor: String
+    public var action: String
+    public var subject: String
+    public var details: String
+}
+
 public struct BackupRequest: Codable, Sendable {
     public var path: String
     public var by: String?
@@ -137,6 +148,18 @@ extension Verbs {
             switch try await store.verifyAudit() {
             case .intact(let entries): AuditView(intact: true, entries: entries, brokenAt: nil)
             case .broken(let at): AuditView(intact: false, entries: nil, brokenAt: at)
+            }
+        }
+    }
+
+    /// The newest lines first.
+    /// - Parameter limit: 1 to 100 000; others are brought into that range.
+    public func auditTrail(limit: Int) async throws -> [AuditLineView] {
+        try await guarded {
+            try await store.auditEntries(limit: min(max(limit, 1), 100_000)).map {
+                AuditLineView(
+                    id: $0.id, at: rfc3339(unixMilliseconds: $0.at), actor: $0.actor, action: $0.action,
+                    subject: $0.subject, details: $0.details)
             }
         }
     }

@@ -47,6 +47,7 @@ public struct Verbs: Sendable {
     private func sentence(_ counts: StatusCounts, hasVisit: Bool, disk: DiskPolicy.Verdict) -> String {
         if disk != .ample { return StatusSentence.disk }
         if counts.open > 0 { return StatusSentence.recording }
+        if store.knownDamage.isAny { return StatusSentence.damaged }
         if counts.quarantined > 0 { return StatusSentence.quarantined }
         if counts.unattributed > 0 { return StatusSentence.unattributed(counts.unattributed) }
         if counts.needingStart > 0 { return StatusSentence.needsStart(counts.needingStart) }

@@ -9,6 +9,9 @@ public enum SessionGoal: Sendable, Equatable {
     case live
     /// Fetch everything in the device's memory, except what `known` names (`StoredItem.source`).
     case download(known: Set<String>)
+    /// Look through the memory; when every recording in it is one that `received` names (`StoredItem.source`), and a person
+    /// has confirmed it, erase it. Each recording that is found there and named is told by `skipped`.
+    case erase(received: Set<String>, isConfirmed: Bool)
 }
 
 /// Something in a device's memory.
@@ -55,6 +58,8 @@ public enum SessionEnd: Sendable, Equatable {
     case notThisDevice
     /// The device is recording by itself: the nurse must end that first.
     case busyRecording
+    /// Nothing was erased: so many recordings in the memory are not among those that may go.
+    case holdsMore(Int)
     /// The device said that it is going (switched off, changing user), or fell silent.
     case deviceEnded(String)
 }
@@ -77,7 +82,7 @@ public enum DialogueAction: Sendable, Equatable {
     case deviceClock(LocalTime)
     /// The recording that began last is over.
     case end(Recording.EndReason)
-    /// An item that `known` named was left alone.
+    /// An item that `known` named was left alone; `received` named it, where the memory is to be erased.
     case skipped(StoredItem)
     /// Call `timerFired` after this time unless asked anew; one timer per session, the last one counts.
     case ask(Duration)
@@ -175,6 +180,8 @@ public struct DialogueProfile: Sendable {
     /// Byte sequences that must never reach the device (erase, firmware), with the reason; `Ports.Guard` enforces them
     /// below the driver. A sequence matches anywhere in a write; `nil` is any byte.
     public var forbidden: [ForbiddenBytes]
+    /// The one of `forbidden` that a confirmed `SessionGoal.erase` needs; nil: the device's memory is never erased by us.
+    public var erasure: ForbiddenBytes?
     /// What the device can do.
     public var goals: Set<Ability>
     /// The device's other end.
@@ -182,12 +189,12 @@ public struct DialogueProfile: Sendable {
     public var makeDialogue: @Sendable (SessionGoal) -> any Dialogue
     public var makeListener: @Sendable () -> any Listener
 
-    public enum Ability: String, Sendable, Codable { case live, download }
+    public enum Ability: String, Sendable, Codable { case live, download, erase }
 
     public init(
         name: String, title: String, support: SupportLevel, models: [String], reads: [String], leaves: [String] = [],
         matches: [UdevMatch], choices: [UdevMatch] = [], transport: Transport, forbidden: [ForbiddenBytes],
-        goals: Set<Ability>, simulation: DeviceSimulation,
+        erasure: ForbiddenBytes? = nil, goals: Set<Ability>, simulation: DeviceSimulation,
         makeDialogue: @escaping @Sendable (SessionGoal) -> any Dialogue,
         makeListener: @escaping @Sendable () -> any Listener
     ) {
@@ -201,6 +208,7 @@ public struct DialogueProfile: Sendable {
         self.choices = choices
         self.transport = transport
         self.forbidden = forbidden
+        self.erasure = erasure
         self.goals = goals
         self.simulation = simulation
         self.makeDialogue = makeDialogue

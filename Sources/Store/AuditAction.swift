@@ -21,7 +21,10 @@ public enum AuditAction {
     public static let changeConfiguration = "configuration.change"
     /// A person said what is at a port.
     public static let identifyPort = "device.identify"
+    /// A person confirmed that a device's memory is to be erased; written before the command goes.
     public static let eraseDevice = "device.erase"
+    /// What became of it.
+    public static let endErasure = "device.erase-ended"
     public static let loseReceipt = "document.receipt-lost"
     /// A chain that didn't hold was resealed under a new key because a person insisted.
     public static let brokenTrail = "audit.was-broken"

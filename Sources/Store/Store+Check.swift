@@ -2,6 +2,7 @@ public import Clinical
 internal import Crypto
 internal import FoundationEssentials
 internal import GRDB
+internal import Synchronization
 
 /// What a thorough look at the store found: which recordings are whole, and what is damaged.
 public struct IntegrityReport: Sendable, Equatable, Codable {
@@ -27,7 +28,31 @@ public struct IntegrityReport: Sendable, Equatable, Codable {
     }
 }
 
+/// Damage that was met while the store was in use.
+public struct KnownDamage: Sendable, Equatable {
+    /// How many recordings the last listing had to leave out.
+    public var recordings = 0
+    /// SQLite found something wrong in the file (`checkFile`).
+    public var isFileDamaged = false
+    public var isAny: Bool { recordings > 0 || isFileDamaged }
+}
+
 extension Store {
+    public var knownDamage: KnownDamage { damage.withLock { $0 } }
+
+    /// Under this setting a start finds that the file has to be checked, however large it is.
+    static let checkKey = "check-at-start"
+
+    /// Looks at every page of the file while it is in use: what `recover` leaves out where the file is large. What it finds is
+    /// repaired at the next start.
+    /// - Returns: what SQLite said, English, without any identity; empty when the file is sound.
+    public func checkFile() async throws(StoreError) -> [String] {
+        let problems = await problems()
+        damage.withLock { $0.isFileDamaged = !problems.isEmpty }
+        if !problems.isEmpty { try await setValue("1", forKey: Self.checkKey) }
+        return problems
+    }
+
     /// Looks at every page and opens everything that is sealed. Takes as long as reading the whole file: for `doctor`, and
     /// for the background after a start that found damage. Never fails because of damage: names it and goes on.
     public func salvage() async throws(StoreError) -> IntegrityReport {

@@ -2,14 +2,26 @@ public import Clinical
 internal import Crypto
 internal import FoundationEssentials
 internal import GRDB
+internal import Synchronization
 
 extension Store {
-    /// All recordings, newest first.
+    /// All recordings, newest first. One that can't be read doesn't hide the others: it is counted by `unreadableRecordings`.
     public func recordings() async throws(StoreError) -> [RecordingSummary] {
-        try await read { tx in
-            try Row.fetchAll(tx.db, sql: "SELECT * FROM recording ORDER BY begun_at DESC, uuid DESC")
-                .map { try tx.summary($0) }
+        let (summaries, unreadable) = try await read { tx in
+            var summaries: [RecordingSummary] = []
+            var unreadable = 0
+            for row in try Row.fetchAll(tx.db, sql: "SELECT * FROM recording ORDER BY begun_at DESC, uuid DESC") {
+                do {
+                    summaries.append(try tx.summary(row))
+                } catch {
+                    guard case .corrupt = StoreError(error) else { throw error }
+                    unreadable += 1
+                }
+            }
+            return (summaries, unreadable)
         }
+        damage.withLock { $0.recordings = unreadable }
+        return summaries
     }
 
     /// A page of all recordings, newest first.

@@ -26,11 +26,14 @@ extension Store {
     /// - Throws: nothing for a damaged recording: what can't be repaired is named in `problems`, the rest goes on.
     public func recover(checkUpTo limit: Int64 = 64 << 20) async throws(StoreError) -> RecoveryReport {
         let isSmall = (Files.size("\(directory)/\(Self.fileName)") ?? 0) <= limit
-        let problems = isSmall ? await problems() : []
+        // A large one only when it was found to be damaged while it was in use.
+        let isChecked = if isSmall { true } else { try await value(forKey: Self.checkKey) != nil }
+        let problems = isChecked ? await problems() : []
+        if isChecked, problems.isEmpty { try await setValue(nil, forKey: Self.checkKey) }
         let open = try await read { tx in
             try String.fetchAll(tx.db, sql: "SELECT uuid FROM recording WHERE state = 'open' ORDER BY uuid")
         }
-        var report = RecoveryReport(sealed: [], uploadsInFlight: 0, problems: problems, isChecked: isSmall)
+        var report = RecoveryReport(sealed: [], uploadsInFlight: 0, problems: problems, isChecked: isChecked)
         for uuid in open {
             do throws(StoreError) {
                 try await write { tx in

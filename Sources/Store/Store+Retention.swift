@@ -42,6 +42,32 @@ extension Store {
         return gone
     }
 
+    /// Sources (`StoredItem.source`) whose recordings the server holds whole, by receipts that match and are of its present epoch:
+    /// what a device's memory may lose. Stricter than "downloaded": an unattributed, held or refused recording isn't among them.
+    public func receivedSources(policy: PurgePolicy = PurgePolicy()) async throws(StoreError) -> Set<String> {
+        let rule = rule(policy)
+        return try await read { tx in
+            let epoch = try tx.setting(Self.storeEpochKey)
+            let rows = try Row.fetchAll(
+                tx.db,
+                sql: """
+                    SELECT uuid, state, superseded_by, visit, bytes, chunks, begun_at, source, purged_at FROM recording
+                    WHERE source IS NOT NULL AND state = 'complete'
+                    """)
+            var sources: Set<String> = []
+            for row in rows {
+                // What was purged had its receipts; a trigger sees to that.
+                let isPurged = try (row["purged_at"] as Int64?) != nil
+                if try isPurged
+                    || tx.verdict(row, now: .max, rule, epoch: epoch).reasons.allSatisfy({ $0 == .visitOpen })
+                {
+                    sources.insert(try row["source"])
+                }
+            }
+            return sources
+        }
+    }
+
     /// Destroys the identities of visits that left the worklist a while ago, unless something of theirs still has to be
     /// sent or may still come: bound or held recordings that aren't finished, and devices lent to their patients.
     /// The patient's server id stays: without a name to it, it keeps recordings apart.

@@ -42,6 +42,8 @@ public final class Store: Sendable {
     let vault: Mutex<Vault>
     let pool: DatabasePool
     private let lock: DirectoryLock
+    /// What was found so far.
+    let damage = Mutex(KnownDamage())
 
     private init(
         environment: Environment, directory: String, vault: Vault, pool: DatabasePool, lock: DirectoryLock

@@ -76,6 +76,11 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         body.by = context.person ?? body.by
         return JSON(try await verbs.identify(try context.parameters.require("name"), body))
     }
+    api.post("devices/:name/erase") { request, context in
+        var body = try await request.decoded(EraseRequest.self)
+        body.by = context.person ?? body.by
+        return JSON(try await verbs.erase(try context.parameters.require("name"), body))
+    }
     api.post("devices/:name/stop") { _, context in
         JSON(try await verbs.stop(try context.parameters.require("name")))
     }
@@ -99,6 +104,9 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         return JSON(try await verbs.takeBack(try context.parameters.require("id"), body))
     }
     api.post("purge") { request, _ in JSON(try await verbs.purge(try await request.decoded(PurgeRequest.self))) }
+    api.get("audit") { request, _ in
+        JSON(try await verbs.auditTrail(limit: request.uri.queryParameters.get("limit", as: Int.self) ?? 100))
+    }
     api.get("audit/verify") { _, _ in JSON(try await verbs.verifyAudit()) }
     api.get("doctor") { request, _ in
         JSON(try await verbs.doctor(isThorough: request.uri.queryParameters["thorough"] == "1"))

@@ -3,7 +3,7 @@ import ArgumentParser
 
 struct Devices: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "What is plugged in.", subcommands: [IdentifyDevice.self, KnownDevices.self])
+        abstract: "What is plugged in.", subcommands: [IdentifyDevice.self, KnownDevices.self, EraseDevice.self])
     @OptionGroup var options: ClientOptions
     @OptionGroup var output: JSONOption
 

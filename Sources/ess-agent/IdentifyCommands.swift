@@ -44,3 +44,27 @@ struct KnownDevices: AsyncParsableCommand {
         }
     }
 }
+
+struct EraseDevice: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "erase", abstract: "Erase a device's memory, once the centre has all of it.",
+        discussion: """
+            Without --confirm it only looks. The device is asked what it holds; one recording without a matching receipt, and \
+            nothing is erased. Who confirmed is kept in the audit trail.
+            """)
+    @Argument(help: "As `ess-agent devices` names it, or a serial number.") var device: String
+    @Option(help: "The serial number of the device whose memory is to be erased.") var confirm: String?
+    @OptionGroup var options: ClientOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let view: ErasureView = try await options.client().post(
+            "/api/devices/\(component(device))/erase", EraseRequest(confirm: confirm, by: account()))
+        if output.json { return try printJSON(view) }
+        if view.recordings == 0 { return print(Texts.nothingStored) }
+        print(
+            view.isErased
+                ? Texts.erased(view.device, view.serial, view.recordings)
+                : Texts.mayBeErased(view.device, view.serial, view.recordings, device))
+    }
+}

@@ -85,7 +85,26 @@ struct Purge: AsyncParsableCommand {
 
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "audit", abstract: "The trail of who did what.", subcommands: [Verify.self])
+        commandName: "audit", abstract: "The trail of who did what.", subcommands: [Verify.self, List.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Who did what and when, the newest first.")
+        @Option(help: "At most so many.") var limit = 100
+        @OptionGroup var options: ClientOptions
+        @OptionGroup var output: JSONOption
+
+        func validate() throws {
+            guard (1...100_000).contains(limit) else { throw ValidationError("--limit is 1 to 100000.") }
+        }
+
+        func run() async throws {
+            let lines: [AuditLineView] = try await options.client().get("/api/audit?limit=\(limit)")
+            if output.json { return try printJSON(lines) }
+            for line in lines {
+                print([line.at, line.actor, line.action, line.subject, line.details].joined(separator: "  "))
+            }
+        }
+    }
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -42,6 +42,7 @@ enum Texts {
         case "ready": "prêt"
         case "capturing": "enregistre"
         case "downloading": "téléchargement"
+        case "erasing": "effacement de la mémoire"
         case "not-recognised": "ne répond pas"
         case "busy": "port occupé"
         case "denied": "accès refusé"
@@ -106,6 +107,13 @@ enum Texts {
     }
     static func skipped(_ count: Int) -> String { "Déjà enregistrés ici, laissés de côté : \(count)" }
     static let nothingStored = "L'appareil n'a rien en mémoire."
+    static func erased(_ device: String, _ serial: String, _ count: Int) -> String {
+        "Mémoire de \(device) (\(serial)) effacée : \(count) enregistrement\(count == 1 ? "" : "s"), reçu\(count == 1 ? "" : "s") par le centre."
+    }
+    static func mayBeErased(_ device: String, _ serial: String, _ count: Int, _ name: String) -> String {
+        "\(device) (\(serial)) : \(count) enregistrement\(count == 1 ? "" : "s") en mémoire, tous reçus par le centre. "
+            + "Pour effacer cette mémoire : ess-agent devices erase \(name) --confirm \(serial)"
+    }
     static func imported(_ new: Int, _ known: Int, _ failed: Int) -> String {
         "Importés : \(new). Déjà là : \(known). Illisibles : \(failed)."
     }

@@ -26,6 +26,10 @@ enum OximeterFault: String, CaseIterable, ExpressibleByArgument {
     case deaf
     /// Nothing is ever answered.
     case silent
+    /// The erase command is answered "delete failed".
+    case eraseFails = "erase-fails"
+    /// The erase command is answered "done", and nothing is erased.
+    case erasesNothing = "erases-nothing"
 }
 
 struct OximeterCommand: ParsableCommand {
@@ -118,6 +122,8 @@ struct OximeterCommand: ParsableCommand {
         case .switchesOff: device.switchesOffAfter = 200
         case .streaming: device.isStreaming = true
         case .deaf: device.deafFor = 1
+        case .eraseFails: device.eraseReason = 0x04
+        case .erasesNothing: device.erasesNothing = true
         case .silent: device.silent = Set(0xA0...0xBF)
         }
     }

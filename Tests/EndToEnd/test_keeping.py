@@ -333,3 +333,47 @@ def test_what_was_received_goes_after_its_time(field):
             assert field.cli("recording", recording["id"], "--json")["channels"][0]["samples"] > 0
     assert field.server_files() == files
     assert field.cli("audit", "verify", "--json")["intact"]
+
+
+def test_a_recorder_is_emptied_only_after_the_receipt(field):
+    visit = field.visits()[0]["id"]
+    recorder = field.plug_oximeter("--night-seconds", "600", "--nights", "2")
+    serial = field.wait_for_device()["serial"]
+    field.cli("visit", "open", visit)
+
+    def more():
+        said = refused(field.cli, "devices", "erase", "ttySIM0", "--confirm", serial)
+        assert said.status == 1 and "Rien n'a été effacé" in said.error and "2 enregistrements" in said.error, said.error
+
+    more()
+    nights = field.cli("download", "ttySIM0", "--json")["recordings"]
+    assert len(nights) == 2
+    more()  # kept here isn't enough
+    field.cli("visit", "close")
+    field.start_server()
+    field.synced()
+    said = refused(field.cli, "devices", "erase", "ttySIM0", "--confirm", "SIM9")
+    assert said.status == 64 and serial in said.error
+    looked = field.cli("devices", "erase", serial, "--json")
+    assert looked["recordings"] == 2 and not looked["isErased"]
+    assert f"--confirm {serial}" in field.cli("devices", "erase", "ttySIM0")
+    assert field.cli("download", "ttySIM0", "--json")["skipped"] == 2, "still in its memory"
+
+    erased = field.cli("devices", "erase", "ttySIM0", "--confirm", serial, "--json")
+    assert erased["recordings"] == 2 and erased["isErased"]
+    again = field.cli("download", "ttySIM0", "--json")
+    assert again["skipped"] == 0 and again["recordings"] == []
+    assert field.cli("devices", "erase", "ttySIM0", "--confirm", serial, "--json")["recordings"] == 0
+    trail = field.cli("audit", "list", "--json")
+    steps = [(e["action"], e["details"]) for e in trail if e["action"].startswith("device.erase")]
+    assert steps == [("device.erase-ended", "erased"), ("device.erase", "2 recordings, all of them received")] and all(
+        e["subject"] == f"contec-oximeter:{serial}" and e["actor"] for e in trail if e["action"].startswith("device.erase"))
+    assert {r["id"] for r in field.recordings()} == {n["recording"] for n in nights}
+
+    # The same nights in an instrument that only says that it erased them.
+    recorder.stop()
+    field.plug_oximeter("--night-seconds", "600", "--nights", "2", "--faults", "erases-nothing")
+    field.wait_for_device()
+    said = refused(field.cli, "devices", "erase", "ttySIM0", "--confirm", serial)
+    assert said.status == 1 and "pas confirmé" in said.error
+    assert "not confirmed" in field.cli("audit", "list", "--json")[0]["details"]

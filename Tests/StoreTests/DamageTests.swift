@@ -99,6 +99,21 @@ import Testing
         #expect(most >= 11, "one bad page costs one recording at most, somewhere")
     }
 
+    @Test("a recording that can't be read doesn't hide the others", arguments: ["channels", "state", "data_key"])
+    func oneOfMany(_ column: String) async throws {
+        let (bench, expected) = try await filled()
+        let id = try #require(expected.keys.first)
+        let value = column == "data_key" ? "x'00'" : "'?'"
+        try await bench.tamper(
+            "PRAGMA ignore_check_constraints = ON; UPDATE recording SET \(column) = \(value) WHERE uuid = '\(id)'")
+        let store = try await Store.open(
+            directory: bench.scratch.path, key: try testKey(), environment: bench.world.environment)
+        let listed = try await store.recordings()
+        #expect(Set(listed.map(\.id)) == Set(expected.keys).subtracting([id]))
+        #expect(store.knownDamage.recordings == 1)
+        #expect(try await store.salvage().damaged.map(\.recording) == [id])
+    }
+
     @Test func flippedBytes() async throws {
         let (bench, expected) = try await filled()
         let sound = try Data(contentsOf: URL(fileURLWithPath: bench.scratch.database))

@@ -92,6 +92,32 @@ import Testing
         #expect(try await store.verifyAudit() == .intact(entries: try await store.auditEntries().count))
     }
 
+    @Test("a large file isn't checked at a start; damage that is found later makes the next one look")
+    func aLargeFile() async throws {
+        let (bench, _) = try await filled()
+        var store = try await opened(bench)
+        #expect(
+            try await store.recover(checkUpTo: 0)
+                == .init(sealed: [], uploadsInFlight: 0, problems: [], isChecked: false))
+        #expect(try await store.checkFile() == [])
+        #expect(!store.knownDamage.isAny)
+        try await store.close()
+        try damage(bench, "chunk", root: false)
+        store = try await opened(bench)
+        #expect(try await store.recover(checkUpTo: 0).problems == [])
+        #expect(try await !store.checkFile().isEmpty)
+        #expect(store.knownDamage.isFileDamaged)
+        try await store.close()
+        store = try await opened(bench)
+        let report = try await store.recover(checkUpTo: 0)
+        #expect(report.isChecked && !report.problems.isEmpty)
+        try await store.close()
+        _ = try await rescue(bench)
+        store = try await opened(bench)
+        #expect(try await store.recover(checkUpTo: 0).isChecked)
+        #expect(try await !store.recover(checkUpTo: 0).isChecked)
+    }
+
     /// The trail tells that it lost something, and goes on.
     @Test func theAuditTrail() async throws {
         let (bench, ids) = try await filled()

@@ -49,7 +49,7 @@ struct ContecLegacyProtocol: Dialogue {
         case .listening:
             guard conversation.isIdentified else { return actions }
             switch goal {
-            case .identify: return actions + finish(.done)
+            case .identify, .erase: return actions + finish(.done)
             case .live:
                 phase = .streaming(woken: false)
                 return actions + wait(Self.silence, at: now)

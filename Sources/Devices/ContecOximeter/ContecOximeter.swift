@@ -13,20 +13,24 @@ public enum ContecOximeter {
         models: [
             "CMS50D+ (firmware 4.6 and later)", "CMS50E (new)", "CMS50F", "CMS50FW", "CMS50EW", "CMS50H", "CMS50I",
         ],
-        reads: ["SpO2, pulse, plethysmogram, perfusion index live", "stored nights with their start"],
+        reads: [
+            "SpO2, pulse, plethysmogram, perfusion index live", "stored nights with their start",
+            "erases its memory when all of it has a receipt and a person confirms",
+        ],
         leaves: ["beep, bar graph", "user's name", "setting the clock"],
         // The factory id of every CP210x bridge: a candidate, nothing more (devices.md 2.1).
         matches: [UdevMatch(subsystem: "tty", vendorID: "10c4", productID: "ea60")],
         transport: .serial(SerialLine(speed: 115_200)),
-        forbidden: [
-            // The high byte may be anything, and the short form of the command has the same beginning.
-            ForbiddenBytes([0x7D, nil, 0xAE], reason: "erases the oximeter's memory")
-        ],
-        goals: [.live, .download],
+        forbidden: [erasure],
+        erasure: erasure,
+        goals: [.live, .download, .erase],
         simulation: simulation,
         makeDialogue: { ContecOximeterProtocol(goal: $0) },
         makeListener: { ContecOximeterListener() }
     )
+
+    /// The high byte may be anything, and the short form of the command has the same beginning.
+    private static let erasure = ForbiddenBytes([0x7D, nil, 0xAE], reason: "erases the oximeter's memory")
 
     private static let simulation = DeviceSimulation(
         variants: ["CMS50F", "CMS50I"],

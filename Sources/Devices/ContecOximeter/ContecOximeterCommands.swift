@@ -1,6 +1,7 @@
 /// A command to the device (devices.md 3.5): always nine bytes on the wire, unused parameters are zero.
 ///
-/// The command AE (erase) is not among the codes, and there is no other way to make a command: this driver cannot say it.
+/// The command AE (erase) is not among the codes, and there is no other way to make a command: only `ContecOximeterErasure`
+/// says it.
 struct ContecOximeterCommand: Equatable, Sendable {
     enum Code: UInt8, CaseIterable, Sendable {
         case version = 0xA0

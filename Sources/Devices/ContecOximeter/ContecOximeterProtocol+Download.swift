@@ -20,6 +20,12 @@ struct ContecOximeterWalk: Sendable {
     var silentQuestions = 0
     /// What could not be fetched, in words.
     var failures: [String] = []
+    /// To be erased: places with recordings that may go, how many may not, and the users whose turn is still to come.
+    var spent: [ContecOximeterPlace] = []
+    var unspent = 0
+    var erasing: [UInt8] = []
+    /// The command was sent: lengths are asked for to see what it did.
+    var isVerifying = false
 }
 
 extension ContecOximeterProtocol {
@@ -31,6 +37,8 @@ extension ContecOximeterProtocol {
     ) -> [DialogueAction] {
         if case .silent = outcome { walk.silentQuestions += 1 } else { walk.silentQuestions = 0 }
         guard walk.silentQuestions < Self.patience else { return finish(.deviceEnded("no more answers")) }
+        if let end = hidesMemory(step, outcome) { return finish(end) }
+        if walk.isVerifying { return verified(at: now) }
         switch step {
         case .userCount:
             // Without an answer there is one user.
@@ -67,6 +75,7 @@ extension ContecOximeterProtocol {
             let place = ContecOximeterPlace(user: 1, segment: 1)
             if conversation.facts[place]?.bytes == nil { return ask(.start(place), at: now) }
         }
+        if isErasure { return walkedForErasure(at: now) }
         return finish(walk.failures.isEmpty ? .done : .deviceEnded(walk.failures.joined(separator: "; ")))
     }
 
@@ -78,15 +87,25 @@ extension ContecOximeterProtocol {
 
     /// Skips what is known, fetches the rest.
     private mutating func decide(_ place: ContecOximeterPlace, at now: UInt64) -> [DialogueAction] {
-        guard case .download(let known) = goal, let facts = conversation.facts[place] else {
-            return nextPlace(at: now)
+        let known: Set<String>
+        switch goal {
+        case .download(let sources), .erase(let sources, _): known = sources
+        case .identify, .live: return nextPlace(at: now)
         }
+        guard let facts = conversation.facts[place] else { return nextPlace(at: now) }
         // Which frames will come is known for sure only when they do, so both counts are looked for; they stand for the
         // same bytes.
         let likely = facts.hasPerfusion ?? conversation.nameplate.hasPerfusion ?? false
         for perfusion in [likely, !likely] {
             let item = facts.item(device: conversation.nameplate.sourceName, perfusion: perfusion)
-            if known.contains(item.source) { return [.skipped(item)] + nextPlace(at: now) }
+            if known.contains(item.source) {
+                walk.spent.append(place)
+                return [.skipped(item)] + nextPlace(at: now)
+            }
+        }
+        if isErasure {
+            walk.unspent += 1
+            return nextPlace(at: now)
         }
         walk.current = place
         downloadTries = 0

@@ -81,7 +81,7 @@ extension ContecOximeterProtocol {
             guard command | 0x80 == query.command.code.rawValue, reason != ContecOximeterReason.done.rawValue else {
                 return []
             }
-            if isDownload, reason == ContecOximeterReason.recording.rawValue { return finish(.busyRecording) }
+            if walksMemory, reason == ContecOximeterReason.recording.rawValue { return finish(.busyRecording) }
             return proceed(query.step, .refused(reason: reason), at: now)
         }
         guard answers(answer, query.step) else { return [] }
@@ -109,7 +109,12 @@ extension ContecOximeterProtocol {
         }
     }
 
-    private var isDownload: Bool { if case .download = goal { true } else { false } }
+    private var walksMemory: Bool {
+        switch goal {
+        case .download, .erase: true
+        case .identify, .live: false
+        }
+    }
 
     /// What comes after a question (devices.md 3.8).
     private mutating func proceed(
@@ -123,7 +128,7 @@ extension ContecOximeterProtocol {
         case .identifier: return identified(at: now)
         case .perfusionSupport:
             // The number of users matters only for the memory.
-            return isDownload ? ask(.userCount, at: now) : beginLive(at: now)
+            return walksMemory ? ask(.userCount, at: now) : beginLive(at: now)
         case .userCount, .segmentCount, .start, .length, .format: return walkOn(step, outcome, at: now)
         }
     }

@@ -16,9 +16,11 @@ enum ContecOximeterTiming {
     static let swallow = second
     /// The same when a person waits: twice this is still less than a second.
     static let farewell = 4 * second / 10
+    /// Nobody knows how long a full memory takes to be erased; asking again about it would only come too early.
+    static let erase = 10 * second
 }
 
-/// The driver's state machine (devices.md 3.8, steps 1 to 6 and 8). It reads only: no clock is set, nothing is erased.
+/// The driver's state machine (devices.md 3.8, steps 1 to 8). No clock is set, and nothing is erased but by `+Erasure`.
 ///
 /// `+Queries` asks questions one after the other, `+Download` walks through the memory.
 struct ContecOximeterProtocol: Dialogue {
@@ -33,6 +35,8 @@ struct ContecOximeterProtocol: Dialogue {
         case downloading
         /// A7, then A2 was sent after an item.
         case closing(afterStopLive: Bool)
+        /// AE was sent for this user's memory.
+        case erasing(UInt8)
         /// A person stopped; `again`: the stop command was repeated.
         case leaving(again: Bool)
         case finished
@@ -65,7 +69,7 @@ struct ContecOximeterProtocol: Dialogue {
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
         switch phase {
         case .new, .settling, .finished: return []
-        case .asking, .live, .downloading, .closing, .leaving: break
+        case .asking, .live, .downloading, .closing, .erasing, .leaving: break
         }
         var (actions, answers) = conversation.received(bytes, at: now)
         for answer in answers where phase != .finished { actions += heard(answer, at: now) }
@@ -95,6 +99,8 @@ struct ContecOximeterProtocol: Dialogue {
         case .live: return actions + liveTick(at: now)
         case .downloading: return actions + downloadTick(at: now)
         case .closing: return actions + closedItem(at: now)
+        // What became of it is asked.
+        case .erasing: return actions + eraseNext(at: now)
         case .leaving(again: false):
             phase = .leaving(again: true)
             return actions + farewell(at: now)
@@ -105,6 +111,8 @@ struct ContecOximeterProtocol: Dialogue {
     mutating func stop(at now: UInt64) -> [DialogueAction] {
         switch phase {
         case .finished, .leaving: return []
+        case .erasing: return finish(.deviceEnded("stopped while the memory was being erased"))
+        case .asking where isErasure: return finish(.deviceEnded("stopped before the memory was known"))
         case .new, .settling, .asking: return finish(.done)
         case .live:
             let actions = conversation.end(.stopped, at: now)
@@ -142,6 +150,7 @@ struct ContecOximeterProtocol: Dialogue {
                     ? .busyRecording : .deviceEnded("live: \(ContecOximeterReason.text(reason))"))
         case .downloading: return downloadAnswered(answer, at: now)
         case .closing: return answer == .free ? closedItem(at: now) : []
+        case .erasing: return erasureAnswered(answer, at: now)
         case .leaving: return answer == .free ? finish(.done) : []
         case .new, .settling, .finished: return []
         }

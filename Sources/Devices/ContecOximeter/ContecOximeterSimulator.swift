@@ -40,6 +40,10 @@ public struct ContecOximeterSimulator: DeviceSimulator {
         public var stallsAfter: Int?
         /// After so many sample frames the device switches itself off (0D 01).
         public var switchesOffAfter: Int?
+        /// What AE is answered with; anything but 00 leaves the memory as it is.
+        public var eraseReason: UInt8 = 0x00
+        /// AE is answered with "done", and isn't.
+        public var erasesNothing = false
         /// Bytes per second on the line; 115200 baud carry 11520.
         public var speed = 11_520
 
@@ -65,7 +69,7 @@ public struct ContecOximeterSimulator: DeviceSimulator {
     private var scatter: UInt64 = 1
     /// Commands that were carried out, in order, by their code.
     public private(set) var log: [UInt8] = []
-    /// How often the host asked to erase the memory. Our driver never does.
+    /// How often the host asked to erase the memory.
     public private(set) var eraseCommands = 0
 
     /// After this pause a short command is taken as whole.
@@ -147,10 +151,12 @@ public struct ContecOximeterSimulator: DeviceSimulator {
 
     private mutating func erase(_ command: ContecOximeterHeardCommand) -> [[UInt8]] {
         eraseCommands += 1
-        memory.removeAll {
-            $0.user == command.parameter(0) && (command.parameter(1) == 0xFF || $0.segment == command.parameter(1))
+        if configuration.eraseReason == 0x00, !configuration.erasesNothing {
+            memory.removeAll {
+                $0.user == command.parameter(0) && (command.parameter(1) == 0xFF || $0.segment == command.parameter(1))
+            }
         }
-        return refuse(command, reason: 0x00)
+        return refuse(command, reason: configuration.eraseReason)
     }
 
     private mutating func stop(_ code: ContecOximeterCommand.Code, at now: UInt64) -> [[UInt8]] {

@@ -55,7 +55,7 @@ extension PhdcProtocol {
         let scanners = objects.filter { PhdcClass.isScanner($0.kind) }
         let stores = conversation.configuration?.stores ?? []
         switch goal {
-        case .identify: return actions + leaveUnread(at: now)
+        case .identify, .erase: return actions + leaveUnread(at: now)
         case .live:
             queue += scanners.map { .enable($0.handle) }
             if needsAsking { queue.append(.data) }

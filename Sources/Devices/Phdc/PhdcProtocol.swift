@@ -324,7 +324,7 @@ struct PhdcProtocol: Dialogue {
         case .live: if !isIntroduced { deadlines[.contact] = now + Limit.contact }
         case .download where isIntroduced:
             return actions + finish(isDone && reason == .finished ? .done : .deviceEnded(text), at: now)
-        case .download, .identify:
+        case .download, .identify, .erase:
             guard associations < Limit.associations else { return actions + finish(.deviceEnded(text), at: now) }
             deadlines[.contact] = now + Limit.contact
         }

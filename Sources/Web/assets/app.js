@@ -101,7 +101,7 @@ function notice() {
       } else if (before.session?.running && !device.session?.running) ended(device);
     }
     for (const [name, device] of now) {
-      if (device.state === "ready" && !["ready", "capturing", "downloading"].includes(sessionsSeen.get(name)?.state)) {
+      if (device.state === "ready" && !["ready", "capturing", "downloading", "erasing"].includes(sessionsSeen.get(name)?.state)) {
         say(t("device.plugged", { name: deviceTitle(device) }));
       }
     }

@@ -62,6 +62,7 @@ function deviceCard(device) {
             t("device.record"), openVisit() ? null : h("small", {}, t("device.nopatient"))) : null,
           can("download") ? h("button", { type: "button", "data-key": `download-${device.name}`, onclick: () => begin(device, "download", loan) }, t("device.download")) : null,
           can("download") && device.serial && openVisit() && !loan ? h("button", { type: "button", class: "plain", "data-key": `lend-${device.name}`, onclick: () => lend(device) }, t("loan.give")) : null,
+          can("erase") && device.serial ? h("button", { type: "button", class: "plain", "data-key": `erase-${device.name}`, onclick: () => erase(device) }, t("device.erase")) : null,
           device.chosen ? h("button", { type: "button", class: "plain", "data-key": `other-${device.name}`, onclick: () => identify(device, null) }, t("device.other")) : null,
         ] : null));
 }
@@ -89,6 +90,18 @@ function lend(device) {
         await act(() => post("loans", { device: device.name, visit: visit.id }), t("loan.given", { name: fullName(visit.patient) }));
       } }, t("loan.go")),
       h("button", { type: "button", onclick: () => window_.close() }, t("cancel"))));
+}
+
+/** Empties a recorder's memory: offered only once the agent has heard from it that the centre has all that it holds. */
+async function erase(device) {
+  const path = `devices/${part(device.name)}/erase`;
+  const found = await act(() => post(path, {}));
+  if (!found) return;
+  if (found.recordings === 0) return dialog(t("erase.title"), h("p", {}, t("erase.nothing")));
+  const window_ = dialog(t("erase.title"), h("p", {}, t("erase.text", { name: deviceTitle(device), serial: found.serial, count: found.recordings })),
+    h("p", { class: "buttons" },
+      h("button", { type: "button", class: "primary", onclick: () => window_.close() }, t("cancel")),
+      h("button", { type: "button", onclick: () => { window_.close(); act(() => post(path, { confirm: found.serial }), t("erase.done")); } }, t("erase.go"))));
 }
 
 function progress(device) {
