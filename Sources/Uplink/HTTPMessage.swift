@@ -95,8 +95,13 @@ public struct HTTPResponse: Sendable, Equatable {
     public var body: [UInt8]
     /// From the request's start to the answer's end.
     public var elapsed: Duration
+    /// A kept connection broke under the request, and libcurl sent its body once more over a new one.
+    public var wasRepeated: Bool
 
-    public init(status: Int, headers: Headers = [:], body: [UInt8] = [], elapsed: Duration = .zero) {
+    public init(
+        status: Int, headers: Headers = [:], body: [UInt8] = [], elapsed: Duration = .zero, wasRepeated: Bool = false
+    ) {
+        self.wasRepeated = wasRepeated
         self.status = status
         self.headers = headers
         self.body = body

@@ -24,12 +24,7 @@ import Synchronization
     private let progress: (@Sendable (Int) -> Void)?
     private var list: UnsafeMutablePointer<curl_slist>?
     private var errorText: UnsafeMutablePointer<CChar>?
-    private var file: Int32 = -1
-    private var sent = 0
-    /// Of a stream: the piece at hand, where it begins, and whether the next one is on its way.
-    private var piece: [UInt8] = []
-    private var pieceStart = 0
-    private var isFetching = false
+    private var body: OutgoingBody
     /// Called from any thread with the next piece of a stream, nil when there is none. Set before the transfer starts.
     var fetched: (@Sendable (_ offset: Int, _ bytes: [UInt8]?) -> Void)?
     private var reported = 0
@@ -41,6 +36,7 @@ import Synchronization
     init(_ request: HTTPRequest, progress: (@Sendable (Int) -> Void)?) {
         self.request = request
         self.progress = progress
+        body = OutgoingBody(request)
     }
 
     func finish(_ result: Result<HTTPResponse, UplinkError>) {
@@ -61,24 +57,13 @@ import Synchronization
         if let easy = unsafe easy { unsafe curl_easy_cleanup(easy) }
         if let list = unsafe list { unsafe curl_slist_free_all(list) }
         unsafe errorText?.deallocate()
-        if file >= 0 { Glibc.close(file) }
+        body.close()
         unsafe easy = nil
         unsafe list = nil
         unsafe errorText = nil
-        file = -1
     }
 
     // MARK: Setting up
-
-    private var uploadSize: Int? {
-        switch request.body {
-        case .bytes(let bytes): bytes.count
-        case .file(_, _, let count): count
-        case .stream(let size, _): size
-        // A POST, PUT or PATCH without a body still says that it is empty.
-        case .none: [.post, .put, .patch].contains(request.method) ? 0 : nil
-        }
-    }
 
     /// - Parameter fresh: use no connection of the pool.
     func prepare(_ transport: Transport, fresh: Bool) throws(UplinkError) -> UnsafeMutableRawPointer {
@@ -146,11 +131,8 @@ import Synchronization
     }
 
     private func method() throws(UplinkError) {
-        if let size = uploadSize {
-            if case .file(let path, _, _) = request.body {
-                file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-                guard file >= 0 else { throw .local("cannot open the file to send (errno \(errno))") }
-            }
+        if let size = body.size {
+            try body.open()
             try set(CURLOPT_UPLOAD, 1)
             unsafe try check(ess_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(size)))
             try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
@@ -205,7 +187,7 @@ import Synchronization
 
     // MARK: Callbacks, on the curl thread
 
-    fileprivate func body(_ bytes: UnsafeRawBufferPointer) -> Int {
+    fileprivate func answered(_ bytes: UnsafeRawBufferPointer) -> Int {
         if let pieces {
             if case .enqueued = unsafe pieces.yield([UInt8](bytes)) { return bytes.count }
             refusal = .malformed("more of a stream arrived than anybody read")
@@ -242,65 +224,36 @@ import Synchronization
         return bytes.count
     }
 
-    /// - Returns: how many bytes were put into the buffer, nil to give up.
-    fileprivate func read(into buffer: UnsafeMutableRawBufferPointer) -> Int? {
-        switch request.body {
-        case .none: return 0
-        case .bytes(let bytes):
-            let count = min(buffer.count, bytes.count - sent)
-            if count > 0 { unsafe buffer.copyBytes(from: bytes[sent..<sent + count]) }
-            sent += count
-            return count
-        case .file(_, let offset, let total):
-            let count = min(buffer.count, total - sent)
-            guard count > 0 else { return 0 }
-            let done = unsafe pread(file, buffer.baseAddress, count, off_t(offset + sent))
-            guard done > 0 else {
-                refusal = .local("the file to send is shorter than it was")
-                return nil
+    /// - Returns: what libcurl is told: a count, or one of its constants.
+    fileprivate func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        do throws(UplinkError) {
+            switch unsafe try body.read(into: buffer) {
+            case .filled(let count): return count
+            case .later(let offset, let count, let pull):
+                // This thread serves all requests: it must not wait for the disk.
+                Task { [fetched] in
+                    let bytes = try? await pull(offset, count)
+                    fetched?(offset, bytes?.count == count ? bytes : nil)
+                }
+                return Self.pause
+            case .underway: return Self.pause
             }
-            sent += done
-            return done
-        case .stream(let size, let pull): return unsafe read(pull, size, into: buffer)
+        } catch {
+            refusal = error
+            return Self.abort
         }
     }
 
-    /// Bytes of one piece of a stream: its reader opens and decompresses what is on the disk.
-    private static let pieceSize = 1 << 20
+    private static let abort = 0x1000_0000  // CURL_READFUNC_ABORT
     private static let pause = 0x1000_0001  // CURL_READFUNC_PAUSE
-
-    private func read(
-        _ pull: @escaping @Sendable (Int, Int) async throws -> [UInt8], _ size: Int,
-        into buffer: UnsafeMutableRawBufferPointer
-    ) -> Int? {
-        guard sent < size else { return 0 }
-        let at = sent - pieceStart
-        if piece.indices.contains(at) {
-            let count = min(buffer.count, piece.count - at)
-            unsafe buffer.copyBytes(from: piece[at..<at + count])
-            sent += count
-            return count
-        }
-        guard !isFetching else { return Self.pause }
-        isFetching = true
-        // This thread serves all requests: it must not wait for the disk.
-        Task { [offset = sent, count = min(Self.pieceSize, size - sent), fetched] in
-            let bytes = try? await pull(offset, count)
-            fetched?(offset, bytes?.count == count ? bytes : nil)
-        }
-        return Self.pause
-    }
 
     /// The next piece of a stream is here, on the curl thread.
     /// - Returns: false when there is none: the transfer is to be ended.
     func take(_ bytes: [UInt8]?, at offset: Int) -> Bool {
-        isFetching = false
-        guard let bytes else {
+        guard body.take(bytes, at: offset) else {
             refusal = .local("the bytes to send can't be read")
             return false
         }
-        piece = bytes
-        pieceStart = offset
         return true
     }
 
@@ -308,8 +261,9 @@ import Synchronization
     var ownRefusal: UplinkError { refusal ?? .cancelled }
 
     fileprivate func rewind(to position: Int) -> Bool {
-        guard position >= 0, position <= uploadSize ?? 0 else { return false }
-        sent = position
+        let before = body.sent
+        guard body.rewind(to: position) else { return false }
+        if before > position { head.wasRepeated = true }
         return true
     }
 
@@ -333,27 +287,7 @@ import Synchronization
     private func failure(_ code: CURLcode) -> UplinkError {
         var text = unsafe errorText.map { unsafe String(cString: $0) } ?? ""
         if text.isEmpty { text = unsafe String(cString: curl_easy_strerror(code)) }
-        let lower = text.lowercased()
-        switch code {
-        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: return .tls(text)
-        case CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CRL_BADFILE, CURLE_URL_MALFORMAT,
-            CURLE_UNSUPPORTED_PROTOCOL where !lower.contains("http/0.9"), CURLE_SSL_CIPHER:
-            return .configuration(text)
-        case CURLE_SSL_CONNECT_ERROR, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
-            // With TLS 1.3 a server refuses our certificate after the handshake: it comes as a read error (RFC 8446 4.4.2.4).
-            if lower.contains("alert"), lower.contains("certificate") || lower.contains("unknown ca") {
-                return .certificateRefused(text)
-            }
-            // Plain HTTP answered where TLS was spoken.
-            if lower.contains("wrong version number") || lower.contains("packet length too long") {
-                return .captivePortal(text)
-            }
-            return .link(text)
-        case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_OUT_OF_MEMORY, CURLE_UNSUPPORTED_PROTOCOL:
-            return .malformed(text)
-        case CURLE_READ_ERROR, CURLE_WRITE_ERROR, CURLE_ABORTED_BY_CALLBACK, CURLE_FAILED_INIT: return .local(text)
-        default: return .link(text)
-        }
+        return UplinkError(code, text)
     }
 }
 
@@ -365,7 +299,7 @@ private func transfer(_ client: UnsafeMutableRawPointer?) -> Transfer? {
 
 private let bodyArrived: curl_write_callback = { buffer, size, count, client in
     guard let transfer = unsafe transfer(client), let buffer = unsafe buffer else { return 0 }
-    return unsafe transfer.body(UnsafeRawBufferPointer(start: buffer, count: size * count))
+    return unsafe transfer.answered(UnsafeRawBufferPointer(start: buffer, count: size * count))
 }
 
 private let headerArrived: curl_write_callback = { buffer, size, count, client in
@@ -376,7 +310,7 @@ private let headerArrived: curl_write_callback = { buffer, size, count, client i
 private let bodyWanted: curl_read_callback = { buffer, size, count, client in
     let abort = 0x1000_0000  // CURL_READFUNC_ABORT
     guard let transfer = unsafe transfer(client), let buffer = unsafe buffer else { return abort }
-    return unsafe transfer.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count)) ?? abort
+    return unsafe transfer.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
 }
 
 private let bodyRewound: curl_seek_callback = { client, offset, origin in
@@ -387,21 +321,4 @@ private let bodyRewound: curl_seek_callback = { client, offset, origin in
 private let progressed: curl_xferinfo_callback = { client, _, _, _, uploaded in
     unsafe transfer(client)?.progress(Int(uploaded))
     return 0
-}
-
-extension Duration {
-    /// At least 1.
-    var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = components
-        return max(1, Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000))
-    }
-}
-
-extension String {
-    var trimmed: String {
-        var slice = self[...]
-        while let first = slice.unicodeScalars.first, first.properties.isWhitespace { slice = slice.dropFirst() }
-        while let last = slice.unicodeScalars.last, last.properties.isWhitespace { slice = slice.dropLast() }
-        return String(slice)
-    }
 }
