@@ -41,7 +41,13 @@ extension SyncEngine {
                             await self.confirmed(document.id, offset)
                         }))
             } catch {
-                if case .link = error { cuts[document.id] = now }
+                switch error {
+                case .link: cuts[document.id] = now
+                // libcurl saw the connection break, and sent the chunk once more.
+                case .transient(423, let after) where after ?? .zero < .seconds(30) && !mayBeLocked(document.id):
+                    cuts[document.id] = now
+                default: break
+                }
                 throw error
             }
             cuts[document.id] = nil
@@ -217,7 +223,7 @@ extension SyncEngine {
     private func openLane(_ link: ServerLink) async throws(UplinkError) -> BytesLane {
         if let lane { return lane }
         let lane = try await BytesLane.open(
-            link, offer: offer, sendRate: sendRate,
+            link, offer: offer, sendRate: sendRate, memory: pace,
             digest: { algorithm, bytes in
                 switch algorithm {
                 case .sha256: Array(SHA256.hash(data: bytes))

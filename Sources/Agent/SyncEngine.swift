@@ -21,6 +21,8 @@ public actor SyncEngine {
     var lane: BytesLane?
     var progress: (document: UUID, sent: Int, total: Int)?
     var rate = SendingRate()
+    /// How large a chunk the line bears.
+    let pace = PaceMemory()
     var lastContact: Int64?
     private var lastError: UplinkError?
     var isSettled = false

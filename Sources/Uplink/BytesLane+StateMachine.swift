@@ -38,11 +38,14 @@ public struct Upload: Sendable, Equatable {
         public var elapsed: Duration
         /// What a status other than 2xx means in general.
         public var refusal: UplinkError?
+        /// A connection broke under the request before this answer came over another one.
+        public var wasRepeated: Bool
 
         public init(
             status: Int, offset: Int? = nil, length: Int? = nil, location: String? = nil, elapsed: Duration = .zero,
-            refusal: UplinkError? = nil
+            refusal: UplinkError? = nil, wasRepeated: Bool = false
         ) {
+            self.wasRepeated = wasRepeated
             self.status = status
             self.offset = offset
             self.length = length
@@ -78,8 +81,8 @@ public struct Upload: Sendable, Equatable {
     private let limits: Limits
     private var location: String?
     private var offset = 0
-    private var chunk: Int
-    private var largest: Int
+    /// What is known of the line; to be handed to the next upload.
+    public private(set) var pace: Pace
     private var step = Step.idle
     private var strikes = 0
     private var creations = 0
@@ -92,16 +95,17 @@ public struct Upload: Sendable, Equatable {
     ///   - location: of an earlier attempt.
     ///   - checksums: whether the server checks each chunk.
     ///   - mayBeLocked: our own connection broke under it a short while ago.
+    ///   - pace: of the upload before; nil when there was none.
     public init(
-        size: Int, location: String?, checksums: Bool, limits: Limits = Limits(), mayBeLocked: Bool = false
+        size: Int, location: String?, checksums: Bool, limits: Limits = Limits(), mayBeLocked: Bool = false,
+        pace: Pace? = nil
     ) {
         self.size = size
         self.location = location
         self.checksums = checksums
         self.limits = limits
         self.mayBeLocked = mayBeLocked
-        chunk = limits.firstChunk
-        largest = limits.mostChunk
+        self.pace = Pace(limits, after: pace)
     }
 
     public mutating func start() -> [Action] {
@@ -148,14 +152,17 @@ public struct Upload: Sendable, Equatable {
     }
 
     private mutating func appended(_ answer: Answer, count: Int) -> [Action] {
+        if answer.wasRepeated {
+            mayBeLocked = true
+            _ = pace.wasCut(limits)
+        }
         switch answer.status {
         case 200, 204:
             // Only an offset within what we sent is an answer to it.
             guard let offset = answer.offset, offset > self.offset, offset <= self.offset + count else {
                 return again(.malformed("an offset that does not follow"))
             }
-            if answer.elapsed < limits.fast, count == chunk { chunk = min(chunk * 2, largest) }
-            if answer.elapsed > limits.slow { slowDown() }
+            pace.arrived(count, in: answer.elapsed, limits)
             return advance(to: offset)
         case 404, 410: return anew()
         case 400 where checksums:
@@ -164,10 +171,7 @@ public struct Upload: Sendable, Equatable {
             return again(.permanent(status: 400, "a chunk was refused"))
         case 409, 415, 460: return again(.permanent(status: answer.status, "a chunk was refused"))
         case 413:
-            guard chunk > limits.leastChunk else { return [stop(.permanent(status: 413, "a chunk is too large"))] }
-            chunk = max(limits.leastChunk, min(chunk, count) / 2)
-            // Something in between takes no more than that; it would be learned again at the price of a chunk each time.
-            largest = chunk
+            guard pace.isTooLarge(count, limits) else { return [stop(.permanent(status: 413, "a chunk is too large"))] }
             return again(.permanent(status: 413, "a chunk is too large"))
         default: return refused(answer)
         }
@@ -180,10 +184,7 @@ public struct Upload: Sendable, Equatable {
             guard location != nil, case .appending = step else { return [stop(error)] }
             mayBeLocked = true
             // As long as a smaller chunk can be tried, a cut says something about the chunk, not about the upload.
-            guard chunk <= limits.leastChunk else {
-                slowDown()
-                return [ask()]
-            }
+            guard !pace.wasCut(limits) else { return [ask()] }
             return again(error)
         default: return [stop(error)]
         }
@@ -207,7 +208,7 @@ public struct Upload: Sendable, Equatable {
             // An empty upload is complete when it is created; ask, since only the server's word counts.
             return ask()
         }
-        let count = min(chunk, size - offset)
+        let count = min(pace.chunk, size - offset)
         step = .appending(count: count)
         return .append(location: location, offset: offset, count: count, checksum: checksums)
     }
@@ -254,8 +255,6 @@ public struct Upload: Sendable, Equatable {
         case nil: return [stop(.malformed("status \(answer.status) to an upload"))]
         }
     }
-
-    private mutating func slowDown() { chunk = max(limits.leastChunk, chunk / 2) }
 
     private mutating func stop(_ error: UplinkError) -> Action {
         step = .ended

@@ -1,4 +1,5 @@
 public import FoundationEssentials
+import Synchronization
 
 /// A digest that a tus server checks each chunk with; its names are the protocol's.
 public enum ChecksumAlgorithm: String, Sendable, CaseIterable {
@@ -19,6 +20,18 @@ public struct TusOffer: Sendable, Equatable {
         self.url = url
         self.maxSize = maxSize
         self.checksum = checksum
+    }
+}
+
+/// The pace of one lane after another: a greeting makes a new lane, and the line is still the same.
+public final class PaceMemory: Sendable {
+    private let kept = Mutex<Pace?>(nil)
+
+    public init() {}
+
+    public internal(set) var pace: Pace? {
+        get { kept.withLock { $0 } }
+        set { kept.withLock { $0 = newValue } }
     }
 }
 
@@ -86,15 +99,17 @@ public struct BytesLane: Sendable {
     private let limits: Upload.Limits
     private let digest: Digest?
     private let sendRate: Int?
+    private let memory: PaceMemory
 
     /// Asks the server what its tus can do.
     /// - Parameters:
     ///   - limits: the offer's `chunkMax` lowers them further.
     ///   - sendRate: bytes per second at most; nil for as fast as the line allows.
+    ///   - memory: what was learned of the line, and where it is kept.
     ///   - digest: computes a chunk's checksum; nil sends none.
     public static func open(
         _ link: ServerLink, offer: Offer, limits: Upload.Limits = Upload.Limits(), sendRate: Int? = nil,
-        digest: Digest? = nil
+        memory: PaceMemory = PaceMemory(), digest: Digest? = nil
     ) async throws(UplinkError) -> BytesLane {
         guard let bytes = offer.bytes(.tus) else { throw .configuration("the server offers no tus") }
         let url = try link.below(bytes.url)
@@ -130,7 +145,8 @@ public struct BytesLane: Sendable {
                 firstChunk: limits.firstChunk, leastChunk: limits.leastChunk, mostChunk: chunk, fast: limits.fast,
                 slow: limits.slow, strikes: limits.strikes)
         }
-        return BytesLane(tus: tus, link: link, limits: limits, digest: digest, sendRate: sendRate)
+        return BytesLane(
+            tus: tus, link: link, limits: limits, digest: digest, sendRate: sendRate, memory: memory)
     }
 
     /// Returns when the server has as many bytes as the document.
@@ -143,7 +159,8 @@ public struct BytesLane: Sendable {
         let known = item.location.flatMap { link.origin.resolve($0, against: tus.url) }
         var upload = Upload(
             size: item.size, location: known, checksums: digest != nil && tus.checksum != nil, limits: limits,
-            mayBeLocked: item.mayBeLocked)
+            mayBeLocked: item.mayBeLocked, pace: memory.pace)
+        defer { memory.pace = upload.pace }
         var actions = upload.start()
         while true {
             var event: Upload.Event?
@@ -256,7 +273,8 @@ public struct BytesLane: Sendable {
                 Upload.Answer(
                     status: response.status, offset: response.headers["Upload-Offset"].flatMap { Int($0) },
                     length: response.headers["Upload-Length"].flatMap { Int($0) }, location: location,
-                    elapsed: response.elapsed, refusal: UplinkError(response, from: link.origin)))
+                    elapsed: response.elapsed, refusal: UplinkError(response, from: link.origin),
+                    wasRepeated: response.wasRepeated))
         } catch {
             return .failed(error)
         }

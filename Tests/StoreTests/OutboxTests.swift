@@ -80,6 +80,18 @@ import Testing
         #expect(try await store.outbox(now: 0).map(\.attempts) == [0], "progress forgives")
     }
 
+    /// The laptop's clock was years ahead when it failed, and was set right since.
+    @Test func aPauseThatAWrongClockReckonedIsForgotten() async throws {
+        let bench = try await Bench()
+        let documents = try await bench.freeze(try await bench.sealed(.sample(), try await bench.openVisit()))
+        let store = bench.store
+        try await store.failed(documents.artefact.id, error: "link", notBefore: 2_000_000_000_000)
+        try await store.failed(documents.original.id, error: "link", notBefore: 7000)
+        try await store.forgetPauses(beyond: 3_600_000)
+        #expect(try await store.outbox(now: 6999).map(\.document) == [documents.artefact])
+        #expect(try await store.nextWake(after: 6999) == 7000, "a pause that can be right holds")
+    }
+
     @Test func quarantineIsKeptAndCanBeUndone() async throws {
         let bench = try await Bench()
         let documents = try await bench.freeze(try await bench.sealed(.sample(), try await bench.openVisit()))

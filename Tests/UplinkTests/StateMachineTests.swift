@@ -277,6 +277,16 @@ struct StateMachineTests {
         #expect(later.handle(answer(status, refusal: refusal)) == stop)
     }
 
+    /// libcurl sends again by itself what a kept connection broke under: a cut like any other.
+    @Test func aChunkThatWasSentTwiceIsACut() {
+        var upload = upload(1000, location: here)
+        _ = upload.start()
+        _ = upload.handle(answer(200, offset: 0))
+        let twice = Upload.Event.answered(
+            Upload.Answer(status: 204, offset: 100, elapsed: .milliseconds(1), wasRepeated: true))
+        #expect(upload.handle(twice).last == .append(location: here, offset: 100, count: 50, checksum: false))
+    }
+
     @Test func aProxyThatTakesNoLargerChunkIsBelievedOnce() {
         var upload = Upload(
             size: 1 << 20, location: here, checksums: false, limits: .init(firstChunk: 256 << 10, leastChunk: 16 << 10))
