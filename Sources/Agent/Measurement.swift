@@ -14,6 +14,14 @@ public struct DiskMeasurement: Codable, Sendable {
     public var bytes: Int
     /// What one transaction writes: sealed rows, on average.
     public var storedBytes: Int
+    /// The same transactions sealed and not coded: what the encryption alone costs.
+    public var uncoded: Uncoded
+
+    public struct Uncoded: Codable, Sendable {
+        public var commits: Int
+        public var seconds: Double
+        public var storedBytes: Int
+    }
     /// Eight devices at once, a second of each every second: from the block's last byte to durable, milliseconds.
     public var streams: Int
     public var median: Double
@@ -46,30 +54,44 @@ public struct Measurement: Sendable {
             configuration.stateDirectory = place
             let store = try await Store.open(
                 directory: place, key: key, environment: configuration.environment(clock))
-            let first = try await begin(store)
             let blocks = (0..<16).map { Self.second($0) }
-            var (commits, bytes) = (0, 0)
-            let start = clock.monotonic
-            while clock.monotonic - start < UInt64(seconds) * 1_000_000_000 {
-                let block = blocks[commits % blocks.count]
-                try await store.append(first, blocks: [block])
-                commits += 1
-                bytes += block.raw.count + block.samples.reduce(0) { $0 + $1.count * 2 }
-            }
-            let lasted = Double(clock.monotonic - start) / 1e9
-            try await store.seal(first, reason: .finished)
-            let stored = try await store.storedBytes(first)
+            let (commits, lasted, stored) = try await commits(store, blocks, seconds: seconds)
+            let size =
+                blocks.reduce(0) { $0 + $1.raw.count + $1.samples.reduce(0) { $0 + $1.count * 2 } } / blocks.count
+            var environment = configuration.environment(clock)
+            environment.coding = .none
+            let plain = try await Store.open(directory: "\(place)/uncoded", key: key, environment: environment)
+            let uncoded = try await self.commits(plain, blocks, seconds: seconds)
+            try await plain.close()
             let latencies = try await streams(8, store, blocks, seconds: seconds).sorted()
             try await store.close()
             func at(_ share: Double) -> Double {
                 latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))]
             }
             return DiskMeasurement(
-                commits: commits, seconds: lasted, bytes: bytes, storedBytes: stored / max(1, commits), streams: 8,
+                commits: commits, seconds: lasted, bytes: commits * size, storedBytes: stored,
+                uncoded: .init(commits: uncoded.commits, seconds: uncoded.seconds, storedBytes: uncoded.stored),
+                streams: 8,
                 median: at(0.5), percentile99: at(0.99), slowest: at(1))
         } catch {
             throw Problem(error)
         }
+    }
+
+    /// One after the other; `stored`: bytes a commit.
+    private func commits(
+        _ store: Store, _ blocks: [Block], seconds: Int
+    ) async throws(StoreError) -> (commits: Int, seconds: Double, stored: Int) {
+        let id = try await begin(store)
+        var commits = 0
+        let start = clock.monotonic
+        while clock.monotonic - start < UInt64(seconds) * 1_000_000_000 {
+            try await store.append(id, blocks: [blocks[commits % blocks.count]])
+            commits += 1
+        }
+        let lasted = Double(clock.monotonic - start) / 1e9
+        try await store.seal(id, reason: .finished)
+        return (commits, lasted, try await store.storedBytes(id) / max(1, commits))
     }
 
     /// The store of a configuration, while no agent runs.

@@ -2,6 +2,7 @@ public import Clinical
 internal import Crypto
 internal import FoundationEssentials
 internal import GRDB
+internal import Synchronization
 
 extension Store {
     /// Begins a recording; durable before it returns. Simulated devices' recordings become `.simulated` whatever the
@@ -98,6 +99,24 @@ extension Store {
     }
 }
 
+/// What a recording's channels are, by the text in which they are kept: a live recording asks each second, and decoding twelve of them
+/// costs more than sealing what they brought.
+private enum ChannelTexts {
+    /// More than any number of devices that record at once.
+    private static let most = 32
+    private static let known = Mutex<[String: [Channel]]>([:])
+
+    static func channels(_ text: String) throws(StoreError) -> [Channel] {
+        if let channels = known.withLock({ $0[text] }) { return channels }
+        let channels = try JSON.decode([Channel].self, text)
+        known.withLock {
+            if $0.count >= most { $0 = [:] }
+            $0[text] = channels
+        }
+        return channels
+    }
+}
+
 /// Bytes of payload in one row, about.
 private let chunkLimit = 1 << 20
 
@@ -180,7 +199,7 @@ extension Transaction {
         guard blocks.allSatisfy({ $0.samples.count == counts.count }) else {
             throw StoreError.refused("a block has another number of channels than its recording")
         }
-        let channels = try JSON.decode([Channel].self, row["channels"] as String)
+        let channels = try ChannelTexts.channels(row["channels"])
         let rates = channels.map(\.rate.value)
         var n: Int = try row["chunks"]
         var bytes: Int = try row["bytes"]
