@@ -129,7 +129,9 @@ extension Transaction {
     }
 
     func recordingRow(_ uuid: String) throws -> Row {
-        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM recording WHERE uuid = ?", arguments: [uuid]) else {
+        // Asked with every second of every device: compiled once.
+        let statement = try db.cachedStatement(sql: "SELECT * FROM recording WHERE uuid = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [uuid]) else {
             throw StoreError.notFound("recording \(uuid)")
         }
         return row
@@ -211,11 +213,12 @@ extension Transaction {
                 let position = zip(counts, rates).map { Double($0) / $1 }.max() ?? 0
                 try add(Note(kind: .gap, at: position, text: gap), uuid, key: key)
             }
-            try db.execute(
+            try db.cachedStatement(
                 sql: """
                     INSERT INTO chunk (recording, n, first, arrived, created, decoder, raw, decoded)
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                    """,
+                    """
+            ).execute(
                 arguments: [
                     uuid, n, try JSON.text(counts), Int64(bitPattern: chunk.at), now, environment.decoder,
                     try key.seal(packing: chunk.raw, environment.coding, at: "\(uuid)|chunk.raw|\(n)"),
@@ -226,8 +229,7 @@ extension Transaction {
             bytes += chunk.raw.count
             n += 1
         }
-        try db.execute(
-            sql: "UPDATE recording SET chunks = ?, bytes = ?, counts = ? WHERE uuid = ?",
+        try db.cachedStatement(sql: "UPDATE recording SET chunks = ?, bytes = ?, counts = ? WHERE uuid = ?").execute(
             arguments: [n, bytes, try JSON.text(counts), uuid])
     }
 

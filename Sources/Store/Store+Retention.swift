@@ -23,23 +23,37 @@ extension Store {
         now: Int64, policy: PurgePolicy = PurgePolicy(), by actor: String
     ) async throws(StoreError) -> [RecordingID] {
         let rule = rule(policy)
-        let candidates = try await purgeable(now: now, policy: policy).filter(\.goes).map(\.recording)
         var gone: [RecordingID] = []
-        for id in candidates {
-            let isGone = try await write { tx in
-                let row = try tx.recordingRow(id.description)
+        var page = PurgePage(receivedUntil: now - rule.retention)
+        // Page by page: a long memory must not hold up the end of the agent, nor fill the laptop's.
+        while !page.isLast, !Task.isCancelled {
+            let (candidates, next) = try await read { [page] tx in
+                var next = page
                 let epoch = try tx.setting(Self.storeEpochKey)
-                guard try (row["purged_at"] as Int64?) == nil, try tx.verdict(row, now: now, rule, epoch: epoch).goes
-                else {
-                    return false
-                }
-                try tx.destroy(id.description, by: actor)
-                return true
+                return (
+                    try tx.received(&next).map { try tx.verdict($0, now: now, rule, epoch: epoch) }.filter(\.goes)
+                        .map(\.recording), next
+                )
             }
-            if isGone { gone.append(id) }
+            page = next
+            for id in candidates where try await purge(id, now: now, rule, by: actor) { gone.append(id) }
         }
         if !gone.isEmpty { try await giveSpaceBack() }
         return gone
+    }
+
+    private func purge(
+        _ id: RecordingID, now: Int64, _ rule: PurgeRule, by actor: String
+    ) async throws(StoreError) -> Bool {
+        try await write { tx in
+            let row = try tx.recordingRow(id.description)
+            let epoch = try tx.setting(Self.storeEpochKey)
+            guard try (row["purged_at"] as Int64?) == nil, try tx.verdict(row, now: now, rule, epoch: epoch).goes else {
+                return false
+            }
+            try tx.destroy(id.description, by: actor)
+            return true
+        }
     }
 
     /// Sources (`StoredItem.source`) whose recordings the server holds whole, by receipts that match and are of its present epoch:
@@ -161,6 +175,16 @@ extension Store {
     }
 }
 
+/// Where a look through the recordings has come to.
+private struct PurgePage: Sendable {
+    /// Only what the server had by then.
+    let receivedUntil: Int64
+    var begun = Int64.min
+    var uuid = ""
+    var isLast = false
+    static let size = 500
+}
+
 struct PurgeRule: Sendable {
     var retention: Int64
     var durabilities: Set<String>
@@ -181,6 +205,23 @@ extension Transaction {
                 """)
     }
 
+    /// The next recordings that could go at all: everything of theirs was received long enough ago. What else keeps them, the verdict says.
+    fileprivate func received(_ page: inout PurgePage) throws -> [Row] {
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT uuid, state, superseded_by, visit, bytes, chunks, begun_at FROM recording
+                WHERE purged_at IS NULL AND state <> 'open' AND (begun_at, uuid) > (?, ?)
+                AND EXISTS (SELECT 1 FROM document WHERE document.recording = recording.uuid)
+                AND NOT EXISTS (SELECT 1 FROM document d JOIN outgoing o ON o.document = d.id
+                    WHERE d.recording = recording.uuid AND (o.received_at IS NULL OR o.received_at > ?))
+                ORDER BY begun_at, uuid LIMIT ?
+                """, arguments: [page.begun, page.uuid, page.receivedUntil, PurgePage.size])
+        page.isLast = rows.count < PurgePage.size
+        if let last = rows.last { (page.begun, page.uuid) = (try last["begun_at"], try last["uuid"]) }
+        return rows
+    }
+
     fileprivate func verdict(_ row: Row, now: Int64, _ rule: PurgeRule, epoch: String?) throws -> PurgeVerdict {
         let uuid: String = try row["uuid"]
         var verdict = PurgeVerdict(recording: try recordingID(uuid), reasons: [], bytes: try row["bytes"], due: nil)
@@ -188,20 +229,20 @@ extension Transaction {
         if try (row["superseded_by"] as String?) != nil { verdict.reasons.append(.superseded) }
         if let visit = try row["visit"] as String? {
             let isOpen = try Bool.fetchOne(
-                db, sql: "SELECT status = 'open' FROM visit WHERE id = ?", arguments: [visit])
+                db.cachedStatement(sql: "SELECT status = 'open' FROM visit WHERE id = ?"), arguments: [visit])
             if isOpen == true { verdict.reasons.append(.visitOpen) }
         } else {
             verdict.reasons.append(.unattributed)
         }
         let documents = try Row.fetchAll(
-            db,
-            sql: """
-                SELECT d.*, o.received_at, o.facts, o.is_quarantined, o.lost, x.sha256 AS receipt_sha256,
-                    x.size AS receipt_size, x.durability, x.store_epoch, x.id AS receipt
-                FROM document d JOIN outgoing o ON o.document = d.id
-                LEFT JOIN receipt x ON x.id = (SELECT MAX(id) FROM receipt WHERE document = d.id)
-                WHERE d.recording = ? ORDER BY d.role
-                """, arguments: [uuid])
+            db.cachedStatement(
+                sql: """
+                    SELECT d.*, o.received_at, o.facts, o.is_quarantined, o.lost, x.sha256 AS receipt_sha256,
+                        x.size AS receipt_size, x.durability, x.store_epoch, x.id AS receipt
+                    FROM document d JOIN outgoing o ON o.document = d.id
+                    LEFT JOIN receipt x ON x.id = (SELECT MAX(id) FROM receipt WHERE document = d.id)
+                    WHERE d.recording = ? ORDER BY d.role
+                    """), arguments: [uuid])
         if documents.isEmpty { verdict.reasons.append(.notPrepared) }
         var reasons: Set<PurgeVerdict.Reason> = []
         var received: Int64 = 0
