@@ -6,6 +6,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import time
 import uuid
@@ -22,8 +23,11 @@ CUTS = 20
 def load(bench, cases, seconds, visit=0):
     """A closed visit with that many ECGs of that length, all frozen; the server is down."""
     bench.cli("visit", "open", bench.visits()[visit]["id"])
-    card = bench.make_card("--cases", cases, "--seconds", seconds)
-    bench.cli("import", card, timeout=3600)
+    # A card holds 60 cases; each card is another device, and other hours.
+    for first in range(0, cases, 50):
+        card = bench.make_card("--cases", min(50, cases - first), "--seconds", seconds, "--number", first // 50 + 1)
+        bench.cli("import", card, timeout=3600)
+        shutil.rmtree(card)
     bench.cli("visit", "close")
 
     def frozen():
