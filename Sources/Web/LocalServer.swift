@@ -1,6 +1,7 @@
 public import Agent
 import Glibc
 import Hummingbird
+import HummingbirdCore
 public import Logging
 public import ServiceLifecycle
 
@@ -28,15 +29,15 @@ public struct LocalServer: Service {
     public func run() async throws {
         // The store's lock has made sure that no other agent runs: a socket that is still there is a leftover, and is
         // replaced. The process's umask lets nobody but us connect between bind and chmod.
-        let application = Application(
-            router: router(),
-            configuration: ApplicationConfiguration(address: .unixDomainSocket(path: path), serverName: "ess-agent"),
-            onServerRunning: { [path, ready] _ in
+        let server = QuietServer(
+            responder: router().buildResponder(),
+            configuration: ServerConfiguration(address: .unixDomainSocket(path: path), serverName: "ess-agent"),
+            isRunning: { [path, ready] in
                 _ = unsafe chmod(path, 0o660)
                 ready()
             },
             logger: logger)
-        try await application.run()
+        try await server.run()
         unsafe unlink(path)
     }
 

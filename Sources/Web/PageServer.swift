@@ -48,18 +48,18 @@ public struct PageServer: Service {
     private func serve() async throws {
         let router = Router(context: PageContext.self)
         addPage(verbs, sessions, to: router)
-        let application = Application(
+        let server = QuietServer(
             responder: GuardedResponder(guardian: PageGuard(port: port), inner: router.buildResponder()),
             server: .http1(configuration: .init(idleTimeout: .seconds(120))),
-            configuration: ApplicationConfiguration(
+            configuration: ServerConfiguration(
                 address: .hostname("127.0.0.1", port: port),
                 availableConnectionsDelegate: MaximumAvailableConnections(Self.connections)),
-            onServerRunning: { [sessions, logger, port] _ in
+            isRunning: { [sessions, logger, port] in
                 sessions.listens(on: port)
                 logger.notice("page ready", metadata: ["port": "\(port)"])
             },
             logger: logger)
         defer { sessions.listens(on: 0) }
-        try await application.run()
+        try await server.run()
     }
 }

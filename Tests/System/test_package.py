@@ -113,12 +113,14 @@ def test_what_is_installed(installed):
 
 
 def test_every_key_has_its_place_in_manual_and_default_file():
-    source = (guest_tree.ROOT / "Sources/Agent/Configuration.swift").read_text()
-    keys = set(re.findall(r'(?m)^        case "([a-z-]+)":', source))
+    source = "".join(path.read_text() for path in sorted((guest_tree.ROOT / "Sources/Agent").glob("Configuration*.swift")))
+    keys = set(re.findall(r'(?m)^ +case "([a-z-]+)":', source))
     assert len(keys) > 10
     manual = (guest_tree.ROOT / "systemd/ess-agent.conf.5").read_text()
     default = (guest_tree.ROOT / "systemd/ess-agent.conf").read_text()
-    named = {word for line in re.findall(r"(?m)^\.It Cm (.*)", manual) for word in line.split(" , ")}
+    # At the head of an item, or in the text of the item that they belong to.
+    lines = re.findall(r"(?m)^\.(?:It )?Cm (.*)", manual)
+    named = {word for line in lines for word in line.removesuffix(" .").removesuffix(" ,").split(" , ")}
     assert keys - named == set(), "keys that ess-agent.conf(5) doesn't explain"
     assert named - keys == set(), "keys in ess-agent.conf(5) that nobody reads"
     assert keys - set(re.findall(r"(?m)^# ([a-z-]+) =", default)) == set(), "keys that ess-agent.conf doesn't show"

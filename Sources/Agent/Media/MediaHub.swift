@@ -60,8 +60,13 @@ public actor MediaHub {
     /// - Parameter directory: one subdirectory for each medium; an empty one is none (yet).
     func watch(_ directory: String) async {
         var known: Set<String> = []
+        let bell = Bell()
         while !Task.isCancelled {
-            let present = await Blocking.run { Self.mounted(below: directory) }
+            // Watched before looked at: what happens in between rings. Anew each time: another directory may have its name by now.
+            let own = await DirectoryWatch(directory) { bell.ring() }
+            var above: DirectoryWatch?
+            if own == nil { above = await DirectoryWatch(Self.parent(of: directory)) { bell.ring() } }
+            let (present, places) = await Blocking.run { Self.mounted(below: directory) }
             for path in known.subtracting(present) { departed(path) }
             for path in present.subtracting(known).sorted() {
                 do throws(Problem) {
@@ -71,16 +76,25 @@ public actor MediaHub {
                 }
             }
             known = present
-            // Mounts send no events that are worth a second thread; this is one directory, read.
-            do { try await Task.sleep(for: .seconds(1)) } catch { break }
+            // A mount on a directory that is there already changes nothing in this one: while there is a place for one, it is looked at
+            // every second. All day long there is none.
+            let isQuiet = own != nil ? places == 0 : above != nil && places == nil
+            await bell.wait(atMost: .seconds(isQuiet ? 60 : 1))
         }
         await shutdown()
     }
 
-    private static func mounted(below directory: String) -> Set<String> {
-        guard let tree = try? MountedTree(directory), let entries = try? tree.list([]) else { return [] }
+    private static func parent(of directory: String) -> String {
+        directory.lastIndex(of: "/").map { String(directory[..<$0]) }.flatMap { $0.isEmpty ? nil : $0 } ?? "/"
+    }
+
+    /// Media, and how many places for one there are; nil where there is no such directory.
+    private static func mounted(below directory: String) -> (media: Set<String>, places: Int?) {
+        guard let tree = try? MountedTree(directory), let entries = try? tree.list([]) else { return ([], nil) }
         let filled = entries.filter { $0.kind == .directory && (try? tree.list([$0.name]).isEmpty) == false }
-        return Set(filled.map { "\(directory)/\($0.name)" })
+        return (
+            Set(filled.map { "\(directory)/\($0.name)" }), entries.count { $0.kind == .directory }
+        )
     }
 
     /// A copy that is running notices by itself; one that was cut stays on the screen, so that it is continued.
