@@ -29,7 +29,7 @@ GRAPH = {
 OUTSIDE = {
     "Store": {"GRDB", "Crypto"},
     "Agent": {"Crypto", "CryptoExtras", "X509", "SwiftASN1", "Logging", "ServiceLifecycle"},
-    "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "Logging", "ServiceLifecycle"},
+    "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "Logging", "ServiceLifecycle"},
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
         "GRDB", "Crypto", "CryptoExtras", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
