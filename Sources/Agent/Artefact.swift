@@ -43,8 +43,10 @@ struct Artefact: Sendable {
         return (nil, refusals)
     }
 
-    /// Media type of what the device or card delivered.
-    static let originalMediaType = "application/octet-stream"
+    /// Media type of what the device or card delivered. An archive of images takes a DICOM object as what it is.
+    static func originalMediaType(_ bytes: [UInt8]) -> String {
+        DicomWaveformFile.isPart10(bytes) ? Format.dicom.mediaType : "application/octet-stream"
+    }
 
     /// - Parameters:
     ///   - patient: whose it is; nil only for an export of what is nobody's yet, which then says so.

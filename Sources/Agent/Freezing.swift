@@ -73,7 +73,7 @@ public struct Freezing: Sendable {
         else { return nil }
         let recording = detail.recording
         let (waveform, original, damage) = try await content(id, store, logger)
-        var parts = [(Document.Role.original, Artefact.originalMediaType, original)]
+        var parts = [(Document.Role.original, Artefact.originalMediaType(original), original)]
         // Discrete values travel as Observations; there is no file to derive.
         if !recording.channels.isEmpty {
             let (artefact, refusals) = await Artefact.best(

@@ -28,8 +28,8 @@ public struct ImagesView: Codable, Sendable, Equatable {
 }
 
 extension Verbs {
-    /// Loops larger than this are not opened for a preview.
-    private static let previewLimit = 64 << 20
+    /// The beginning of a loop, in which its first picture is.
+    private static let previewHead = 16 << 20
     /// Reports are text; what is larger is something else.
     private static let reportLimit = 8 << 20
     /// More values than anybody reads on the page; the report itself has them all.
@@ -39,22 +39,22 @@ extension Verbs {
         try await guarded {
             let detail = try await detail(id)
             var view = ImagesView(recording: "\(detail.recording.id)", preview: nil, measurements: [], producer: [])
-            guard detail.summary.bytes <= Self.previewLimit, detail.summary.purgedAt == nil else { return view }
-            let bytes = try await store.original(detail.recording.id)
-            await Self.fill(&view, from: bytes)
+            guard detail.summary.purgedAt == nil else { return view }
+            let head = try await store.original(detail.recording.id, from: 0, about: Self.previewHead)
+            await Self.fill(&view, from: head.bytes, isWhole: head.bytes.count == detail.summary.bytes)
             return view
         }
     }
 
     /// Off the caller's actor: a loop has many megabytes.
     @concurrent
-    private static func fill(_ view: inout ImagesView, from bytes: [UInt8]) async {
+    private static func fill(_ view: inout ImagesView, from bytes: [UInt8], isWhole: Bool) async {
         switch DicomPreview.picture(of: bytes) {
         case .jpeg(let picture)?: view.preview = .init(mediaType: "image/jpeg", data: base64(picture))
         case .bitmap(let picture)?: view.preview = .init(mediaType: "image/bmp", data: base64(picture))
         case nil: break
         }
-        guard bytes.count <= Self.reportLimit, let report = try? DicomReport(decoding: bytes) else { return }
+        guard isWhole, bytes.count <= Self.reportLimit, let report = try? DicomReport(decoding: bytes) else { return }
         view.producer = [report.manufacturer, report.model, report.software].compactMap(\.self)
         view.measurements = report.measurements.prefix(Self.valueLimit).map {
             ImagesView.MeasurementView(

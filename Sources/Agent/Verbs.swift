@@ -18,11 +18,35 @@ public struct Verbs: Sendable {
     let stateDirectory: String
     let configuration: Configuration
 
-    /// Bytes to hand over, with what they are.
+    /// Bytes to hand over, with what they are. They come piece by piece, as a loop has more of them than anybody should hold.
     public struct ExportedFile: Sendable {
         public var mediaType: String
-        public var bytes: [UInt8]
+        /// The first piece: what fails, fails before a word is said.
+        private var first: [UInt8]
+        /// The piece after so many bytes; an empty one is the end.
+        private var next: @Sendable (_ offset: Int) async throws -> [UInt8]
+
+        init(mediaType: String, bytes: [UInt8]) {
+            self.mediaType = mediaType
+            first = bytes
+            next = { _ in [] }
+        }
+
+        /// - Parameter next: as above; asked for the pieces in their order.
+        init(
+            mediaType: ([UInt8]) -> String, next: @escaping @Sendable (_ offset: Int) async throws -> [UInt8]
+        ) async throws {
+            first = try await next(0)
+            self.mediaType = mediaType(first)
+            self.next = next
+        }
+
+        /// The piece behind so many bytes; none at the end. Each is asked for once, in their order.
+        public func piece(at offset: Int) async throws -> [UInt8] { offset == 0 ? first : try await next(offset) }
     }
+
+    /// Bytes of one piece, about.
+    private static let exportPiece = 1 << 20
 
     // MARK: Looking
 
@@ -195,8 +219,10 @@ public struct Verbs: Sendable {
                 by: who(nil), action: "recording.export", subject: recording.id.description, details: format)
             switch format {
             case "original":
-                return ExportedFile(
-                    mediaType: Artefact.originalMediaType, bytes: try await store.original(recording.id))
+                let reading = OriginalReading(store, recording.id)
+                return try await ExportedFile(mediaType: Artefact.originalMediaType) { _ in
+                    try await reading.next(Self.exportPiece)
+                }
             case "json":
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -213,8 +239,9 @@ public struct Verbs: Sendable {
                     let frozen = detail.summary.documents.first(where: { $0.document.role == .artefact })?.document,
                     frozen.mediaType == format.mediaType
                 {
-                    let bytes = try await store.documentBytes(frozen.id, offset: 0, count: frozen.size)
-                    return ExportedFile(mediaType: frozen.mediaType, bytes: bytes)
+                    return try await ExportedFile(mediaType: { _ in frozen.mediaType }) { [store] offset in
+                        try await store.documentBytes(frozen.id, offset: offset, count: Self.exportPiece)
+                    }
                 }
                 var patient: Patient?
                 if let visit = detail.summary.binding?.visit { patient = try await store.visit(visit)?.patient }
@@ -252,6 +279,25 @@ public struct Verbs: Sendable {
     /// Every failure leaves as a `Problem`.
     func guarded<Value>(_ body: () async throws -> Value) async throws -> Value {
         do { return try await body() } catch { throw Problem(error) }
+    }
+}
+
+/// A recording's original, from its beginning, piece by piece.
+private actor OriginalReading {
+    private let store: Store
+    private let recording: RecordingID
+    private var chunk = 0
+
+    init(_ store: Store, _ recording: RecordingID) {
+        self.store = store
+        self.recording = recording
+    }
+
+    /// - Parameter size: bytes, about; more where one chunk has more.
+    func next(_ size: Int) async throws(StoreError) -> [UInt8] {
+        let piece = try await store.original(recording, from: chunk, about: size)
+        chunk = piece.next
+        return piece.bytes
     }
 }
 

@@ -39,6 +39,7 @@ private func decode(_ bytes: [UInt8], with importer: any Importer) throws(Decode
         switch error {
         case .notRecognised: return nil
         case .damaged(let text): throw .damaged(format: importer.name, text)
+        case .unsupported(let text): throw .unsupported(format: importer.name, text)
         // Only trees throw this; bytes have none.
         case .tree: return nil
         }

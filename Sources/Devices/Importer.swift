@@ -65,6 +65,8 @@ public enum ImportError: Error, Equatable, Sendable {
     case notRecognised
     /// It is, but it is damaged.
     case damaged(String)
+    /// It is, and whole as far as can be seen, but in a variant that nobody here reads: it is kept as it is.
+    case unsupported(String)
     case tree(TreeError)
 }
 

@@ -17,6 +17,7 @@ public enum Registry {
         ResmedCard(),
         EasyEcgFiles(),
         OximeterFiles(),
+        SignalFiles(),
         DicomMedia(),
     ]
 }

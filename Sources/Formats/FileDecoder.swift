@@ -91,14 +91,16 @@ public enum FileDecoder {
     }
 
     private static func dicom(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {
-        let dataset = try DicomPart10.dataset(bytes)
+        let (dataset, isCut) = try DicomPart10.content(bytes)
         if DicomReport.isReport(dataset) {
+            // Who measured may stand behind what was measured.
+            if isCut { throw DicomPart10.cut }
             let report = try DicomReport(dataset)
             return DecodedFile(
                 format: "dicom-sr", groups: [], start: report.start, startText: report.startText, claim: report.claim,
                 isSimulated: false, notes: report.notes, report: report)
         }
-        let file = try DicomWaveformFile(dataset)
+        let file = try DicomWaveformFile(dataset, isCut: isCut)
         return DecodedFile(
             format: file.sopClass?.formatName ?? "dicom-waveform",
             groups: file.groups.map { .init(label: $0.label, waveform: $0.waveform) }, start: file.start,

@@ -70,6 +70,25 @@ extension Store {
         }
     }
 
+    /// A part of the original: whole chunks, as they were written, until they come to `size` bytes.
+    /// - Parameter first: number of the first chunk.
+    /// - Returns: its bytes, none behind the last chunk, and the number of the chunk that follows.
+    public func original(
+        _ id: RecordingID, from first: Int, about size: Int
+    ) async throws(StoreError) -> (bytes: [UInt8], next: Int) {
+        try await read { tx in
+            let row = try tx.recordingRow(id.description)
+            var bytes: [UInt8] = []
+            var next = first
+            try tx.forEachChunk(row, column: "raw", from: first) {
+                bytes += $0
+                next += 1
+                return bytes.count < size
+            }
+            return (bytes, next)
+        }
+    }
+
     public func notes(_ id: RecordingID) async throws(StoreError) -> [Note] {
         try await read { tx in
             let row = try tx.recordingRow(id.description)
@@ -159,20 +178,30 @@ extension Transaction {
 
     /// Opens one column of every chunk in order; there must be exactly as many as were written.
     func forEachChunk(_ row: Row, column: String, _ body: ([UInt8]) throws -> Void) throws {
+        try forEachChunk(row, column: column, from: 0) {
+            try body($0)
+            return true
+        }
+    }
+
+    /// - Parameter body: whether it wants the next one.
+    func forEachChunk(_ row: Row, column: String, from first: Int, _ body: ([UInt8]) throws -> Bool) throws {
         let uuid: String = try row["uuid"]
         let key = try dataKey(row)
         let chunks = try Row.fetchCursor(
-            db, sql: "SELECT n, \(column) AS sealed FROM chunk WHERE recording = ? ORDER BY n", arguments: [uuid])
-        var next = 0
+            db, sql: "SELECT n, \(column) AS sealed FROM chunk WHERE recording = ? AND n >= ? ORDER BY n",
+            arguments: [uuid, first])
+        var next = first
         while let chunk = try chunks.next() {
             guard try chunk["n"] as Int == next else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
             let place = "\(uuid)|chunk.\(column)|\(next)"
             // Decoded samples say in their first byte how they are coded.
-            try body(
+            let isWanted = try body(
                 column == "raw"
                     ? key.open(packed: chunk["sealed"], environment.coding, at: place)
                     : [UInt8](key.open(chunk["sealed"], at: place)))
             next += 1
+            if !isWanted { return }
         }
         guard try next == row["chunks"] as Int else { throw StoreError.corrupt("chunk \(next) of \(uuid) is missing") }
     }

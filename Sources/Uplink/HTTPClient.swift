@@ -37,11 +37,16 @@ public final class HTTPClient: Sendable {
 
     deinit { thread.stop() }
 
-    /// - Parameter progress: body bytes handed to the network so far; called on the client's thread, must not block.
+    /// - Parameters:
+    ///   - progress: body bytes handed to the network so far; called on the client's thread, must not block.
+    ///   - sink: takes the body of a 200 piece by piece, and says whether it wants more; the response's own is empty then.
+    ///     Called on the client's thread, which it may hold up: nothing else of this client goes on meanwhile.
     public func send(
-        _ request: HTTPRequest, progress: (@Sendable (Int) -> Void)? = nil
+        _ request: HTTPRequest, progress: (@Sendable (Int) -> Void)? = nil,
+        into sink: (@Sendable ([UInt8]) -> Bool)? = nil
     ) async throws(UplinkError) -> HTTPResponse {
         let transfer = Transfer(request, progress: progress)
+        transfer.sink = sink
         let result: Result<HTTPResponse, UplinkError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 transfer.whole = { continuation.resume(returning: $0) }

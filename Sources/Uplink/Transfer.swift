@@ -19,6 +19,8 @@ import Synchronization
     /// Called once: with the whole answer, or for a stream with its head.
     var whole: (@Sendable (Result<HTTPResponse, UplinkError>) -> Void)?
     var pieces: AsyncThrowingStream<[UInt8], any Error>.Continuation?
+    /// Takes the body of a 200 in place of memory; false ends the transfer.
+    var sink: (@Sendable ([UInt8]) -> Bool)?
 
     private(set) var easy: UnsafeMutableRawPointer?
     private let progress: (@Sendable (Int) -> Void)?
@@ -191,6 +193,11 @@ import Synchronization
         if let pieces {
             if case .enqueued = unsafe pieces.yield([UInt8](bytes)) { return bytes.count }
             refusal = .malformed("more of a stream arrived than anybody read")
+            return 0
+        }
+        if head.status == 200, let sink {
+            if unsafe sink([UInt8](bytes)) { return bytes.count }
+            refusal = .cancelled
             return 0
         }
         guard head.body.count + bytes.count <= request.limits.body else {

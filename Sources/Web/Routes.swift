@@ -47,7 +47,7 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         let export = try await verbs.export(try context.parameters.require("id"), format: format)
         return Response(
             status: .ok, headers: [.contentType: export.mediaType, .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: export.bytes)))
+            body: body(of: export))
     }
     api.post("recordings/:id/attribute") { request, context in
         var body = try await request.decoded(AttributeRequest.self)
@@ -115,7 +115,7 @@ func addAPI<Context: DoorContext>(_ verbs: Verbs, to api: RouterGroup<Context>) 
         let report = try await verbs.report()
         return Response(
             status: .ok, headers: [.contentType: report.mediaType, .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: report.bytes)))
+            body: body(of: report))
     }
     api.post("key/rotate") { request, _ in
         JSON(try await verbs.rotateKey(try await request.decoded(KeyRotationRequest.self)))
@@ -206,5 +206,17 @@ extension Problem {
         case "page-refused": .forbidden
         default: .conflict
         }
+    }
+}
+
+/// Piece by piece, at the reader's pace.
+private func body(of file: Verbs.ExportedFile) -> ResponseBody {
+    ResponseBody { writer in
+        var offset = 0
+        while case let piece = try await file.piece(at: offset), !piece.isEmpty {
+            try await writer.write(ByteBuffer(bytes: piece))
+            offset += piece.count
+        }
+        try await writer.finish(nil)
     }
 }

@@ -37,6 +37,19 @@ struct LocalClient {
 
     func getBytes(_ path: String) async throws -> [UInt8] { try await send(.get, path, nil) }
 
+    /// Writes an answer of any length into a file, as it comes.
+    func download(_ path: String, into file: NewFile) async throws {
+        do {
+            _ = try await send(.get, path, nil) { file.append($0) }
+        } catch {
+            guard file.hasFailed else {
+                file.discard()
+                throw error
+            }
+        }
+        try file.close()
+    }
+
     func post<Value: Decodable>(_ path: String, _ body: some Encodable, as: Value.Type = Value.self) async throws
         -> Value
     {
@@ -47,7 +60,9 @@ struct LocalClient {
         try decoded(try await send(.post, path, Array("{}".utf8)))
     }
 
-    private func send(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]?) async throws -> [UInt8] {
+    private func send(
+        _ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]?, into sink: (@Sendable ([UInt8]) -> Bool)? = nil
+    ) async throws -> [UInt8] {
         // Said before trying: "no such socket" and "not allowed" need different help.
         // Its directory is closed to others, so they don't even see whether it is there.
         guard unsafe access(socket, F_OK) == 0 else { throw fail(errno == EACCES ? .socketDenied : .daemonNotRunning) }
@@ -59,7 +74,8 @@ struct LocalClient {
                 HTTPRequest(
                     method, "http://localhost\(path)",
                     headers: body == nil ? [:] : ["Content-Type": "application/json"],
-                    body: body.map { .bytes($0) } ?? .none, limits: HTTPRequest.Limits(idle: nil, body: 1 << 30)))
+                    body: body.map { .bytes($0) } ?? .none, limits: HTTPRequest.Limits(idle: nil, body: 1 << 30)),
+                into: sink)
         } catch {
             throw fail(.daemonNotRunning)
         }

@@ -27,22 +27,64 @@ func readFile(_ path: String, limit: Int = 1 << 31) throws -> [UInt8] {
 
 /// Writes a new file, mode 0600; never over an existing one.
 func writeNew(_ bytes: [UInt8], to path: String) throws {
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw failInput("\(path): \(reason(errno)). Nothing was written.") }
-    var written = 0
-    while written < bytes.count {
-        let count = unsafe bytes[written...].withUnsafeBytes { buffer in
-            unsafe write(descriptor, buffer.baseAddress, buffer.count)
-        }
-        guard count > 0 else {
-            let why = reason(errno)
-            close(descriptor)
-            unsafe unlink(path)
-            throw failInput("\(path): \(why). Nothing was kept of it.")
-        }
-        written += count
+    let file = try NewFile(path)
+    _ = file.append(bytes)
+    try file.close()
+}
+
+/// A file that comes into being: whole, or not at all.
+///
+/// `@unchecked Sendable`: the writing is one thread's at a time - libcurl's while an answer arrives, the command's before and after.
+final class NewFile: @unchecked Sendable {
+    private let path: String
+    private var descriptor: Int32
+    private var trouble: Int32 = 0
+    private(set) var size = 0
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failInput("\(path): \(reason(errno)). Nothing was written.") }
     }
-    guard fsync(descriptor) == 0, close(descriptor) == 0 else { throw failInput("\(path): \(reason(errno)).") }
+
+    /// - Returns: false when there is no sense in going on; `close` then says why.
+    func append(_ bytes: [UInt8]) -> Bool {
+        var written = 0
+        while written < bytes.count, trouble == 0 {
+            let count = unsafe bytes[written...].withUnsafeBytes { buffer in
+                unsafe write(descriptor, buffer.baseAddress, buffer.count)
+            }
+            if count > 0 {
+                written += count
+            } else if count == 0 || errno != EINTR {
+                trouble = count == 0 ? EIO : errno
+            }
+        }
+        size += written
+        return trouble == 0
+    }
+
+    /// On the disk, or gone.
+    func close() throws {
+        if trouble == 0, fsync(descriptor) != 0 { trouble = errno }
+        if Glibc.close(descriptor) != 0, trouble == 0 { trouble = errno }
+        descriptor = -1
+        guard trouble == 0 else {
+            unsafe unlink(path)
+            throw failInput("\(path): \(reason(trouble)). Nothing was kept of it.")
+        }
+    }
+
+    /// Nothing is kept of it.
+    func discard() {
+        guard descriptor >= 0 else { return }
+        Glibc.close(descriptor)
+        descriptor = -1
+        unsafe unlink(path)
+    }
+
+    /// The disk's trouble, not the daemon's.
+    var hasFailed: Bool { trouble != 0 }
 }
 
 func absolutePath(_ path: String) -> String {

@@ -127,10 +127,10 @@ struct Export: AsyncParsableCommand {
         guard ["original", "edf", "edf-d", "dicom", "json"].contains(format) else {
             throw ValidationError("--format is one of original, edf, edf-d, dicom, json.")
         }
-        let bytes = try await options.client().getBytes(
-            "/api/recordings/\(component(recording))/export?format=\(format)")
-        try writeNew(bytes, to: output)
-        print(Texts.exported(bytes.count, output))
+        let file = try NewFile(output)
+        try await options.client().download(
+            "/api/recordings/\(component(recording))/export?format=\(format)", into: file)
+        print(Texts.exported(file.size, output))
     }
 }
 

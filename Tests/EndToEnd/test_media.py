@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 import sticks
-from bench import SHARED, CommandFailed, eventually
+from bench import ROOT, SHARED, CommandFailed, eventually
 
 MB = 1 << 20
 
@@ -222,3 +222,128 @@ def test_the_samples_of_the_reference(field):
     for path in files:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert (digest in there) == (path.name not in ("DICOMDIR", "AUTORUN.INF", "README.TXT")), path.name
+
+
+def ecg(patient, uid, **changed):
+    """A General ECG as a cart writes it: two leads of 5 s, a median beat, the number of a local register."""
+    import array
+
+    import pydicom
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.sequence import Sequence
+
+    def code(value, scheme, meaning):
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+        return item
+
+    def group(label, samples, originality):
+        item = Dataset()
+        item.WaveformOriginality, item.MultiplexGroupLabel = originality, label
+        item.NumberOfWaveformChannels, item.NumberOfWaveformSamples, item.SamplingFrequency = 2, samples, "500"
+        channels = []
+        for number, name in ((1, "Lead I"), (2, "Lead II")):
+            channel = Dataset()
+            channel.ChannelSourceSequence = Sequence([code(f"2:{number}", "MDC", name)])
+            channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "2.5", "1", "0"
+            channel.ChannelSensitivityUnitsSequence = Sequence([code("uV", "UCUM", "microvolt")])
+            channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", 16
+            channels.append(channel)
+        item.ChannelDefinitionSequence = Sequence(channels)
+        item.WaveformBitsAllocated, item.WaveformSampleInterpretation = 16, "SS"
+        item.WaveformData = array.array("h", [(n * 7) % 400 - 200 for n in range(2 * samples)]).tobytes()
+        return item
+
+    data = Dataset()
+    data.SpecificCharacterSet = "ISO_IR 192"
+    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.9.1.2", uid
+    data.AcquisitionDateTime, data.Modality = "20261120101530", "ECG"
+    data.Manufacturer, data.ManufacturerModelName, data.DeviceSerialNumber = "ACME", "Cart 3", "C3-7"
+    data.PatientName, data.PatientID = f"{patient['family']}^{patient['given'][0]}", "LOCAL-7"
+    data.PatientBirthDate = patient["birthDate"].replace("-", "")
+    data.PatientSex = {"female": "F", "male": "M"}.get(patient["sex"], "O")
+    data.StudyInstanceUID, data.SeriesInstanceUID = "2.25.78", "2.25.78.1"
+    data.WaveformSequence = Sequence([group("RHYTHM", 2500, "ORIGINAL"), group("MEDIAN BEAT", 300, "DERIVED")])
+    for name, value in changed.items():
+        setattr(data, name, value)
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, uid
+    out = pydicom.filebase.DicomBytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def other_ins():
+    """Another person's INS, where a cart that knows it puts it."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    issuer, number = Dataset(), Dataset()
+    issuer.UniversalEntityID, issuer.UniversalEntityIDType = "1.2.250.1.213.1.4.8", "ISO"
+    number.PatientID, number.TypeOfPatientID = "154097512345678", "TEXT"
+    number.IssuerOfPatientIDQualifiersSequence = Sequence([issuer])
+    return Sequence([number])
+
+
+def test_ecgs_in_standard_files_become_recordings(field, tmp_path):
+    """Decoded, kept byte for byte, compared with the visit's patient, exported in every form, and sent."""
+    visit = open_visit(field)
+    patient = visit["patient"]
+    mine, fixtures = ecg(patient, "1.2.4.1"), ROOT / "fixtures/formats"
+    stranger = ecg({"family": "AUTRE", "given": ["Paul"], "birthDate": "1950-01-01", "sex": "male"}, "1.2.4.2")
+    registered = ecg(patient, "1.2.4.3", OtherPatientIDsSequence=other_ins())
+    nameless = ecg(patient, "1.2.4.4", PatientID="")
+    header = b"rec 2 250 500 10:15:30 20/11/2026\nREC.D16 16 200/mV 16 0 0 0 0 II\nREC.D16 16 200/mV 16 0 0 0 0 V5\n"
+    signal = b"".join(n.to_bytes(2, "little", signed=True) for n in range(-500, 500))
+    stick = tmp_path / "CARD"
+    sticks.write(stick, {
+        "ECG/A.BIN": mine, "ECG/B": stranger, "ECG/C": registered, "ECG/D": nameless, "ECG/CUT": ecg(patient, "1.2.4.5")[:-900],
+        "rec.hea": header, "rec.d16": signal, "scp/x.scp": (fixtures / "ecg.scp").read_bytes(),
+        "DICOM/IM1": sticks.cine(patient, "1.2.3.1"), "aecg-empty.xml": b"<AnnotatedECG xmlns='urn:hl7-org:v3'/>"})
+    imported = field.cli("import", stick, "--json")
+    assert imported["failed"] == [] and len(imported["imported"]) == 9
+    views = {r["id"]: r for r in field.recordings()}
+    ecgs = [r for r in views.values() if r["modality"] == "ecg"]
+    assert len(ecgs) == 7
+    held = {r["id"] for r in ecgs if r.get("visit") is None}
+    details = {r["id"]: field.cli("recording", r["id"], "--json") for r in ecgs}
+
+    def original(id):
+        path = tmp_path / f"{id}.original"
+        field.cli("export", id, "--format", "original", "--output", path)
+        return path.read_bytes()
+
+    originals = {original(r["id"]): r["id"] for r in ecgs}
+    for bytes in (mine, stranger, registered, nameless):
+        assert bytes in originals, "byte for byte"
+    for bytes in (stranger, registered, nameless):
+        assert originals[bytes] in held
+    assert originals[mine] not in held
+    assert all("identité" in views[originals[b]]["attention"] for b in (stranger, registered, nameless))
+
+    detail = details[originals[mine]]
+    assert [(c["name"], c["samples"], c["rate"]) for c in detail["channels"]] == [("I", 2500, 500), ("II", 2500, 500)]
+    assert any("original" in n["text"] for n in detail["notes"]), "the median beat isn't forgotten"
+    assert any("cut short" in n["text"] for d in details.values() for n in d["notes"])
+
+    # The record is an archive of its files, and decode reads what export gave.
+    record = next(i for i, d in details.items() if [c["name"] for c in d["channels"]] == ["II", "V5"])
+    assert views[record]["start"] == "2026-11-20 10:15:30"
+    with tarfile.open(tmp_path / f"{record}.original") as archive:
+        assert archive.extractfile("rec.hea").read() == header and archive.extractfile("rec.d16").read() == signal
+    decoded = field.tool("decode", tmp_path / f"{record}.original", "--json")
+    assert [c["sum"] for c in decoded["channels"]] == [sum(range(-500, 500, 2)) / 200, sum(range(-499, 500, 2)) / 200]
+    for format, expected in (("dicom", "dicom-12-lead-ecg"), ("edf", "edf+c")):
+        path = tmp_path / f"mine.{format}"
+        field.cli("export", originals[mine], "--format", format, "--output", path)
+        read = field.tool("decode", path, "--json")
+        assert read["format"] == expected and [c["samples"] for c in read["channels"]][:2] == [2500, 2500]
+        assert [c["minimum"] for c in read["channels"]][:2] == [-500, -500]
+
+    there = sent(field)
+    assert hashlib.sha256(mine).hexdigest() in there
+    types = {d["mediaType"] for r in field.recordings() if r["id"] == originals[mine] for d in r["documents"]}
+    assert types == {"application/dicom"}, "an archive takes the original as the object that it is"
+    again = field.cli("import", stick, "--json")
+    assert again["imported"] == [] and again["failed"] == []

@@ -71,8 +71,26 @@ func annotated(digits: String = "1 -2 3", extra: String = "", increment: String 
         #expect(throws: DecodeError.self) { try decode(annotated(increment: "value=\"0\" unit=\"s\"")) }
         #expect(throws: DecodeError.self) { try decode(annotated(increment: "value=\"2\" unit=\"min\"")) }
         #expect(throws: DecodeError.self) { try decode(annotated() + "<a/>") }
-        let other = annotated().replacing("UTF-8", with: "ISO-8859-1")
+        let other = annotated().replacing("UTF-8", with: "ISO-2022-JP")
         #expect(throws: DecodeError.self) { try decode(other) }
+    }
+
+    @Test("UTF-16 of both orders, with and without its mark, and Latin-1")
+    func encodings() throws {
+        let text = annotated(extra: "<name>É</name>")
+        let expected = try FileDecoder.decode(Array(text.utf8))
+        func words(_ text: String, high: Bool) -> [UInt8] {
+            text.utf16.flatMap { high ? [UInt8($0 >> 8), UInt8($0 & 0xFF)] : [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+        }
+        let wide = text.replacing("UTF-8", with: "UTF-16")
+        let latin = text.replacing("UTF-8", with: "ISO-8859-1").unicodeScalars.map { UInt8($0.value) }
+        for bytes in [
+            words(wide, high: false), words(wide, high: true), [0xFF, 0xFE] + words(wide, high: false),
+            [0xFE, 0xFF] + words(wide, high: true), latin,
+        ] {
+            let file = try FileDecoder.decode(bytes)
+            #expect(file.waveform == expected.waveform && file.start == expected.start && file.format == "hl7-aecg")
+        }
     }
 
     @Test func noDamageCrashesIt() {

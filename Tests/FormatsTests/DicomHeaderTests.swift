@@ -1,5 +1,6 @@
 import Clinical
 import Formats
+import Foundation
 import Testing
 
 /// A DICOM file as sticks hold them, made element by element.
@@ -226,14 +227,32 @@ struct DicomFile {
             ("ISO_IR 144", [0xBF, 0xD5, 0xE2, 0xE0], "Петр"),
             ("ISO_IR 148", [0xDD, 0xFE], "İş"),
             ("ISO 2022 IR 6\\ISO 2022 IR 100", [0x1B, 0x2D, 0x41, 0xC9, 0x4D, 0x49, 0x4C, 0x45], "ÉMILE"),
-            // Japanese: the first group is readable, the second stays in the file.
+            // PS3.5 annex H and I; K and the four-byte part of GB 18030. The first group that has letters is shown.
+            (
+                "\\ISO 2022 IR 87",
+                [0x3D, 0x1B, 0x24, 0x42, 0x3B, 0x33, 0x45, 0x44, 0x1B, 0x28, 0x42, 0x5E]
+                    + [0x1B, 0x24, 0x42, 0x42, 0x40, 0x4F, 0x3A, 0x1B, 0x28, 0x42],
+                "山田 太郎"
+            ),
+            ("ISO_IR 13", [0xD4, 0xCF, 0xC0, 0xDE, 0x5E, 0xC0, 0xDB, 0xB3], "ﾔﾏﾀﾞ ﾀﾛｳ"),
+            ("\\ISO 2022 IR 159", [0x3D, 0x1B, 0x24, 0x28, 0x44, 0x30, 0x21, 0x1B, 0x28, 0x42], "丂"),
+            (
+                "\\ISO 2022 IR 149",
+                [0x3D, 0x1B, 0x24, 0x29, 0x43, 0xC8, 0xAB, 0x5E, 0x1B, 0x24, 0x29, 0x43, 0xB1, 0xE6, 0xB5, 0xBF], "홍 길동"
+            ),
+            ("\\ISO 2022 IR 58", [0x3D, 0x1B, 0x24, 0x29, 0x41, 0xCD, 0xF5, 0x5E, 0x4C], "王 L"),
+            ("ISO_IR 203", [0xBC, 0x75, 0x76, 0x72, 0x65], "Œuvre"), ("ISO_IR 127", [0xE2, 0xC8], "قب"),
+            ("ISO_IR 138", [0xF9, 0xF8], "שר"), ("ISO_IR 166", [0xB9, 0xD2], "นา"), ("ISO_IR 126", [0xC4, 0xE9], "Δι"),
+            ("ISO_IR 109", [0xA1, 0x4F, 0xD5], "ĦOĠ"), ("ISO_IR 110", [0xC5, 0x41, 0xA9], "ÅAŠ"),
             (
                 "\\ISO 2022 IR 87",
                 Array("Yamada^Tarou=".utf8) + [0x1B, 0x24, 0x42, 0x3B, 0x33, 0x45, 0x44, 0x1B, 0x28, 0x42],
                 "Yamada Tarou"
             ),
             ("GB18030", Array("Wang^XiaoDong=".utf8) + [0xCD, 0xF5], "Wang XiaoDong"),
-            ("GB18030", [0xCD, 0xF5, 0x5E, 0xD0, 0xA1, 0x81, 0x30, 0x81, 0x30], "\u{FFFD} \u{FFFD}\u{FFFD}"),
+            ("GB18030", [0xCD, 0xF5, 0x5E, 0xD0, 0xA1, 0x81, 0x30, 0x87, 0x38, 0x90, 0x30, 0x81, 0x30], "王 小Ê𐀀"),
+            // Half a character, and one that doesn't exist.
+            ("GB18030", [0x41, 0xCD], "A\u{FFFD}"), ("\\ISO 2022 IR 87", [0x41, 0x1B, 0x24, 0x42, 0x21], "A\u{FFFD}"),
             ("NONSENSE", [0x4C, 0xC8], "LÈ"),
         ] as [(String, [UInt8], String)])
     func characterSets(_ declared: String, _ name: [UInt8], _ expected: String) throws {
@@ -241,6 +260,23 @@ struct DicomFile {
         file.set(0x0010_0010, "PN", name)
         if !declared.isEmpty { file.set(0x0008_0005, "CS", Array(declared.utf8)) }
         #expect(try DicomHeader(file.bytes).claim.name == expected)
+    }
+
+    @Test("a deflated header is read like any other; a cut one says that it is cut")
+    func deflated() throws {
+        let folder = root.appending(path: "fixtures/formats")
+        let bytes = [UInt8](try Data(contentsOf: folder.appending(path: "ecg-deflated.dcm")))
+        let header = try DicomHeader(bytes)
+        let file = try DicomWaveformFile(decoding: bytes)
+        #expect(header.claim == file.claim && header.start == file.start && header.sopClass == file.sopClassUID)
+        #expect(header.ending == .complete && header.objectID != nil && header.surprises.isEmpty)
+        #expect(try DicomHeader(bytes.dropLast(40)).ending == .truncated)
+        // Nothing but noise behind the file meta information: nobody's, and never complete.
+        let place = try #require(bytes.firstRange(of: Array("1.2.840.10008.1.2.1.99".utf8))).upperBound
+        let noise: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF]
+        let broken = try DicomHeader(Array(bytes[..<place]) + noise)
+        #expect(broken.ending == .truncated && broken.claim.patientID == "")
+        #expect(broken.surprises.contains { $0.contains("deflated") })
     }
 
     @Test("bent and cut files are read or refused, and never read beyond their bytes")

@@ -135,6 +135,23 @@ import Testing
     }
 }
 
+/// What wfdb 4.3.1 writes for signals of 32 bits: the whole range, and a baseline that leaves no room in it.
+@Suite struct WFDBWideSignalTests {
+    @Test func aBaselineOf32BitsCostsTheLowestBits() throws {
+        func word(_ value: Int32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        let bytes = word(.max) + word(-2_147_483_647) + word(1_000_000) + word(.min)
+        let record = try WFDBRecord(header: Array("r 1 100 4\nr.dat 32 2(2000000000)/mV 0 0 0 0 0 Temp  skin \n".utf8))
+        {
+            _ in bytes
+        }
+        let channel = record.waveform.channels[0]
+        #expect(channel.name == "Temp  skin" && channel.scale == Ratio(1))
+        let values = record.waveform.samples[0].map { channel.physical($0) }
+        #expect(values == [73_741_824, -2_073_741_823, -999_500_000, nil])
+        #expect(record.notes.contains { $0.text == "signal 1: with its baseline it is rounded to 2 steps" })
+    }
+}
+
 @Suite(.enabled(if: Shared.has("data/ecg/wfdb/100.hea"), "needs ../shared/data/ecg")) struct WFDBFilesTests {
     private func read(_ path: String) throws -> DecodedFile {
         let folder = path.split(separator: "/").dropLast().joined(separator: "/")

@@ -54,7 +54,11 @@ struct MediaRun: Sendable {
                     // Pulled out: nothing else can be read either, and nothing is wrong with this file.
                     try await requireMedium(after: error)
                     tally.update {
-                        $0.failed.append(.init(item: index + 1, text: error.sentence))
+                        // Whole, and carried like all that nobody here understands: no trouble of the nurse's.
+                        if case .unsupported = error {
+                        } else {
+                            $0.failed.append(.init(item: index + 1, text: error.sentence))
+                        }
                         $0.ofItems += opaque.isEmpty ? 1 : 0
                         $0.ofBytes += candidate.item.size
                     }
@@ -225,6 +229,7 @@ extension ImportError {
         switch self {
         case .notRecognised: "ce fichier n'est plus ce qu'il semblait être"
         case .damaged(let why): "fichier endommagé (\(why))"
+        case .unsupported(let why): "fichier d'une variante inconnue (\(why))"
         case .tree(let error): "illisible (\(Problem(error).text))"
         }
     }

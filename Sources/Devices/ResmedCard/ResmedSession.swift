@@ -79,7 +79,7 @@ struct ResmedSession {
     private static func words(_ error: ImportError) -> String {
         switch error {
         case .notRecognised: "it is no EDF file"
-        case .damaged(let text): text
+        case .damaged(let text), .unsupported(let text): text
         case .tree: "it can't be read"
         }
     }

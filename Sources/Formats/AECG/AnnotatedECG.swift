@@ -6,6 +6,10 @@ public struct AnnotatedECG: Sendable, Equatable {
         /// `RHYTHM`, `REPRESENTATIVE_BEAT`.
         public var label: String?
         public var waveform: Waveform
+        /// It was calculated from others: a representative beat.
+        public var isDerived = false
+        /// Absolute time of its first sample, as written; nil where its time is relative.
+        public var head: String?
     }
 
     /// A group for each sequence set of each series.
@@ -28,14 +32,14 @@ public struct AnnotatedECG: Sendable, Equatable {
         let first = bytes.prefix(256).first {
             !($0 == 0x20 || (9...13).contains($0) || [0xEF, 0xBB, 0xBF].contains($0))
         }
-        guard first == UInt8(ascii: "<") else { return false }
+        guard first == UInt8(ascii: "<") || XMLEncoding.isUTF16(bytes) else { return false }
         var xml = XMLPull(Array(bytes.prefix(1 << 16)))
         guard case .start("AnnotatedECG", _)? = try? xml.next() else { return false }
         return true
     }
 
     /// - Throws: `.notRecognised`; `.damaged` when the XML or a number in it is broken; `.unsupported` for document type
-    ///   definitions, other encodings, and files without waveforms.
+    ///   definitions, encodings other than Unicode's and Latin-1, and files without waveforms.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
         guard Self.isHeader(bytes) else { throw .notRecognised("no AnnotatedECG element at the start") }
         var reader = AnnotatedECGReader()

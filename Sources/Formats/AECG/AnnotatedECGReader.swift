@@ -149,7 +149,7 @@ struct AnnotatedECGReader {
             let calibrated = Calibrated(gain: scale.value, offset: origin.value, digital: full)
             if !calibrated.isExact {
                 notes.append(
-                    Note(kind: .surprise, text: "an origin is rounded to 1/\(calibrated.factor) of a step"))
+                    Note(kind: .surprise, text: "an origin is \(calibrated.rounding)"))
             }
             let code = sequence.code ?? ""
             let label = code.hasPrefix("MDC_ECG_LEAD_") ? String(code.dropFirst(13)) : code
@@ -161,7 +161,11 @@ struct AnnotatedECGReader {
                     scale: calibrated.scale, range: calibrated.range(full), calibration: .singleSource))
             samples.append(digits.map { calibrated.sample($0) })
         }
-        groups.append(.init(label: seriesCode, waveform: Waveform(channels: channels, samples: samples)))
+        groups.append(
+            .init(
+                label: seriesCode, waveform: Waveform(channels: channels, samples: samples),
+                isDerived: isIn("derivedSeries") || seriesCode == "REPRESENTATIVE_BEAT",
+                head: time?.code == "TIME_ABSOLUTE" ? time?.head : nil))
     }
 
     private func quantity(_ attributes: [String: String]) throws(DecodeError) -> (value: Ratio, unit: String) {

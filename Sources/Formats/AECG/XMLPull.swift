@@ -16,6 +16,8 @@ struct XMLPull {
     }
 
     private let bytes: [UInt8]
+    /// The declaration names the encoding that they were in.
+    private let isTranscoded: Bool
     private var position = 0
     /// Names as written, of the elements that are open.
     private var open: [String] = []
@@ -26,8 +28,10 @@ struct XMLPull {
     private static let longestName = 128
     private static let mostAttributes = 64
 
-    init(_ bytes: [UInt8]) {
-        self.bytes = bytes
+    init(_ source: [UInt8]) {
+        let encoding = XMLEncoding(of: source)
+        bytes = encoding.map { $0.utf8(source) } ?? source
+        isTranscoded = encoding != nil
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     }
 
@@ -85,6 +89,7 @@ struct XMLPull {
         position += 1
         let name = try name()
         var attributes: [String: String] = [:]
+        var keys: Set<String> = []
         while true {
             let before = position
             space()
@@ -96,8 +101,12 @@ struct XMLPull {
             try expect("=")
             space()
             let value = try quoted()
-            guard attributes.count < Self.mostAttributes, attributes.updateValue(value, forKey: Self.local(key)) == nil
-            else { throw failure("too many attributes, or one twice") }
+            guard keys.count < Self.mostAttributes, keys.insert(key).inserted else {
+                throw failure("too many attributes, or one twice")
+            }
+            // `type` and `xsi:type` may stand together: the one without prefix is the element's own.
+            let name = Self.local(key)
+            if name == key || attributes[name] == nil { attributes[name] = value }
         }
         guard open.count < Self.deepest else { throw failure("elements nested too deeply") }
         open.append(name)
@@ -111,17 +120,20 @@ struct XMLPull {
         return .start(name: Self.local(name), attributes: attributes)
     }
 
-    /// Only UTF-8 is read; an XML declaration may say otherwise.
+    /// An XML declaration may say that these are no UTF-8.
     private mutating func instruction() throws(Failure) {
         let start = position
         try skip(past: "?>")
+        guard !isTranscoded else { return }
         let text = String(decoding: bytes[start..<position], as: UTF8.self).lowercased()
         guard text.hasPrefix("<?xml "), let range = text.split(separator: "encoding", maxSplits: 1).dropFirst().first
         else {
             return
         }
         let name = range.drop { " =\"'\t\r\n".contains($0) }.prefix { $0.isLetter || $0.isNumber || $0 == "-" }
-        guard ["utf-8", "utf8", "us-ascii"].contains(name) else { throw .unsupported("text that is not UTF-8") }
+        guard ["utf-8", "utf8", "us-ascii"].contains(name) else {
+            throw .unsupported("text that is neither Unicode nor Latin-1")
+        }
     }
 
     private mutating func quoted() throws(Failure) -> String {

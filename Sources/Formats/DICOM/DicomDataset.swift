@@ -8,6 +8,8 @@ struct DicomDataset {
     }
 
     var elements: [UInt32: Value] = [:]
+    /// The values of Specific Character Set that hold here; an item without its own has those around it.
+    var sets: [String] = []
 
     func bytes(_ tag: UInt32) -> ArraySlice<UInt8>? {
         guard case .bytes(let bytes)? = elements[tag] else { return nil }
@@ -19,14 +21,14 @@ struct DicomDataset {
         return items
     }
 
-    /// Without padding; nil when missing or empty. UTF-8 where it is that, Latin-1 otherwise.
+    /// Without padding; nil when missing or empty.
     func text(_ tag: UInt32) -> String? {
         guard var bytes = bytes(tag) else { return nil }
         while let last = bytes.last, last == 0x20 || last == 0 { bytes.removeLast() }
         while bytes.first == 0x20 { bytes.removeFirst() }
         guard !bytes.isEmpty else { return nil }
-        return String(validating: bytes, as: UTF8.self)
-            ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+        let text = DicomText.decode(bytes, sets: sets).trimmed
+        return text.isEmpty ? nil : text
     }
 
     func unsigned(_ tag: UInt32) -> Int? {
@@ -52,53 +54,80 @@ struct DicomParser {
         DicomTag.correctionFactor, DicomTag.baseline, DicomTag.unformattedText, DicomTag.bitsAllocated,
         DicomTag.interpretation, DicomTag.padding, DicomTag.waveformData, DicomTag.longCodeValue, DicomTag.valueType,
         DicomTag.completionFlag, DicomTag.verificationFlag, DicomTag.numericValue, DicomTag.textValue, DicomTag.uid,
-        DicomTag.softwareVersions,
+        DicomTag.softwareVersions, DicomTag.issuerOfPatientID, DicomTag.universalEntityID,
+        DicomTag.universalEntityIDType, DicomTag.originality, DicomTag.groupTimeOffset,
     ]
     /// Sequences that are entered; in Implicit VR nothing else says that they are sequences.
     private static let sequences: Set<UInt32> = [
         DicomTag.waveforms, DicomTag.channelDefinitions, DicomTag.channelSource, DicomTag.sensitivityUnits,
         DicomTag.annotations, DicomTag.content, DicomTag.conceptName, DicomTag.conceptCode, DicomTag.measuredValue,
-        DicomTag.measurementUnits, DicomTag.verifyingObservers,
+        DicomTag.measurementUnits, DicomTag.verifyingObservers, DicomTag.issuerQualifiers, DicomTag.otherPatientIDs,
     ]
 
     var isImplicit: Bool
     /// The retired Explicit VR Big Endian.
     var isBigEndian = false
+    /// The bytes ended before the elements did: what was whole until then is there, of waveform data what there is.
+    private(set) var isCut = false
 
-    /// - Parameter stopsAtDelimiter: true inside an item of undefined length.
-    func dataset(
-        _ reader: inout ByteReader, stopsAtDelimiter: Bool = false, depth: Int = 0
+    init(isImplicit: Bool, isBigEndian: Bool = false) {
+        self.isImplicit = isImplicit
+        self.isBigEndian = isBigEndian
+    }
+
+    /// - Parameters:
+    ///   - stopsAtDelimiter: true inside an item of undefined length.
+    ///   - sets: the character sets of what it is in.
+    mutating func dataset(
+        _ reader: inout ByteReader, stopsAtDelimiter: Bool = false, sets: [String] = [], depth: Int = 0
     ) throws(WireError) -> DicomDataset {
         guard depth <= Self.depthLimit else {
             throw .malformed(offset: reader.offset, "sequences are nested deeper than \(Self.depthLimit)")
         }
-        var dataset = DicomDataset()
-        while !reader.isAtEnd {
-            let tag = try Self.tag(&reader, isBigEndian: isBigEndian)
-            if tag == DicomTag.itemEnd {
-                try reader.skip(4)
-                if stopsAtDelimiter { return dataset }
-                continue
+        var dataset = DicomDataset(sets: sets)
+        do throws(WireError) {
+            while !reader.isAtEnd {
+                let tag = try Self.tag(&reader, isBigEndian: isBigEndian)
+                if tag == DicomTag.itemEnd {
+                    try reader.skip(4)
+                    if stopsAtDelimiter { return dataset }
+                    continue
+                }
+                try element(tag, &reader, &dataset, depth: depth)
+                if isCut { return dataset }
             }
-            let (representation, length) = try header(&reader, tag: tag)
-            let isSequence = representation == "SQ" || (isImplicit && Self.sequences.contains(tag))
-            if isSequence || length == Self.undefined {
-                // An unknown element of undefined length is a sequence in Implicit VR (PS3.5 6.2.2 note 4).
-                let inner = representation == "UN" ? DicomParser(isImplicit: true) : self
-                let keeps = Self.sequences.contains(tag)
-                let items = try inner.items(&reader, length: length, keeps: keeps, depth: depth + 1)
-                if keeps { dataset.elements[tag] = .items(items) }
-                continue
-            }
-            let bytes = try reader.bytes(Int(length))
-            if Self.wanted.contains(tag) {
-                dataset.elements[tag] = .bytes(isBigEndian ? Self.swapped(bytes, representation) : bytes)
-            }
+        } catch {
+            guard case .truncated = error else { throw error }
+            isCut = true
         }
-        if stopsAtDelimiter {
-            throw .truncated(offset: reader.offset, needed: 8, available: 0)
-        }
+        if stopsAtDelimiter { isCut = true }
         return dataset
+    }
+
+    private mutating func element(
+        _ tag: UInt32, _ reader: inout ByteReader, _ dataset: inout DicomDataset, depth: Int
+    ) throws(WireError) {
+        let (representation, length) = try header(&reader, tag: tag)
+        let isSequence = representation == "SQ" || (isImplicit && Self.sequences.contains(tag))
+        if isSequence || length == Self.undefined {
+            // An unknown element of undefined length is a sequence in Implicit VR (PS3.5 6.2.2 note 4).
+            var inner = representation == "UN" ? DicomParser(isImplicit: true) : self
+            let keeps = Self.sequences.contains(tag)
+            let items = try inner.items(&reader, length: length, keeps: keeps, sets: dataset.sets, depth: depth + 1)
+            if keeps { dataset.elements[tag] = .items(items) }
+            isCut = inner.isCut
+            return
+        }
+        // Half a number or name is none; half of the samples are half of the samples.
+        isCut = Int(length) > reader.remaining
+        guard !isCut || tag == DicomTag.waveformData else { return }
+        let bytes = try reader.bytes(min(Int(length), reader.remaining))
+        guard Self.wanted.contains(tag) else { return }
+        dataset.elements[tag] = .bytes(isBigEndian ? Self.swapped(bytes, representation) : bytes)
+        if tag == DicomTag.characterSet {
+            dataset.sets = String(decoding: bytes, as: UTF8.self)
+                .split(separator: "\\", omittingEmptySubsequences: false).map { String($0).trimmed }
+        }
     }
 
     private func header(_ reader: inout ByteReader, tag: UInt32) throws(WireError) -> (String, UInt32) {
@@ -140,33 +169,49 @@ struct DicomParser {
 
     /// The items of a sequence, or the fragments of encapsulated data. What nobody asks for is stepped over unread where
     /// its length allows it.
-    private func items(
-        _ reader: inout ByteReader, length: UInt32, keeps: Bool, depth: Int
+    private mutating func items(
+        _ reader: inout ByteReader, length: UInt32, keeps: Bool, sets: [String], depth: Int
     ) throws(WireError) -> [DicomDataset] {
-        guard length != Self.undefined else { return try items(&reader, isOpen: true, keeps: keeps, depth: depth) }
-        var inner = ByteReader(try reader.bytes(Int(length)))
-        return keeps ? try items(&inner, isOpen: false, keeps: true, depth: depth) : []
+        guard length != Self.undefined else {
+            return try items(&reader, isOpen: true, keeps: keeps, sets: sets, depth: depth)
+        }
+        let isShort = Int(length) > reader.remaining
+        var inner = ByteReader(try reader.bytes(min(Int(length), reader.remaining)))
+        let items = keeps ? try items(&inner, isOpen: false, keeps: true, sets: sets, depth: depth) : []
+        if isShort { isCut = true }
+        return items
     }
 
-    private func items(
-        _ reader: inout ByteReader, isOpen: Bool, keeps: Bool, depth: Int
+    private mutating func items(
+        _ reader: inout ByteReader, isOpen: Bool, keeps: Bool, sets: [String], depth: Int
     ) throws(WireError) -> [DicomDataset] {
         var items: [DicomDataset] = []
         while isOpen || !reader.isAtEnd {
-            let tag = try Self.tag(&reader, isBigEndian: isBigEndian)
-            let length: UInt32 = try number(&reader)
+            let tag: UInt32
+            let length: UInt32
+            do throws(WireError) {
+                tag = try Self.tag(&reader, isBigEndian: isBigEndian)
+                length = try number(&reader)
+            } catch {
+                guard case .truncated = error else { throw error }
+                isCut = true
+                return items
+            }
             switch tag {
             case DicomTag.sequenceEnd:
                 if isOpen { return items }
             case DicomTag.item where length == Self.undefined:
-                let item = try dataset(&reader, stopsAtDelimiter: true, depth: depth)
+                let item = try dataset(&reader, stopsAtDelimiter: true, sets: sets, depth: depth)
                 if keeps { items.append(item) }
             case DicomTag.item:
-                var inner = ByteReader(try reader.bytes(Int(length)))
-                if keeps { items.append(try dataset(&inner, depth: depth)) }
+                let isShort = Int(length) > reader.remaining
+                var inner = ByteReader(try reader.bytes(min(Int(length), reader.remaining)))
+                if keeps { items.append(try dataset(&inner, sets: sets, depth: depth)) }
+                if isShort { isCut = true }
             default:
                 throw .malformed(offset: reader.offset, "no item where one belongs")
             }
+            if isCut { return items }
         }
         return items
     }

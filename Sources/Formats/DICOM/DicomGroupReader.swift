@@ -11,13 +11,19 @@ struct DicomGroupReader {
         self.number = number
     }
 
-    private enum Kind: String { case SB, UB, SS, US, SL }
+    private enum Kind: String { case SB, UB, SS, US, SL, UL }
 
     consuming func read() throws(DecodeError) -> (group: DicomWaveformFile.Group, notes: [Note]) {
         var reader = self
         let channels = try reader.waveform()
         return (
-            DicomWaveformFile.Group(label: reader.item.text(DicomTag.groupLabel), waveform: channels), reader.notes
+            DicomWaveformFile.Group(
+                label: reader.item.text(DicomTag.groupLabel), waveform: channels,
+                isDerived: reader.item.text(DicomTag.originality) == "DERIVED",
+                offset: reader.item.text(DicomTag.groupTimeOffset).flatMap { Ratio(decimal: $0) }.map {
+                    $0.value / 1000
+                }
+            ), reader.notes
         )
     }
 
@@ -33,9 +39,9 @@ struct DicomGroupReader {
             throw .unsupported(
                 format: "dicom",
                 "group \(number) has samples of kind \(interpretation.isEmpty ? "?" : interpretation); "
-                    + "SB, UB, SS, US and SL are read")
+                    + "SB, UB, SS, US, SL and UL are read")
         }
-        let width = kind == .SL ? 4 : kind == .SS || kind == .US ? 2 : 1
+        let width = kind == .SL || kind == .UL ? 4 : kind == .SS || kind == .US ? 2 : 1
         if let bits = item.unsigned(DicomTag.bitsAllocated), bits != width * 8 {
             throw damaged("\(bits) bits allocated contradict samples of kind \(interpretation)")
         }
@@ -81,6 +87,7 @@ struct DicomGroupReader {
         case .SS: Int(Int16(truncatingIfNeeded: word(2)))
         case .US: Int(word(2))
         case .SL: Int(Int32(bitPattern: word(4)))
+        case .UL: Int(word(4))
         }
     }
 
@@ -104,12 +111,12 @@ struct DicomGroupReader {
             case .SS: -32768...32767
             case .US: 0...65535
             // What occurs: the whole of 32 bits would leave no room for an offset.
-            case .SL: Self.occurring(column, padding: padding)
+            case .SL, .UL: Self.occurring(column, padding: padding)
             }
         let scale = calibration(definition, index: index)
         let calibrated = Calibrated(gain: scale?.gain ?? Ratio(1), offset: scale?.offset ?? Ratio(0), digital: full)
         if !calibrated.isExact {
-            note("channel \(index + 1): the baseline is rounded to 1/\(calibrated.factor) of a step")
+            note("channel \(index + 1): the baseline is \(calibrated.rounding)")
         }
         let (signal, name) = Self.source(definition)
         let channel = Channel(

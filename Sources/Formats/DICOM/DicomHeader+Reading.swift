@@ -48,12 +48,13 @@ extension DicomHeader {
             $0?.contains(DicomECGHeader.simulatedMark) ?? false
         }
         (startText, start) = DicomMoment.first(text)
+        let id = scan.patientID(sets: sets)
         claim = IdentityClaim(
             name: text(DicomTag.patientName).flatMap(DicomText.personName),
             sex: ["F": .female, "M": .male, "O": .unknown][text(DicomTag.sex)?.uppercased() ?? ""],
             birthDate: text(DicomTag.birthDate).flatMap(DicomMoment.date),
             age: text(DicomTag.age).flatMap { $0.hasSuffix("Y") ? Int($0.dropLast()) : nil },
-            patientID: text(DicomTag.patientID) ?? "")
+            patientID: id.value, issuer: id.issuer)
         ending = try scan.ending()
         bytesRead = scan.bytesRead
         surprises = scan.surprises

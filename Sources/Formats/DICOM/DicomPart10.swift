@@ -24,15 +24,14 @@ enum DicomPart10 {
         bytes.count >= 132 && bytes[128..<132].elementsEqual("DICM".utf8)
     }
 
-    static func dataset(_ bytes: [UInt8]) throws(DecodeError) -> DicomDataset {
+    /// - Returns: the data set, and whether the file ends before its elements do: what is whole is there all the same.
+    static func content(_ bytes: [UInt8]) throws(DecodeError) -> (dataset: DicomDataset, isCut: Bool) {
         guard isHeader(bytes) else { throw .notRecognised("no DICM mark at byte 128") }
         do throws(Failure) { return try parse(bytes) } catch {
             switch error {
             case .malformed(let offset, let text):
                 throw .damaged(format: "dicom", "near byte \(offset): \(text); export it again from where it came")
-            case .truncated:
-                throw .damaged(
-                    format: "dicom", "it ends before its elements do; copy the file again from where it came")
+            case .truncated: throw cut
             case .inflate(.damaged):
                 throw .damaged(format: "dicom", "its compressed part is cut or changed; copy the file again")
             case .inflate(.tooLong):
@@ -41,7 +40,17 @@ enum DicomPart10 {
         }
     }
 
-    private static func parse(_ bytes: [UInt8]) throws(Failure) -> DicomDataset {
+    /// Where a part is worth nothing.
+    static func dataset(_ bytes: [UInt8]) throws(DecodeError) -> DicomDataset {
+        let (dataset, isCut) = try content(bytes)
+        if isCut { throw cut }
+        return dataset
+    }
+
+    static let cut = DecodeError.damaged(
+        format: "dicom", "it ends before its elements do; copy the file again from where it came")
+
+    private static func parse(_ bytes: [UInt8]) throws(Failure) -> (DicomDataset, Bool) {
         var reader = ByteReader(bytes[132...])
         var syntax = DicomName.implicitLittleEndian
         do throws(WireError) {
@@ -66,14 +75,23 @@ enum DicomPart10 {
         } catch {
             throw Failure(error)
         }
+        var isShort = false
         if syntax == deflated {
-            do throws(Inflate.Failure) { reader = ByteReader(try Inflate.decode(reader.rest())) } catch {
+            do throws(Inflate.Failure) {
+                let content = try Inflate.decode(reader.rest())
+                (reader, isShort) = (ByteReader(content.bytes), !content.isComplete)
+            } catch {
                 throw .inflate(error)
             }
         }
         // Compressed images look like Explicit VR Little Endian.
-        let parser = DicomParser(
+        var parser = DicomParser(
             isImplicit: syntax == DicomName.implicitLittleEndian, isBigEndian: syntax == bigEndian)
-        do throws(WireError) { return try parser.dataset(&reader) } catch { throw Failure(error) }
+        do throws(WireError) {
+            let dataset = try parser.dataset(&reader)
+            return (dataset, parser.isCut || isShort)
+        } catch {
+            throw Failure(error)
+        }
     }
 }

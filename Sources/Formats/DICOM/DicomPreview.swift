@@ -11,7 +11,7 @@ public enum DicomPreview {
     }
 
     /// - Parameters:
-    ///   - file: a whole Part 10 file.
+    ///   - file: a Part 10 file, or as much of its beginning as holds the first picture.
     ///   - width: pixels at most of a bitmap; made by leaving pixels out.
     public static func picture(of file: [UInt8], width: Int = 320) -> Picture? {
         guard width > 0, file.count > 132, file[128..<132].elementsEqual("DICM".utf8) else { return nil }
@@ -120,8 +120,8 @@ private struct Walk {
 
     private func content(_ element: Element) -> Pixels? {
         guard element.length == Self.undefined else {
-            guard element.value + element.length <= file.count else { return nil }
-            return .native(file[element.value..<element.value + element.length])
+            // Of a loop, as much as is here: the first picture is enough.
+            return .native(file[min(element.value, file.count)..<min(file.count, element.value + element.length)])
         }
         guard syntax == "1.2.840.10008.1.2.4.50" else { return nil }
         var place = element.value
@@ -137,10 +137,12 @@ private struct Walk {
                 isTable = false
                 continue
             }
-            if !frame.isEmpty, fragment.starts(with: [0xFF, 0xD8]) { break }
+            if !frame.isEmpty, fragment.starts(with: [0xFF, 0xD8]) { return .frame(frame) }
             frame += fragment
         }
-        return frame.isEmpty ? nil : .frame(frame)
+        // One that goes on behind what is here is none: it ends with the sequence, or by its own mark.
+        let isWhole = number(at: place, 4) == 0xE0DD_FFFE || frame.suffix(3).contains(0xD9)
+        return isWhole && !frame.isEmpty ? .frame(frame) : nil
     }
 
     private struct Element {

@@ -1,3 +1,5 @@
+import Wire
+
 /// Walks a DICOM file's elements up to its pixels, reading only what it keeps. No length is believed before the file's size has
 /// been asked; nothing is allocated by a length.
 struct DicomScan {
@@ -19,9 +21,21 @@ struct DicomScan {
     private(set) var pixelOffset: Int?
     private(set) var bytesRead = 0
     private(set) var surprises: [String] = []
+    /// Elements of sequences that are kept, as in the file.
+    private var sequences: [UInt8] = []
 
-    private let size: Int
+    /// Compressed bytes that are read for a deflated header, and what may come of them.
+    private static let deflatedLimit = 1 << 20
+    private static let inflatedLimit = 4 << 20
+    /// Of a sequence that is kept whole.
+    private static let sequenceLimit = 16 << 10
+
+    private var size: Int
     private let read: Read
+    /// A deflated data set, or its beginning: positions count in it then.
+    private var inflated: [UInt8]?
+    /// The data set goes on behind `inflated`: nobody knows how it ends.
+    private var isOpenEnded = false
     private var buffer: [UInt8] = []
     private var base = 0
     private var position = 0
@@ -59,7 +73,7 @@ struct DicomScan {
         } catch {
             switch error {
             case .failed(let error): throw error
-            case .cut: isCut = true
+            case .cut: isCut = !isOpenEnded
             case .nonsense(let text):
                 surprises.append(text)
                 // What is broken in the middle isn't complete.
@@ -87,15 +101,30 @@ struct DicomScan {
         transferSyntax = values.text(0x0002_0010, sets: [])
         isBigEndian = transferSyntax == "1.2.840.10008.1.2.2"
         if transferSyntax == "1.2.840.10008.1.2.1.99" {
-            throwaway("its header is deflated: nothing of it was read")
-        } else {
-            try lookAtFirstElement()
+            try inflate()
+            guard size >= 8 else {
+                surprises.append("its header is deflated, and can't be read")
+                (isCut, position) = (true, size)
+                return
+            }
         }
+        try lookAtFirstElement()
     }
 
-    private mutating func throwaway(_ text: String) {
-        surprises.append(text)
-        position = size
+    /// Deflated data sets (PS3.5 A.5) are reports and the like, hardly ever loops: their first megabyte tells enough.
+    private mutating func inflate() throws(Stop) {
+        var compressed: [UInt8] = []
+        while position < size, compressed.count < Self.deflatedLimit {
+            let piece = try bytes(at: position, count: min(Self.window, size - position))
+            compressed += piece
+            position += piece.count
+        }
+        let content = Inflate.beginning(of: compressed[...], limit: Self.inflatedLimit)
+        isOpenEnded = !content.isComplete && (position < size || content.bytes.count == Self.inflatedLimit)
+        if isOpenEnded { surprises.append("it is deflated and long: its end was not looked at") }
+        isCut = !content.isComplete && !isOpenEnded
+        inflated = content.bytes
+        (size, position, base, buffer) = (content.bytes.count, 0, 0, [])
     }
 
     /// Explicit or implicit is what the bytes show; what the file says is often wrong, and never needed.
@@ -126,6 +155,10 @@ struct DicomScan {
                 pixelLength = element.length
                 pixelValue = element.value
                 return
+            }
+            if element.tag == DicomTag.issuerQualifiers || element.tag == DicomTag.otherPatientIDs {
+                try keepSequence(element)
+                continue
             }
             if (element.tag >> 16).isMultiple(of: 2) { try keep(element) } else { privateElements += 1 }
             try skip(element, depth: 0, isImplicit: isImplicit)
@@ -228,11 +261,31 @@ struct DicomScan {
         values.elements[element.tag] = Array(try bytes(at: element.value, count: Int(element.length)))
     }
 
+    /// Its bytes, header included, for `DicomParser`; a longer one than any patient has numbers for is stepped over.
+    private mutating func keepSequence(_ element: Element) throws(Stop) {
+        try skip(element, depth: 0, isImplicit: isImplicit)
+        let length = position - element.start
+        guard length <= Self.sequenceLimit else { return }
+        sequences += try bytes(at: element.start, count: length)
+    }
+
+    /// What `keepSequence` kept, with the patient's own number.
+    func patientID(sets: [String]) -> DicomPatientID {
+        var reader = ByteReader(sequences)
+        var parser = DicomParser(isImplicit: isImplicit, isBigEndian: isBigEndian)
+        var dataset = (try? parser.dataset(&reader, sets: sets)) ?? DicomDataset(sets: sets)
+        for tag in [DicomTag.patientID, DicomTag.issuerOfPatientID] {
+            dataset.elements[tag] = values.elements[tag].map { .bytes($0[...]) }
+        }
+        return DicomPatientID.best(of: dataset)
+    }
+
     // MARK: The end
 
     /// Whether the pixels are all there. Encapsulated ones must end with their delimiter (formats.md 2.3).
     mutating func ending() throws(DecodeError) -> DicomHeader.Ending {
         if isCut { return .truncated }
+        if isOpenEnded { return .complete }
         guard pixelOffset != nil else { return .complete }
         guard pixelLength == DicomParser.undefined else {
             return pixelValue + Int(pixelLength) <= size ? .complete : .truncated
@@ -257,6 +310,7 @@ struct DicomScan {
 
     private mutating func small(at offset: Int, count: Int) throws(DecodeError) -> [UInt8] {
         guard offset >= 0, offset < size else { return [] }
+        if let inflated { return Array(inflated[offset..<min(size, offset + count)]) }
         let got = try read(offset, min(count, size - offset))
         bytesRead += got.count
         return got
@@ -264,6 +318,10 @@ struct DicomScan {
 
     /// Indices begin at 0. Throws `.cut` when the file has less, whatever its size was said to be.
     private mutating func bytes(at offset: Int, count: Int) throws(Stop) -> ArraySlice<UInt8> {
+        if let inflated {
+            guard offset + count <= inflated.count else { throw .cut }
+            return Array(inflated[offset..<offset + count])[...]
+        }
         if offset < base || offset + count > base + buffer.count {
             do throws(DecodeError) {
                 buffer = try read(offset, min(Self.window, size - offset))

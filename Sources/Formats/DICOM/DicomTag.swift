@@ -35,6 +35,8 @@ enum DicomTag {
     static let studyID: UInt32 = 0x0020_0010
     static let seriesNumber: UInt32 = 0x0020_0011
     static let instanceNumber: UInt32 = 0x0020_0013
+    /// Of a group against the reference time, milliseconds.
+    static let groupTimeOffset: UInt32 = 0x0018_1068
     static let originality: UInt32 = 0x003A_0004
     static let channelCount: UInt32 = 0x003A_0005
     static let sampleCount: UInt32 = 0x003A_0010

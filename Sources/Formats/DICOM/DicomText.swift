@@ -1,8 +1,7 @@
 /// Text of a DICOM element, decoded by its declared character set (PS3.3 C.12.1.1.2), or by what its bytes show where the
 /// declaration is missing or wrong: both are common on old sticks.
 public enum DicomText {
-    /// Stands for what can't be shown: a character of a set with thousands of characters, whose tables are not carried here.
-    /// The bytes stay in the file.
+    /// Stands for bytes that are no character of their set. They stay in the file.
     static let unknown: Unicode.Scalar = "\u{FFFD}"
 
     /// - Parameters:
@@ -18,7 +17,7 @@ public enum DicomText {
             return text
         }
         switch first {
-        case "GB18030", "GBK": return chinese(bytes)
+        case "GB18030", "GBK": return GB18030.decode(bytes)
         default: return switched(bytes, initial: SingleByteSet(term: first))
         }
     }
@@ -32,67 +31,64 @@ public enum DicomText {
         return nil
     }
 
-    /// Single bytes in the set that is in force; ISO 2022 escapes change it, a line's or a name component's end restores it.
+    /// The sets in force: of bytes below 80, and of those above.
+    private struct InForce {
+        /// Nil: ASCII.
+        var lower: DoubleByteSet?
+        var upper: Escape.Upper
+    }
+
+    /// ISO 2022: escapes change a set, a line's or a name component's end restores the first ones (PS3.5 6.1.2.5.3).
     private static func switched(_ bytes: some Collection<UInt8>, initial: SingleByteSet) -> String {
         var text = String.UnicodeScalarView()
-        var upper: SingleByteSet? = initial
-        var lowerIsMultibyte = false
+        let first = InForce(upper: .single(initial))
+        var sets = first
         var rest = bytes[...]
-        while let byte = rest.first {
-            rest = rest.dropFirst()
+        while let byte = rest.popFirst() {
             if byte == 0x1B {
                 guard let escape = Escape(rest.prefix(4)) else { continue }
                 rest = rest.dropFirst(escape.length)
                 switch escape.effect {
-                case .lower(let isMultibyte): lowerIsMultibyte = isMultibyte
-                case .upper(let set): upper = set
+                case .lower(let set): sets.lower = set
+                case .upper(let set): sets.upper = set
                 }
                 continue
             }
-            if byte == 0x5E || byte == 0x3D || byte == 0x0D || byte == 0x0A, !lowerIsMultibyte { upper = initial }
             if byte < 0x80 {
-                guard lowerIsMultibyte, byte > 0x20 else {
-                    text.append(Unicode.Scalar(byte))
+                if let set = sets.lower, byte > 0x20 {
+                    // Two bytes of a text that ends after one are none.
+                    text.append(rest.popFirst().map { set.scalar(byte, $0) } ?? unknown)
+                    continue
+                }
+                if byte == 0x5E || byte == 0x3D || byte == 0x0D || byte == 0x0A { sets = first }
+                text.append(Unicode.Scalar(byte))
+                continue
+            }
+            switch sets.upper {
+            case .single(let set): text.append(set.scalar(byte))
+            case .double(let set):
+                guard let second = rest.first, second >= 0x80 else {
+                    text.append(unknown)
                     continue
                 }
                 rest = rest.dropFirst()
-                text.append(unknown)
-            } else if let upper {
-                text.append(upper.scalar(byte))
-            } else {
-                if let second = rest.first, second >= 0x80 { rest = rest.dropFirst() }
-                text.append(unknown)
+                text.append(set.scalar(byte, second))
             }
-        }
-        return String(text)
-    }
-
-    private static func chinese(_ bytes: some Collection<UInt8>) -> String {
-        var text = String.UnicodeScalarView()
-        var rest = bytes[...]
-        while let byte = rest.first {
-            rest = rest.dropFirst()
-            guard byte >= 0x81 else {
-                text.append(byte < 0x80 ? Unicode.Scalar(byte) : unknown)
-                continue
-            }
-            // Two bytes, or four where the second is a digit.
-            if let second = rest.first, (0x30...0x39).contains(second) {
-                rest = rest.dropFirst(3)
-            } else {
-                rest = rest.dropFirst()
-            }
-            text.append(unknown)
         }
         return String(text)
     }
 
     /// What follows an ESC (PS3.3 table C.12-3 and C.12-4).
     private struct Escape {
+        enum Upper {
+            case single(SingleByteSet)
+            case double(DoubleByteSet)
+        }
+
         enum Effect {
-            case lower(isMultibyte: Bool)
-            /// Nil: a set of two-byte characters.
-            case upper(SingleByteSet?)
+            /// Nil: ASCII.
+            case lower(DoubleByteSet?)
+            case upper(Upper)
         }
 
         var effect: Effect
@@ -100,26 +96,25 @@ public enum DicomText {
 
         init?(_ bytes: some Collection<UInt8>) {
             let text = String(decoding: bytes, as: UTF8.self)
-            let table: [(String, Effect)] = [
-                ("(B", .lower(isMultibyte: false)), ("(J", .lower(isMultibyte: false)),
-                ("$(D", .lower(isMultibyte: true)), ("$B", .lower(isMultibyte: true)),
-                ("$)C", .upper(nil)), ("$)A", .upper(nil)), (")I", .upper(.other)),
-                ("-A", .upper(.latin1)), ("-B", .upper(.latin2)), ("-C", .upper(.other)), ("-D", .upper(.other)),
-                ("-L", .upper(.cyrillic)), ("-G", .upper(.other)), ("-F", .upper(.greek)), ("-H", .upper(.other)),
-                ("-M", .upper(.turkish)), ("-T", .upper(.other)), ("-b", .upper(.latin9)),
-            ]
-            guard let (letters, effect) = table.first(where: { text.hasPrefix($0.0) }) else { return nil }
+            guard let (letters, effect) = Self.all.first(where: { text.hasPrefix($0.0) }) else { return nil }
             self.effect = effect
             length = letters.utf8.count
         }
+
+        private static let all: [(String, Effect)] = [
+            ("(B", .lower(nil)), ("(J", .lower(nil)), ("$(D", .lower(.supplementaryKanji)), ("$B", .lower(.kanji)),
+            ("$)C", .upper(.double(.hangul))), ("$)A", .upper(.double(.chinese))), (")I", .upper(.single(.katakana))),
+            ("-A", .upper(.single(.latin1))), ("-B", .upper(.single(.latin2))), ("-C", .upper(.single(.latin3))),
+            ("-D", .upper(.single(.latin4))), ("-L", .upper(.single(.cyrillic))), ("-G", .upper(.single(.arabic))),
+            ("-F", .upper(.single(.greek))), ("-H", .upper(.single(.hebrew))), ("-M", .upper(.single(.turkish))),
+            ("-T", .upper(.single(.thai))), ("-b", .upper(.single(.latin9))),
+        ]
     }
 }
 
-/// Sets of one byte per character that an echograph sold in Europe may use.
+/// Sets of one byte per character.
 enum SingleByteSet {
-    case latin1, latin2, latin9, cyrillic, greek, turkish
-    /// Known by name, without a table here.
-    case other
+    case latin1, latin2, latin3, latin4, latin9, cyrillic, arabic, greek, hebrew, turkish, thai, katakana
 
     /// - Parameter term: a defined term of Specific Character Set, spelled as vendors do: `ISO_IR 100`, `ISO 2022 IR 100`,
     ///   `ISO-IR 100`, `ISO_IR_100`. Nothing, or nonsense, is what Western vendors mean by it: Latin-1.
@@ -128,60 +123,46 @@ enum SingleByteSet {
         self =
             switch String(digits) {
             case "101": .latin2
+            case "109": .latin3
+            case "110": .latin4
             case "203": .latin9
             case "144": .cyrillic
+            case "127": .arabic
             case "126": .greek
+            case "138": .hebrew
             case "148": .turkish
-            case "109", "110", "127", "138", "166", "13": .other
+            case "166": .thai
+            case "13": .katakana
             default: .latin1
             }
     }
 
+    /// - Parameter byte: 80 or more.
     func scalar(_ byte: UInt8) -> Unicode.Scalar {
-        switch self {
-        case .latin1: Self.western(byte)
-        case .latin9: Self.latin9Changes[byte] ?? Self.western(byte)
-        case .turkish: Self.turkishChanges[byte] ?? Self.western(byte)
-        case .latin2: byte < 0xA0 ? DicomText.unknown : Self.latin2Table[Int(byte) - 0xA0]
-        case .cyrillic: Self.cyrillicScalar(byte)
-        case .greek: Self.greekScalar(byte)
-        case .other: DicomText.unknown
+        guard byte >= 0xA0 else {
+            // As Windows means them, since that is where a stray `Œ` or `’` comes from.
+            return [.latin1, .latin9, .turkish].contains(self) ? Self.windows[Int(byte & 0x1F)] : DicomText.unknown
         }
-    }
-
-    /// Latin-1; 80-9F as Windows means them, since that is where a stray `Œ` or `’` comes from.
-    private static func western(_ byte: UInt8) -> Unicode.Scalar {
-        (0x80...0x9F).contains(byte) ? windows[Int(byte) - 0x80] : Unicode.Scalar(byte)
+        let table: [Unicode.Scalar]
+        switch self {
+        case .latin1: return Unicode.Scalar(byte)
+        case .katakana:
+            return (0xA1...0xDF).contains(byte)
+                ? Unicode.Scalar(0xFF61 + UInt32(byte) - 0xA1) ?? DicomText.unknown : DicomText.unknown
+        case .latin2: table = CharacterTables.latin2
+        case .latin3: table = CharacterTables.latin3
+        case .latin4: table = CharacterTables.latin4
+        case .latin9: table = CharacterTables.latin9
+        case .cyrillic: table = CharacterTables.cyrillic
+        case .arabic: table = CharacterTables.arabic
+        case .greek: table = CharacterTables.greek
+        case .hebrew: table = CharacterTables.hebrew
+        case .turkish: table = CharacterTables.turkish
+        case .thai: table = CharacterTables.thai
+        }
+        return table[Int(byte) - 0xA0]
     }
 
     private static let windows = Array(
         "€\u{FFFD}‚ƒ„…†‡ˆ‰Š‹Œ\u{FFFD}Ž\u{FFFD}\u{FFFD}‘’“”•–—˜™š›œ\u{FFFD}žŸ".unicodeScalars)
-    private static let latin9Changes: [UInt8: Unicode.Scalar] = [
-        0xA4: "€", 0xA6: "Š", 0xA8: "š", 0xB4: "Ž", 0xB8: "ž", 0xBC: "Œ", 0xBD: "œ", 0xBE: "Ÿ",
-    ]
-    private static let turkishChanges: [UInt8: Unicode.Scalar] = [
-        0xD0: "Ğ", 0xDD: "İ", 0xDE: "Ş", 0xF0: "ğ", 0xFD: "ı", 0xFE: "ş",
-    ]
-    private static let latin2Table = Array(
-        ("\u{A0}Ą˘Ł¤ĽŚ§¨ŠŞŤŹ\u{AD}ŽŻ°ą˛ł´ľśˇ¸šşťź˝žżŔÁÂĂÄĹĆÇČÉĘËĚÍÎĎĐŃŇÓÔŐÖ×ŘŮÚŰÜÝŢß"
-            + "ŕáâăäĺćçčéęëěíîďđńňóôőö÷řůúűüýţ˙")
-            .unicodeScalars)
-
-    private static func cyrillicScalar(_ byte: UInt8) -> Unicode.Scalar {
-        switch byte {
-        case 0xA0, 0xAD: Unicode.Scalar(byte)
-        case 0xF0: "№"
-        case 0xFD: "§"
-        case 0xA1...: Unicode.Scalar(0x0400 + UInt32(byte) - 0xA0) ?? DicomText.unknown
-        default: DicomText.unknown
-        }
-    }
-
-    private static func greekScalar(_ byte: UInt8) -> Unicode.Scalar {
-        switch byte {
-        case 0xA0, 0xA3, 0xA6...0xA9, 0xAB...0xAD, 0xB0...0xB3, 0xB7, 0xBB, 0xBD: Unicode.Scalar(byte)
-        case 0xB4...0xFE where byte != 0xD2: Unicode.Scalar(0x0370 + UInt32(byte) - 0xA0) ?? DicomText.unknown
-        default: DicomText.unknown
-        }
-    }
 }

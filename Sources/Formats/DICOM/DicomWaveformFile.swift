@@ -8,6 +8,10 @@ public struct DicomWaveformFile: Sendable, Equatable {
         /// `RHYTHM`, `MEDIAN BEAT`; nil when it has none.
         public var label: String?
         public var waveform: Waveform
+        /// It was calculated from others: a median beat.
+        public var isDerived = false
+        /// Seconds of its first sample after the object's reference time; nil when it doesn't say.
+        public var offset: Double?
     }
 
     public var sopClassUID: String
@@ -36,22 +40,31 @@ public struct DicomWaveformFile: Sendable, Equatable {
     /// - Throws: `.notRecognised` without the Part 10 mark; `.unsupported` for objects and sample kinds
     ///   that are not read; `.damaged` when the structure or a number without which no sample can be placed is broken.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        self = try DicomWaveformFile(DicomPart10.dataset(bytes))
+        let (dataset, isCut) = try DicomPart10.content(bytes)
+        self = try DicomWaveformFile(dataset, isCut: isCut)
     }
 
-    init(_ dataset: DicomDataset) throws(DecodeError) {
+    init(_ dataset: DicomDataset, isCut: Bool) throws(DecodeError) {
         sopClassUID = dataset.text(DicomTag.sopClass) ?? ""
         let items = dataset.items(DicomTag.waveforms)
         guard !items.isEmpty else {
+            if isCut { throw DicomPart10.cut }
             throw .unsupported(format: "dicom", "it is no waveform object; only waveforms are decoded")
         }
         notes = []
         groups = []
         for (index, item) in items.enumerated() {
+            // The cut lies in the last one, before or in its samples.
+            if isCut, index == items.count - 1, item.bytes(DicomTag.waveformData)?.isEmpty ?? true {
+                guard index > 0 else { throw DicomPart10.cut }
+                notes.append(Note(kind: .gap, text: "the file is cut short; group \(index + 1) is missing"))
+                continue
+            }
             let group = try DicomGroupReader(item, number: index + 1).read()
             groups.append(group.group)
             notes += group.notes
         }
+        if isCut { notes.append(Note(kind: .gap, text: "the file is cut short; its complete samples are there")) }
         startText =
             dataset.text(DicomTag.acquisitionDateTime)
             ?? dataset.text(DicomTag.contentDate).map { $0 + (dataset.text(DicomTag.contentTime) ?? "") }
@@ -83,6 +96,7 @@ public struct DicomWaveformFile: Sendable, Equatable {
             minute: number(10..<12), second: digits.count >= 14 ? number(12..<14) : 0)
     }
 
+    /// - Returns: the empty text as patient ID where there is none: a DICOM object must name its patient (formats.md 2.5).
     static func claim(_ dataset: DicomDataset) -> IdentityClaim {
         let sex: Sex? =
             switch dataset.text(DicomTag.sex) {
@@ -90,22 +104,35 @@ public struct DicomWaveformFile: Sendable, Equatable {
             case "M": .male
             default: nil
             }
-        var birth: String?
-        if let text = dataset.text(DicomTag.birthDate), text.utf8.count == 8, text.allSatisfy(\.isNumber) {
-            birth = "\(text.prefix(4))-\(text.dropFirst(4).prefix(2))-\(text.suffix(2))"
-        }
         let age = dataset.text(DicomTag.age).flatMap { $0.hasSuffix("Y") ? Int($0.dropLast()) : nil }
+        let id = DicomPatientID.best(of: dataset)
         return IdentityClaim(
-            name: dataset.text(DicomTag.patientName), sex: sex, birthDate: birth, age: age,
-            patientID: dataset.text(DicomTag.patientID), issuer: issuer(dataset))
+            name: dataset.text(DicomTag.patientName).flatMap(DicomText.personName), sex: sex,
+            birthDate: dataset.text(DicomTag.birthDate).flatMap(DicomMoment.date), age: age, patientID: id.value,
+            issuer: id.issuer)
+    }
+}
+
+/// The number by which an object knows its patient, and who gave it out.
+struct DicomPatientID: Equatable {
+    var value: String
+    /// The OID where there is one (Issuer of Patient ID Qualifiers, PS3.3 C.2.3), else the text.
+    var issuer: String?
+
+    init(_ dataset: DicomDataset) {
+        value = dataset.text(DicomTag.patientID) ?? ""
+        let oids = dataset.items(DicomTag.issuerQualifiers).lazy
+            .filter { $0.text(DicomTag.universalEntityIDType) == "ISO" }
+            .compactMap { $0.text(DicomTag.universalEntityID) }
+        issuer = oids.first ?? dataset.text(DicomTag.issuerOfPatientID)
     }
 
-    /// The OID where there is one (Issuer of Patient ID Qualifiers, PS3.3 C.2.3), else the text.
-    private static func issuer(_ dataset: DicomDataset) -> String? {
-        for item in dataset.items(DicomTag.issuerQualifiers)
-        where item.text(DicomTag.universalEntityIDType) == "ISO" {
-            if let oid = item.text(DicomTag.universalEntityID) { return oid }
-        }
-        return dataset.text(DicomTag.issuerOfPatientID)
+    /// The INS where one of the object's numbers is one: the only number that more than one place knows.
+    static func best(of dataset: DicomDataset) -> DicomPatientID {
+        let main = DicomPatientID(dataset)
+        let others = dataset.items(DicomTag.otherPatientIDs).map { DicomPatientID($0) }
+        return ([main] + others).first { !$0.value.isEmpty && $0.isINS } ?? main
     }
+
+    private var isINS: Bool { issuer.flatMap { Identifier.INS(system: $0) } != nil }
 }

@@ -16,22 +16,36 @@ struct Inflate {
     private var output: [UInt8] = []
     private let limit: Int
 
-    static func decode(_ bytes: ArraySlice<UInt8>) throws(Failure) -> [UInt8] {
-        var inflate = Inflate(bytes)
-        try inflate.run()
-        return inflate.output
+    /// - Returns: what the bytes stand for, and whether that is all: there is no end mark where they are cut.
+    static func decode(_ bytes: ArraySlice<UInt8>) throws(Failure) -> (bytes: [UInt8], isComplete: Bool) {
+        var inflate = Inflate(bytes, limit: limit(of: bytes.count))
+        let isComplete = try inflate.run()
+        return (inflate.output, isComplete)
     }
 
-    private init(_ bytes: ArraySlice<UInt8>) {
+    /// The beginning: as much as `limit` bytes, or what there is until the compressed bytes end or make no sense.
+    static func beginning(of bytes: ArraySlice<UInt8>, limit: Int) -> (bytes: [UInt8], isComplete: Bool) {
+        var inflate = Inflate(bytes, limit: limit)
+        let isComplete = (try? inflate.run()) ?? false
+        return (inflate.output, isComplete)
+    }
+
+    private init(_ bytes: ArraySlice<UInt8>, limit: Int) {
         self.bytes = bytes
         index = bytes.startIndex
-        limit = Self.limit(of: bytes.count)
+        self.limit = limit
     }
+
+    /// The compressed bytes are at their end.
+    private var isSpent = false
 
     /// Lowest bit first.
     private mutating func take(_ count: Int) throws(Failure) -> Int {
         while held < count {
-            guard index < bytes.endIndex else { throw .damaged }
+            guard index < bytes.endIndex else {
+                isSpent = true
+                throw .damaged
+            }
             pending |= UInt32(bytes[index]) << UInt32(held)
             index += 1
             held += 8
@@ -43,7 +57,17 @@ struct Inflate {
         return Int(pending & (1 << UInt32(count) - 1))
     }
 
-    private mutating func run() throws(Failure) {
+    private mutating func run() throws(Failure) -> Bool {
+        do throws(Failure) {
+            try blocks()
+            return true
+        } catch {
+            guard isSpent else { throw error }
+            return false
+        }
+    }
+
+    private mutating func blocks() throws(Failure) {
         var isLast = false
         while !isLast {
             isLast = try take(1) == 1

@@ -120,6 +120,13 @@ public struct EDFFile: Sendable, Equatable {
         return notes
     }
 
+    /// What recorded it, by EDF+'s recording field; nil when it doesn't say.
+    public var equipment: String? {
+        let words = recording.split(separator: " ")
+        guard words.first == "Startdate", words.count >= 5, words[4] != "X" else { return nil }
+        return String(words[4].map { $0 == "_" ? " " : $0 })
+    }
+
     /// Who the header says it is; EDF+ only, since plain EDF has no rule for the field.
     public var claim: IdentityClaim? {
         guard variant != .edf, variant != .bdf else { return nil }

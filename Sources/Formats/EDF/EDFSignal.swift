@@ -38,7 +38,7 @@ struct EDFSignal {
             // The narrower the range, the more offsets are exact.
             calibrated = Calibrated(
                 gain: gain, offset: offset, digital: occurring(layout, file, index: index, limits: limits))
-            if !calibrated.isExact { note("the offset is rounded to 1/\(calibrated.factor) of a step") }
+            if !calibrated.isExact { note("the offset is \(calibrated.rounding)") }
         } else {
             note("its limits give no scale: digital values are given")
             calibration = .unverified

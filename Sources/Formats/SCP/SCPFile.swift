@@ -10,6 +10,8 @@ public struct SCPFile: Sendable, Equatable {
         /// `RHYTHM`, `REFERENCE BEAT`, `LONG-TERM RHYTHM`.
         public var label: String
         public var waveform: Waveform
+
+        public static let referenceBeat = "REFERENCE BEAT"
     }
 
     /// The acquiring device, section 1 tag 14.

@@ -30,7 +30,7 @@ struct SCPSignals {
             groups.append(.init(label: "RHYTHM", waveform: try rhythm(leads, isSubtracted: isSubtracted)))
         }
         if let long = try longTerm() { groups.append(.init(label: "LONG-TERM RHYTHM", waveform: long)) }
-        if let beat = referenceBeat(leads) { groups.append(.init(label: "REFERENCE BEAT", waveform: beat)) }
+        if let beat = referenceBeat(leads) { groups.append(.init(label: SCPFile.Group.referenceBeat, waveform: beat)) }
         return groups
     }
 

@@ -156,7 +156,7 @@ struct WFDBHeader {
         var signal = Signal(
             file: String(fields[0]), format: format, samplesPerFrame: perFrame, skew: skew, offset: offset, gain: nil,
             baseline: zero, unit: "mV", initial: nil, checksum: nil,
-            description: fields.dropFirst(8).joined(separator: " "))
+            description: fields.count > 8 ? String(line[fields[8].startIndex...]).trimmed : "")
         if fields.count > 2 { try gain(fields[2], &signal) }
         if fields.count > 5 { signal.initial = Int(fields[5]) }
         if fields.count > 6 { signal.checksum = Int(fields[6]).map { UInt16(truncatingIfNeeded: $0) } }

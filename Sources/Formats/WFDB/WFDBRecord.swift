@@ -14,7 +14,18 @@ public struct WFDBRecord: Sendable, Equatable {
     /// What was odd in the files.
     public var notes: [Note]
 
+    /// - Parameter bytes: a header, or at least its first 4 KiB.
     public static func isHeader(_ bytes: [UInt8]) -> Bool { WFDBHeader.isHeader(bytes) }
+
+    /// The files that a header names, each once and in its order: signal files, and the headers of segments.
+    public static func files(namedBy header: [UInt8]) throws(DecodeError) -> (signals: [String], segments: [String]) {
+        let header = try WFDBHeader(header)
+        func distinct(_ names: [String]) -> [String] {
+            var seen: Set<String> = ["~"]
+            return names.filter { seen.insert($0).inserted }
+        }
+        return (distinct(header.signals.map(\.file)), distinct(header.segments.map(\.name)).map { "\($0).hea" })
+    }
 
     /// - Parameters:
     ///   - bytes: the header file's.
@@ -181,13 +192,13 @@ extension WFDBHeader.Signal {
             let sampleRate = rate.times(Ratio(samplesPerFrame))
         else { throw .unsupported(format: WFDBHeader.format, "signal \(number): its gain has too many digits") }
         // 32 bits would leave no room for a baseline: what occurs decides.
-        let full =
-            format == .signed32 || format == .differences8
-            ? (values.min() ?? 0)...(values.max() ?? 0) : format.range
-        let calibrated = Calibrated(gain: scale, offset: offset, digital: full)
-        guard calibrated.isExact else {
-            throw .unsupported(format: WFDBHeader.format, "signal \(number): gain and baseline leave 32 bits")
+        var full = format.range
+        if format == .signed32 || format == .differences8 {
+            let valid = values.lazy.filter { [invalid = format.invalid] in $0 != invalid }
+            full = (valid.min() ?? 0)...(valid.max() ?? 0)
         }
+        let calibrated = Calibrated(gain: scale, offset: offset, digital: full)
+        if !calibrated.isExact { notes.append("signal \(number): with its baseline it is \(calibrated.rounding)") }
         let samples = values.map { $0 == format.invalid ? .absent : calibrated.sample($0) }
         let units = ["mv": "mV", "uv": "uV", "µV": "uV", "bpm": "/min"]
         let channel = Channel(
