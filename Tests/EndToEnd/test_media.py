@@ -339,7 +339,7 @@ def test_ecgs_in_standard_files_become_recordings(field, tmp_path):
         field.cli("export", originals[mine], "--format", format, "--output", path)
         read = field.tool("decode", path, "--json")
         assert read["format"] == expected and [c["samples"] for c in read["channels"]][:2] == [2500, 2500]
-        assert [c["minimum"] for c in read["channels"]][:2] == [-500, -500]
+        assert [c["minimum"] for c in read["channels"]][:2] == [-500, -497.5]
 
     there = sent(field)
     assert hashlib.sha256(mine).hexdigest() in there

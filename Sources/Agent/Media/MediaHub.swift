@@ -200,7 +200,8 @@ public actor MediaHub {
         guard let tree = medium.tree, let survey = medium.survey else { throw medium.problem ?? .mediumNotFound }
         let tally = MediaTally()
         let run = MediaRun(
-            store: store, clock: clock, logger: logger, tree: tree, survey: survey, visit: visit, person: person,
+            store: store, clock: clock, logger: logger, tree: tree, path: medium.path, survey: survey,
+            visit: visit, person: person,
             tally: tally)
         media[id]?.tally = tally
         media[id]?.problem = nil

@@ -14,6 +14,8 @@ struct MediaRun: Sendable {
     let clock: HostClock
     let logger: Logger
     let tree: any Tree
+    /// Where the tree was opened.
+    let path: String
     let survey: MediaSurvey
     /// The visit that was open when a person started this; nil: nobody's yet.
     let visit: Visit?
@@ -79,11 +81,15 @@ struct MediaRun: Sendable {
         try await requireMedium()
     }
 
-    /// Something was on it a moment ago: when it can't be listed, or is empty, it is out.
+    /// Something was on it a moment ago: when it can't be listed, is empty, or isn't in its place any more, it is out. (A directory that
+    /// is open outlives its name: what is being deleted in it meanwhile looks like one file after the other that can't be read.)
     func requireMedium() async throws(Stop) {
         do throws(TreeError) {
-            let entries = try await Blocking.run { [tree] () throws(TreeError) in try tree.list([]) }
-            if entries.isEmpty { throw .notFound("medium") }
+            let isThere = try await Blocking.run { [tree, path] () throws(TreeError) in
+                let isEmpty = try tree.list([]).isEmpty
+                return unsafe access(path, F_OK) == 0 && !isEmpty
+            }
+            if !isThere { throw .notFound("medium") }
         } catch {
             throw .gone(error)
         }
