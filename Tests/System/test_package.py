@@ -101,6 +101,8 @@ def test_what_is_installed(installed):
     assert [line for line in settings if line.strip() and not line.startswith("#")] == []
     tree.run("systemd-analyze", "verify", "--man=no", "ess-agent.service", "ess-media@sda1.service")
     tree.run("udevadm", "hwdb", "--update")
+    # The tested unit is the one that is shipped.
+    assert tree.at("/lib/systemd/system/ess-agent.service").read_text() == (guest_tree.ROOT / "systemd/ess-agent.service").read_text()
     files = set(tree.run("dpkg", "-L", "ess-agent").split())
     for path in (
         "/lib/udev/rules.d/70-ess-agent.rules", "/usr/share/applications/ess-agent.desktop", "/usr/share/man/man1/ess-agent.1.gz",
