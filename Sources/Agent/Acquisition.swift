@@ -28,13 +28,16 @@ public struct Acquisition: Sendable {
     private let port: any Port
     private let clock: HostClock
     private let sink: any SessionSink
+    private let mayRenew: Bool
     private let events: AsyncStream<Event>
     private let inlet: AsyncStream<Event>.Continuation
 
-    public init(port: any Port, clock: HostClock, sink: any SessionSink) {
+    /// - Parameter mayRenew: whether the driver may let the device begin anew.
+    public init(port: any Port, clock: HostClock, sink: any SessionSink, mayRenew: Bool = true) {
         self.port = port
         self.clock = clock
         self.sink = sink
+        self.mayRenew = mayRenew
         (events, inlet) = AsyncStream.makeStream(of: Event.self)
     }
 
@@ -90,6 +93,11 @@ public struct Acquisition: Sendable {
                     } catch {
                         failure = .portFailed(error)
                     }
+                case .renew:
+                    guard failure == nil, mayRenew else { continue }
+                    // Where the line can't, it goes on as it was; an end is told by the reader.
+                    try? await port.renew()
+                    try? await sink.perform(action)
                 case .ask(let duration):
                     timer.task?.cancel()
                     timer.generation += 1
@@ -144,7 +152,7 @@ public struct Acquisition: Sendable {
     /// After the store refused, the device is told to stop so that it keeps its own copy; answers are of no interest.
     private func farewell(_ outcome: Outcome, _ dialogue: inout any Dialogue) async -> Outcome {
         guard case .sinkFailed = outcome else { return outcome }
-        for case .send(let bytes) in dialogue.stop(at: clock.monotonic) { try? await port.write(bytes) }
+        for bytes in dialogue.unkept(at: clock.monotonic) { try? await port.write(bytes) }
         return outcome
     }
 }

@@ -17,6 +17,8 @@ public actor DeviceHub {
         /// Pauses between probes of something that doesn't answer: the interface cable of an oximeter is there before
         /// the instrument is switched on (devices.md 3.1).
         var probes = 0
+        /// A probe had the device begin anew, and it wasn't recognised since: not again before it is plugged in again.
+        var isRenewed = false
     }
 
     private enum State: Equatable {
@@ -115,8 +117,10 @@ public actor DeviceHub {
         var verdict = State.notRecognised
         // In the registry's order: no probe sends a byte that another candidate forbids (checked by a test over the registry).
         for profile in probed(entry.candidate) {
-            let (outcome, sink) = await identify(entry.candidate, profile)
+            let mayRenew = plugged[id].map { !$0.isRenewed } ?? false
+            let (outcome, sink) = await identify(entry.candidate, profile, mayRenew: mayRenew)
             guard plugged[id] != nil else { return }
+            if await sink?.isRenewed == true { plugged[id]?.isRenewed = true }
             await remember(sink, profile)
             switch outcome {
             case .finished(.done):
@@ -124,6 +128,7 @@ public actor DeviceHub {
                 plugged[id]?.identity = await sink?.identity
                 plugged[id]?.state = .ready
                 plugged[id]?.probes = 0
+                plugged[id]?.isRenewed = false
                 logger.notice(
                     "device recognised",
                     metadata: ["port": "\(entry.candidate.devnode)", "driver": "\(profile.name)"])
@@ -156,13 +161,14 @@ public actor DeviceHub {
         choices.last { $0.isFor(path: candidate.usbPath, cable: candidate.usbSerial) }
     }
 
-    private func identify(_ candidate: PortCandidate, _ profile: DialogueProfile) async -> (
+    private func identify(_ candidate: PortCandidate, _ profile: DialogueProfile, mayRenew: Bool) async -> (
         Acquisition.Outcome, IdentitySink?
     ) {
         do throws(PortError) {
             let port = try await openPort(candidate, profile)
             let sink = IdentitySink()
-            let outcome = await Acquisition(port: port, clock: clock, sink: sink).run(profile.makeDialogue(.identify))
+            let outcome = await Acquisition(port: port, clock: clock, sink: sink, mayRenew: mayRenew)
+                .run(profile.makeDialogue(.identify))
             return (outcome, sink)
         } catch {
             return (.portFailed(error), nil)
@@ -414,10 +420,12 @@ public actor DeviceHub {
 private actor IdentitySink: SessionSink {
     private(set) var identity: DeviceIdentity?
     private(set) var surprises: [String] = []
+    private(set) var isRenewed = false
 
     func perform(_ action: DialogueAction) async throws(Problem) {
         switch action {
         case .identify(let identity): self.identity = identity
+        case .renew: isRenewed = true
         // A device that babbles must not fill the memory.
         case .surprise(let text) where surprises.count < 20: surprises.append(text)
         default: break

@@ -86,7 +86,9 @@ extension Problem {
     public static let deviceSilent = Problem(
         "device-silent", "L'appareil ne répond plus. Ce qui était reçu est enregistré ; vérifiez qu'il est allumé.")
     public static let notThisDevice = Problem(
-        "device-not-recognised", "Ce qui est branché ne répond pas comme un appareil connu. Vérifiez qu'il est allumé.")
+        "device-not-recognised",
+        "Ce qui est branché ne répond pas comme un appareil connu. "
+            + "Éteignez-le et rallumez-le, ou débranchez-le et rebranchez-le.")
     public static let portBusy = Problem(
         "port-busy", "Le port est utilisé par un autre programme. Fermez-le, ou débranchez et rebranchez l'appareil.")
     public static let portDenied = Problem(

@@ -60,7 +60,7 @@ actor SessionRecorder: SessionSink {
             case .end(let reason): try await seal(reason)
             case .skipped: skipped += 1
             case .surprise(let text): try await surprise(text)
-            case .send, .control, .ask, .finish: break
+            case .send, .control, .renew, .ask, .finish: break
             }
         } catch let error as StoreError {
             throw Problem(error)

@@ -6,6 +6,8 @@ public protocol DeviceSimulator: Sendable {
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [[UInt8]]
     /// A control transfer; what the device sends on its IN endpoint because of it.
     mutating func controlled(_ request: ControlRequest, at now: UInt64) -> [[UInt8]]
+    /// The host selected a configuration; 0: none.
+    mutating func configured(_ value: UInt8, at now: UInt64)
     /// What the device sends by itself until now.
     mutating func tick(at now: UInt64) -> [[UInt8]]
     /// When `tick` has something to do next; nil when only a command can change that.
@@ -16,6 +18,7 @@ public protocol DeviceSimulator: Sendable {
 
 extension DeviceSimulator {
     public func isBeside(_ portion: [UInt8]) -> Bool { false }
+    public mutating func configured(_ value: UInt8, at now: UInt64) {}
     public mutating func controlled(_ request: ControlRequest, at now: UInt64) -> [[UInt8]] { [] }
 }
 
@@ -55,6 +58,13 @@ public actor SimulatedPort<Device: DeviceSimulator>: Port {
         deliver(device.controlled(request, at: deviceTime))
         schedule()
         return []
+    }
+
+    public func renew() async throws(PortError) {
+        guard isOpen else { throw .gone }
+        device.configured(0, at: deviceTime)
+        device.configured(1, at: deviceTime)
+        schedule()
     }
 
     public func close() async {

@@ -70,6 +70,9 @@ public enum DialogueAction: Sendable, Equatable {
     case send([UInt8])
     /// A USB control transfer whose answer is of no interest (HID SET_REPORT).
     case control(ControlRequest)
+    /// The device begins anew as if it had been plugged in again (`Port.renew`), where the line can do that and the pump
+    /// lets it: of the probes of one device only the first that asks for it.
+    case renew
     case identify(DeviceIdentity)
     /// A recording begins: the pump mints its identity before any later byte.
     case begin(RecordingStart)
@@ -103,9 +106,16 @@ public protocol Dialogue: Sendable {
     mutating func stop(at now: UInt64) -> [DialogueAction]
     /// The cable is gone: closes what is open; nothing can be sent any more.
     mutating func gone(at now: UInt64) -> [DialogueAction]
+    /// The last actions were not carried out to their end, because something could not be kept. What is to be sent now so
+    /// that the device keeps its own copy; nothing comes after it.
+    mutating func unkept(at now: UInt64) -> [[UInt8]]
 }
 
 extension Dialogue {
+    public mutating func unkept(at now: UInt64) -> [[UInt8]] {
+        stop(at: now).compactMap { if case .send(let bytes) = $0 { bytes } else { nil } }
+    }
+
     public mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
         received(bytes, at: now)
     }

@@ -57,6 +57,8 @@ public struct FaultyDevice: DeviceSimulator {
         passed(device.controlled(request, at: now))
     }
 
+    public mutating func configured(_ value: UInt8, at now: UInt64) { device.configured(value, at: now) }
+
     public mutating func tick(at now: UInt64) -> [[UInt8]] {
         var answers = passed(device.tick(at: now))
         if faults.contains(.nonsense), now >= nonsenseAt {

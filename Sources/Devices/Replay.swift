@@ -143,7 +143,7 @@ private struct ReplayCollector {
             } else {
                 report.surprises.append(ReplayReport.Surprise(text: text, count: 1))
             }
-        case .send, .control, .ask, .skipped, .deviceClock, .finish: break
+        case .send, .control, .renew, .ask, .skipped, .deviceClock, .finish: break
         }
     }
 

@@ -42,6 +42,12 @@ public final class GuardedPort: Port {
         return try await port.control(request)
     }
 
+    public func renew() async throws(PortError) {
+        await turns.enter()
+        defer { turns.leave() }
+        try await port.renew()
+    }
+
     public func close() async { await port.close() }
 }
 

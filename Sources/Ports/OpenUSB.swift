@@ -17,6 +17,8 @@ import Wire
     let handle: OpaquePointer
     private let node: Int32
     let interface: UInt8
+    /// bConfigurationValue of the configuration in force.
+    private let configuration: UInt8
     let isBulk: Bool
     let input: Endpoint
     /// An interrupt IN endpoint beside a bulk pair.
@@ -62,6 +64,7 @@ import Wire
             unsafe self.handle = unsafe handle
             self.node = node
             interface = found.interface
+            configuration = found.configuration
             isBulk = shape.endpoints == .bulk
             input = found.input
             besides = found.besides
@@ -70,6 +73,25 @@ import Wire
             unsafe libusb_close(handle)
             _ = Glibc.close(node)
             throw error
+        }
+    }
+
+    /// Configuration 0, then the one that the device had (phdc.md 2.10): for the device the end and the beginning of
+    /// everything. No transfer may be in flight.
+    ///
+    /// - Throws: `.busy` when another function of the device is in use, `.system("renew", …)` when the kernel refuses; the
+    ///   interface is claimed again then. Any other error: there is no interface any more.
+    func renew() throws(PortError) {
+        _ = unsafe libusb_release_interface(handle, Int32(interface))
+        // -1 is "not configured" for libusb and the kernel.
+        let ended = unsafe libusb_set_configuration(handle, -1)
+        let begun = ended == 0 ? unsafe libusb_set_configuration(handle, Int32(configuration)) : 0
+        // Whoever took it meanwhile has it now.
+        guard unsafe libusb_claim_interface(handle, Int32(interface)) == 0 else { throw .gone }
+        for code in [ended, begun] where code != 0 {
+            let error = usbError(code, "renew")
+            if error == .gone || error == .busy { throw error }
+            throw .system("renew", EPROTO)
         }
     }
 
@@ -83,6 +105,7 @@ import Wire
 
     private struct Found {
         var interface: UInt8
+        var configuration: UInt8
         var input: Endpoint
         var besides: Endpoint?
         var output: Endpoint?
@@ -114,7 +137,8 @@ import Wire
             if isBulk, output == nil { continue }
             let reports = isBulk ? unsafe self.endpoints(of: setting, isBulk: false) : []
             return Found(
-                interface: unsafe setting.bInterfaceNumber, input: input,
+                interface: unsafe setting.bInterfaceNumber,
+                configuration: unsafe configuration.pointee.bConfigurationValue, input: input,
                 besides: reports.first { $0.address & 0x80 != 0 }, output: output)
         }
         throw .system("interface", ENXIO)

@@ -56,6 +56,17 @@ public final class TappedPort: Port {
         }
     }
 
+    /// A note: `renew`.
+    public func renew() async throws(PortError) {
+        record(.note("renew"), at: clock())
+        do throws(PortError) {
+            try await port.renew()
+        } catch {
+            record(.error(error.transcriptText, endpoint: 0), at: clock())
+            throw error
+        }
+    }
+
     public func close() async { await port.close() }
 
     /// A remark of the caller's.

@@ -36,6 +36,8 @@ import Wire
         var requests: [ObjectIdentifier: Request] = [:]
         /// Cancelled before they were submitted.
         var cancelled: Set<ObjectIdentifier> = []
+        /// Somebody waits for the device to begin anew; no transfer is put in flight meanwhile.
+        var renewal: CheckedContinuation<Result<Void, PortError>, Never>?
         var isEnding = false
         var isClosing = false
         var isClosed = false
@@ -96,6 +98,7 @@ import Wire
         let (decision, failure) = state.withLock { state -> (StreamRing.Decision, PortError?) in
             var decision = state.streams[index].ring.returned(outcome, bytes: bytes.count)
             if state.isEnding { decision = .hold }
+            if state.renewal != nil, outcome != .gone { decision = .hold }
             guard decision == .resubmit, !overflow else { return (decision, overflow ? .overflow : nil) }
             if let failure = transfer.submit() { return (.hold, failure) }
             state.streams[index].ring.submitted()
@@ -104,7 +107,9 @@ import Wire
         if let failure { return fail(failure) }
         switch decision {
         case .resubmit: break
-        case .hold: closeIfDone()
+        case .hold:
+            renewIfIdle()
+            closeIfDone()
         case .drain: queue.async { self.state.withLock { $0.streams[index].transfers }.forEach { $0.cancel() } }
         case .recover: queue.async { self.recover(index) }
         // An endpoint beside the others that has nothing but stalls doesn't end the conversation on the others.
@@ -115,7 +120,11 @@ import Wire
 
     /// On the queue.
     private func recover(_ index: Int) {
-        guard let endpoint = state.withLock({ $0.isEnding ? nil : $0.streams[index].endpoint }) else { return }
+        let halted = state.withLock { state in
+            // Whoever renews puts the transfers in flight again.
+            state.isEnding || state.renewal != nil ? nil : state.streams[index].endpoint
+        }
+        guard let endpoint = halted else { return renewIfIdle() }
         let code = unsafe libusb_clear_halt(open.handle, endpoint)
         if code != 0 { return fail(usbError(code, "libusb_clear_halt")) }
         sendStream(index)
@@ -161,6 +170,7 @@ import Wire
                 // Under the lock: who cancels must not see one that is half submitted.
                 let failure = state.withLock { state -> PortError? in
                     if state.isEnding { return .gone }
+                    if state.renewal != nil { return .busy }
                     if state.cancelled.remove(id) != nil { return .system(name, ECANCELED) }
                     if let failure = transfer.submit() { return failure }
                     state.requests[id] = Request(transfer: transfer, done: done, name: name, endpoint: endpoint)
@@ -211,6 +221,61 @@ import Wire
         }
     }
 
+    // MARK: The device begins anew
+
+    /// Throws `.busy` while a transfer waits for its end.
+    func renew() async throws(PortError) {
+        let result = await withCheckedContinuation { done in
+            let failure = state.withLock { state -> PortError? in
+                if state.isEnding { return .gone }
+                if state.renewal != nil || !state.requests.isEmpty { return .busy }
+                state.renewal = done
+                return nil
+            }
+            if let failure { return done.resume(returning: .failure(failure)) }
+            queue.async { [self] in
+                let transfers = state.withLock { $0.streams.flatMap(\.transfers) }
+                for transfer in transfers.reversed() { transfer.cancel() }
+                renewIfIdle()
+            }
+        }
+        try result.get()
+    }
+
+    /// When the last transfer is back. From any thread.
+    private func renewIfIdle() {
+        let isDue = state.withLock { $0.renewal != nil && $0.streams.allSatisfy { $0.ring.inFlight == 0 } }
+        if isDue { queue.async { self.renewNow() } }
+    }
+
+    /// On the queue.
+    private func renewNow() {
+        let isEnding = state.withLock { state -> Bool? in state.renewal == nil ? nil : state.isEnding }
+        // Two transfers may both have been the last one.
+        guard let isEnding else { return }
+        var failure: PortError? = isEnding ? .gone : nil
+        if !isEnding {
+            do throws(PortError) {
+                try open.renew()
+            } catch {
+                failure = error
+            }
+        }
+        let (done, streams) = state.withLock { state in
+            defer { state.renewal = nil }
+            return (state.renewal, state.streams.indices)
+        }
+        switch failure {
+        case nil, .busy, .system("renew", _): for index in streams { sendStream(index) }
+        case let error?: fail(error)
+        }
+        if let failure {
+            done?.resume(returning: .failure(failure))
+        } else {
+            done?.resume(returning: .success(()))
+        }
+    }
+
     // MARK: The end
 
     func fail(_ error: PortError) {
@@ -231,6 +296,7 @@ import Wire
                 state.streams.flatMap(\.transfers) + state.requests.values.map(\.transfer)
             }
             for transfer in transfers.reversed() { transfer.cancel() }
+            renewIfIdle()
             closeIfDone()
         }
     }

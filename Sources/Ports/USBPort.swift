@@ -72,6 +72,9 @@ public final class USBPort: Port {
         try await line.control(request)
     }
 
+    /// Throws `.gone` also when a transfer is under way that ends so.
+    public func renew() async throws(PortError) { try await line.renew() }
+
     /// Returns when the interface has been given back to the kernel's driver and the node is closed.
     public func close() async { await line.close() }
 }

@@ -37,6 +37,10 @@ public protocol Port: Sendable {
     func write(_ bytes: [UInt8]) async throws(PortError)
     /// A USB control transfer on the device's default endpoint; returns the data of an IN transfer.
     func control(_ request: ControlRequest) async throws(PortError) -> [UInt8]
+    /// Lets the device begin anew as if it had been plugged in again: configuration 0, then the one it had. Bytes that were
+    /// on their way are lost. Throws `.busy` when another function of the device is in use, and `.system("renew", …)` where
+    /// the line can't do it: then the port goes on as it was. Any other error is the port's end.
+    func renew() async throws(PortError)
     /// Idempotent; `incoming` ends.
     func close() async
 }
@@ -44,6 +48,9 @@ public protocol Port: Sendable {
 extension Port {
     /// A serial line has no control endpoint: EOPNOTSUPP.
     public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] { throw .system("control", 95) }
+
+    /// A serial line has no configurations: EOPNOTSUPP.
+    public func renew() async throws(PortError) { throw .system("renew", 95) }
 }
 
 /// A USB control transfer (USB 2.0, section 9.3).

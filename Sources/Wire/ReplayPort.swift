@@ -97,6 +97,11 @@ public final class ReplayPort: Port {
         return []
     }
 
+    /// Nobody wrote down what a device said after it: silence.
+    public func renew() async throws(PortError) {
+        if state.withLock({ $0.closed }) { throw .gone }
+    }
+
     public func close() async {
         state.withLock { $0.closed = true }
         sink.finish()

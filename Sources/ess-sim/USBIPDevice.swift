@@ -159,7 +159,12 @@ struct USBIPDevice {
             return [Completion(sequence: request.sequence, actual: bytes.count, content: bytes)]
         }
         switch (setup[0], setup[1], persona.kind) {
-        case (0x00, 0x09, _), (0x01, 0x0B, _), (0x02, 0x01, _), (0x00, 0x01, _), (0x00, 0x03, _),
+        case (0x00, 0x09, _):
+            // What nobody has fetched is of the configuration before.
+            for number in inlets.keys { inlets[number]?.outgoing = [] }
+            device.configured(setup[2], at: now)
+            return [Completion(sequence: request.sequence)]
+        case (0x01, 0x0B, _), (0x02, 0x01, _), (0x00, 0x01, _), (0x00, 0x03, _),
             (0x21, 0x0A, .hid), (0x21, 0x0B, .hid):
             return [Completion(sequence: request.sequence)]
         case (0x21, 0x09, .hid):

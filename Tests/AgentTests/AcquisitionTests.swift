@@ -29,6 +29,25 @@ private final class Collector: SessionSink {
     var ends: [Recording.EndReason] { actions.compactMap { if case .end(let reason) = $0 { reason } else { nil } } }
 }
 
+/// Lives a hundred times as fast as its driver: no test waits for a patient one.
+private struct Impatient: Dialogue {
+    private var dialogue: any Dialogue
+
+    init(_ dialogue: any Dialogue) { self.dialogue = dialogue }
+
+    mutating func start(at now: UInt64) -> [DialogueAction] { hurried(dialogue.start(at: now * 100)) }
+    mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
+        hurried(dialogue.received(bytes, at: now * 100))
+    }
+    mutating func timerFired(at now: UInt64) -> [DialogueAction] { hurried(dialogue.timerFired(at: now * 100)) }
+    mutating func stop(at now: UInt64) -> [DialogueAction] { hurried(dialogue.stop(at: now * 100)) }
+    mutating func gone(at now: UInt64) -> [DialogueAction] { hurried(dialogue.gone(at: now * 100)) }
+
+    private func hurried(_ actions: [DialogueAction]) -> [DialogueAction] {
+        actions.map { if case .ask(let duration) = $0 { .ask(duration / 100) } else { $0 } }
+    }
+}
+
 @Suite("The pump between a port and a driver", .timeLimit(.minutes(1)))
 struct AcquisitionTests {
     private let clock = HostClock()
@@ -80,6 +99,44 @@ struct AcquisitionTests {
         let outcome = await Acquisition(port: port(simulated(nights: [])), clock: clock, sink: sink)
             .run(ContecOximeter.profile.makeDialogue(.live))
         #expect(outcome == .sinkFailed(.diskLow))
+    }
+
+    /// A device may erase what is confirmed: what the store refuses must never be.
+    @Test(arguments: ["thermometer", "blood-pressure"])
+    func whatCannotBeKeptIsNotConfirmed(_ variant: String) async throws {
+        let device = try #require(
+            Phdc.profile.simulation.make(DeviceSimulation.Order(variant: variant)) as? PhdcSimulator)
+        let full = SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
+        let refusing = Collector(refuseAfter: 0)
+        let outcome = await Acquisition(port: full, clock: clock, sink: refusing).run(Phdc.profile.makeDialogue(.live))
+        #expect(outcome == .sinkFailed(.diskLow))
+        let refused = await full.simulated
+        #expect(refused.confirmed.isEmpty && refused.rejected.count == 1)
+
+        // There is room again: it is all there.
+        let port = SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
+        let sink = Collector()
+        let acquisition = Acquisition(port: port, clock: clock, sink: sink)
+        async let again = acquisition.run(Phdc.profile.makeDialogue(.live))
+        while await port.simulated.confirmed.isEmpty { await Task.yield() }
+        acquisition.stop()
+        #expect(await again == .finished(.done))
+        #expect(await port.simulated.rejected.isEmpty)
+        #expect(sink.actions.contains { if case .reading = $0 { true } else { false } })
+    }
+
+    @Test func aDeviceThatSulksBeginsAnewOnlyWhereItMay() async throws {
+        let order = DeviceSimulation.Order(variant: "scale", faults: ["gave-up"])
+        let device = try #require(Phdc.profile.simulation.make(order) as? PhdcSimulator)
+        for (mayRenew, expected) in [(true, SessionEnd.done), (false, .notThisDevice)] {
+            let port = SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
+            let sink = Collector()
+            let outcome = await Acquisition(port: port, clock: clock, sink: sink, mayRenew: mayRenew)
+                .run(Impatient(Phdc.profile.makeDialogue(.identify)))
+            #expect(outcome == .finished(expected))
+            #expect(await port.simulated.renewals == (mayRenew ? 1 : 0))
+            #expect(sink.actions.contains(.renew) == mayRenew)
+        }
     }
 }
 

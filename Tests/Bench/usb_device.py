@@ -13,6 +13,7 @@ order instead:
     F1         halts its IN endpoint until the halt is cleared; what is asked for meanwhile stalls
     F2         halts the OUT endpoint: the next write stalls
     F3         pulls the cable while whatever is asked for is pending
+    F4 n       from now on another program uses a function of the device (n = 1), or not any more (n = 0)
 
 Control: vendor request 01 IN answers with its value and a count; 7F stalls, 7E is never answered; everything else is accepted and kept.
 
@@ -41,6 +42,7 @@ def request(direction, number, size):
 NONE, WRITE, READ = 0, 1, 2
 DO_CONTROL = request(READ | WRITE, 0, CONTROL.size)
 RESET_ENDPOINT = request(READ, 3, 4)
+SET_CONFIGURATION = request(READ, 5, 4)
 SET_INTERFACE = request(READ, 4, 8)
 GET_DRIVER = request(WRITE, 8, 260)
 SUBMIT = request(READ, 10, URB.size)
@@ -97,6 +99,7 @@ class UsbDevice:
         self.outgoing = {0x81: [], 0x83: [], 0x85: []}
         self.halted = set()
         self.gone = False
+        self.in_use = False
         self.reaping = None
         self.lock = threading.RLock()
         self.log = []
@@ -148,6 +151,9 @@ class UsbDevice:
             return 0
         if number == DO_CONTROL:
             return self.control_now(client.get_arg().resolve(0, CONTROL.size))
+        if number == SET_CONFIGURATION:
+            value = struct.unpack("@i", bytes(client.get_arg().resolve(0, 4).retrieve()))[0]
+            return self.configure(value)
         if number in (CLAIM, RELEASE, CLEAR_HALT, RESET_ENDPOINT):
             value = struct.unpack("@I", bytes(client.get_arg().resolve(0, 4).retrieve()))[0]
             name = {CLAIM: "claim", RELEASE: "release"}.get(number, "clear")
@@ -170,6 +176,16 @@ class UsbDevice:
             return 0
         self.log.append(f"unknown:{number:08x}")
         return -errno.ENOTTY
+
+    def configure(self, value):
+        """-1: none. As the kernel: nothing is pending any more, nothing halted."""
+        self.log.append(f"configuration:{value}")
+        if self.in_use:
+            return -errno.EBUSY
+        for endpoint in self.outgoing:
+            self.outgoing[endpoint] = []
+        self.halted.clear()
+        return 0
 
     def submit(self, data):
         fields = URB.unpack(bytes(data.retrieve()))
@@ -209,6 +225,8 @@ class UsbDevice:
         elif order == 0xF3:
             self.pull()
             return
+        elif order == 0xF4:
+            self.in_use = content[1] == 1
         else:
             self.outgoing[back].append(content)
         self.deliver(back)

@@ -25,6 +25,7 @@ struct Bench {
     private(set) var now: UInt64 = 1_000_000_000
     private(set) var sent: [[UInt8]] = []
     private(set) var controls: [ControlRequest] = []
+    private(set) var renewals = 0
     private(set) var recordings: [Kept] = []
     private(set) var identities: [DeviceIdentity] = []
     private(set) var skipped: [StoredItem] = []
@@ -120,6 +121,10 @@ struct Bench {
             case .control(let request):
                 controls.append(request)
                 pending += device.controlled(request, at: now)
+            case .renew:
+                renewals += 1
+                device.configured(0, at: now)
+                device.configured(1, at: now)
             case .identify(let identity):
                 if !recordings.isEmpty { violations.append("identified after a recording began") }
                 identities.append(identity)

@@ -61,7 +61,8 @@ struct DialogueConformanceTests {
         var bench = Bench(try Self.profile(name).makeDialogue(goal), SilentDevice())
         bench.run(until: 60)
         #expect(bench.finish == .notThisDevice)
-        #expect(bench.elapsed < 15)
+        // One that may have given up gets a second chance (phdc.md 2.10).
+        #expect(bench.elapsed < (bench.renewals == 0 ? 15 : 30))
         #expect(bench.recordings.isEmpty)
     }
 

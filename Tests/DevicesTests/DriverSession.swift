@@ -142,7 +142,7 @@ struct DriverSession {
             case .ask(let duration):
                 let (seconds, attoseconds) = duration.components
                 due = now + UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds) / 1_000_000_000) + 1
-            case .control, .identify, .deviceClock, .skipped, .surprise: break
+            case .control, .renew, .identify, .deviceClock, .skipped, .surprise: break
             }
         }
     }

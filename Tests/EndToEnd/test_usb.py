@@ -141,3 +141,30 @@ def test_faulty_devices_do_no_harm(bench, testbed, sims):
                lambda: len([d for d in bench.cli("devices", "--json") if d["state"] == "not-recognised"]) == 3)
     status = bench.cli("status", "--json")
     assert status["devices"] == 5
+
+
+def test_a_personal_health_device_that_gave_up_begins_anew(bench, testbed, sims):
+    """Silent from the start, and silent again after the probe's abort (phdc.md 2.10)."""
+    server = sims("phdc:scale+gave-up+sulks", "phdc:scale+silent")
+    testbed.say(f"plug scale 127.0.0.1 {server.port} 1-1")
+    testbed.say(f"plug dead 127.0.0.1 {server.port} 1-2")
+    start_agent(bench, testbed)
+    [scale] = eventually("recognised after a renewal", device(bench, "phdc"), seconds=40)
+    seen = testbed.say("seen scale").split()
+    assert [word for word in seen if word.startswith("configuration")] == ["configuration:-1", "configuration:1"]
+    bench.cli("start", scale["name"])
+    readings = eventually("its weight", lambda: [
+        reading for r in bench.recordings()
+        for reading in bench.cli("recording", r["id"], "--json")["readings"]], seconds=40)
+    assert readings[0]["kind"] == "weight", readings
+    seen = testbed.say("seen scale").split()
+    assert [word for word in seen if word.startswith("configuration")] == ["configuration:-1", "configuration:1"]
+    # The other one stays silent. It is looked for again and again; it begins anew once.
+    words = []
+
+    def looked_for_twice():
+        words.extend(testbed.say("seen dead").split())
+        return words.count("detach+claim") >= 3
+
+    eventually("opened, renewed, opened again", looked_for_twice, seconds=90)
+    assert words.count("configuration:-1") == 1, words

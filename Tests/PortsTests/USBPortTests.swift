@@ -28,6 +28,9 @@ import Wire
         #expect(await bench.event() == "closed nil, then gone")
         #expect(await bench.event() == "bulk 64 100, streamed 500 of 500 in order")
         #expect(await bench.event() == "set report 2A 00 00 00 00 00 00 00")
+        #expect(await bench.event() == "renewed nil, then 2B")
+        #expect(await bench.event() == "in use busy, then 2D")
+        #expect(await bench.event() == "closed gone")
         #expect(await bench.event() == "overflow after a clean beginning")
         #expect(await bench.event() == "missing gone, shapeless ENXIO")
         #expect(await bench.event() == "pulled: clean beginning, gone, write gone, control gone")
@@ -36,8 +39,12 @@ import Wire
         #expect(!seen.contains { $0.hasPrefix("failed") || $0.hasPrefix("unknown") }, "\(seen)")
         // The kernel's driver is detached by each claim, and given back by each release.
         let sessions = seen.split(separator: "detach+claim")
-        #expect(seen.first == "detach+claim" && sessions.count == 4)
-        #expect(sessions.map { Array($0.suffix(2)) }.allSatisfy { $0[0].hasPrefix("release:") && $0[1] == "attach" })
+        #expect(seen.first == "detach+claim" && sessions.count == 7)
+        let configured = sessions.map { $0.filter { $0.hasPrefix("configuration:") } }
+        let released = zip(sessions, configured).map { $0.dropLast($1.count).suffix(2) }
+        #expect(released.allSatisfy { $0.first?.hasPrefix("release:") == true && $0.last == "attach" })
+        // Only what nobody else uses begins anew; the interface is given back before, and claimed afterwards.
+        #expect(configured == [[], [], [], ["configuration:-1", "configuration:1"], ["configuration:-1"], [], []])
         #expect(sessions[0].contains("control:21:09:0300:0000:0101"))
         #expect(sessions[0].filter { $0.hasPrefix("clear") } == ["clear:81", "clear:02"])
         // An empty packet ends what fills its last packet, and nothing else.
@@ -71,6 +78,7 @@ import Wire
                 + "\(device.productID ?? "-") \(device.usbSerial ?? "-") \(device.interfaces.joined(separator: ","))")
         try await interrupt(device.devnode)
         try await bulkAndReports(device.devnode)
+        try await renewal(device.devnode)
         try await overflow(device.devnode)
         await refusals(device.devnode)
         try await pulled(other.devnode)
@@ -140,6 +148,22 @@ import Wire
         await reports.close()
     }
 
+    private func renewal(_ node: String) async throws {
+        let port = try await USBPort.open(node, shape: Self.bulk)
+        // It halts; what it would have said is lost with the configuration.
+        try await port.write([0xF1])
+        try await port.write([0x2A])
+        let renewed = await failure { try await port.renew() }
+        try await port.write([0x2B])
+        tell("renewed \(name(renewed)), then \(try await port.next())")
+        try await port.write([0xF4, 1])
+        let inUse = await failure { try await port.renew() }
+        try await port.write([0x2D])
+        tell("in use \(name(inUse)), then \(try await port.next())")
+        await port.close()
+        tell("closed \(name(await failure { try await port.renew() }))")
+    }
+
     private func overflow(_ node: String) async throws {
         let port = try await USBPort.open(node, shape: Self.hid, bound: 4000)
         try await port.write([0xF0, 0xD0, 0x07])
@@ -189,6 +213,7 @@ import Wire
         case nil: "nil"
         case .gone: "gone"
         case .overflow: "overflow"
+        case .busy: "busy"
         case .system(_, EPIPE): "EPIPE"
         case .system(_, ETIMEDOUT): "ETIMEDOUT"
         case .system(_, ECANCELED): "ECANCELED"

@@ -122,6 +122,7 @@ extension PhdcProtocol {
         switch verdict {
         case .accepted:
             lastConfirmed = data
+            unsettled = data.invoke
             return actions + [answer(data.invoke, .eventResponse(response))]
         case .noSuchEvent: return actions + [answer(data.invoke, .error(PhdcProblem.noSuchAction, parameter: []))]
         case .noSuchObject: return actions + [answer(data.invoke, .error(PhdcProblem.noSuchObject, parameter: []))]
@@ -148,6 +149,7 @@ extension PhdcProtocol {
         }
         var response = event
         response.info = reply
+        unsettled = data.invoke
         // Last: everything before it is durable by then.
         var all = actions + [answer(data.invoke, .eventResponse(response))]
         if isOver {

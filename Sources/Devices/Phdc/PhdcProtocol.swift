@@ -74,6 +74,10 @@ struct PhdcProtocol: Dialogue {
     private var associations = 0
     private var hasSeenPreamble = false
     private var asked: UInt64?
+    /// The device was made to begin anew; once is enough.
+    private var isRenewed = false
+    /// Invoke id of a confirmed report whose answer stands at the end of the last actions.
+    var unsettled: UInt16?
 
     init(goal: SessionGoal, systemID: [UInt8] = Phdc.systemID) {
         self.goal = goal
@@ -92,6 +96,7 @@ struct PhdcProtocol: Dialogue {
     }
 
     mutating func received(_ bytes: [UInt8], from endpoint: UInt8?, at now: UInt64) -> [DialogueAction] {
+        unsettled = nil
         var actions: [DialogueAction] = []
         for piece in framer.take(bytes, from: endpoint, at: now) where state != .finished {
             actions += take(piece, at: now)
@@ -101,6 +106,7 @@ struct PhdcProtocol: Dialogue {
 
     mutating func timerFired(at now: UInt64) -> [DialogueAction] {
         asked = nil
+        unsettled = nil
         var actions: [DialogueAction] = []
         for piece in framer.expire(at: now) where state != .finished { actions += take(piece, at: now) }
         actions += conversation.flushIfDue(at: now)
@@ -133,6 +139,18 @@ struct PhdcProtocol: Dialogue {
         return actions + [.finish(.deviceEnded("the cable is gone"))]
     }
 
+    /// What could not be stored is not confirmed but refused, so that the device keeps it (phdc.md 5.4); then it is told that
+    /// nobody listens any more.
+    mutating func unkept(at now: UInt64) -> [[UInt8]] {
+        guard let unsettled else {
+            return stop(at: now).compactMap { if case .send(let bytes) = $0 { bytes } else { nil } }
+        }
+        return [
+            PhdcApdu.presentation(PhdcData(unsettled, .rejection(PhdcProblem.resourceLimitation))).wire,
+            PhdcApdu.releaseRequest(reason: 0).wire,
+        ]
+    }
+
     private mutating func conclude(_ actions: [DialogueAction], at now: UInt64) -> [DialogueAction] {
         guard state != .finished else { return actions }
         let next = ([framer.deadline, conversation.flushDeadline] + deadlines.values.map { $0 }).compactMap { $0 }.min()
@@ -143,6 +161,12 @@ struct PhdcProtocol: Dialogue {
 
     private mutating func expired(_ deadline: Deadline, at now: UInt64) -> [DialogueAction] {
         switch deadline {
+        case .contact where !isRenewed:
+            // It gave up asking, or waits since somebody's abort: it begins anew, once (phdc.md 2.10).
+            isRenewed = true
+            framer = PhdcFramers()
+            deadlines[.contact] = now + Limit.contact
+            return [.renew]
         case .contact:
             let end = SessionEnd.deviceEnded("it does not associate any more")
             return finish(associations == 0 ? .notThisDevice : end, at: now)

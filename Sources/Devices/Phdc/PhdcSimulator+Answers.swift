@@ -27,11 +27,8 @@ extension PhdcSimulator {
             return []
         case .abort(let reason):
             aborts.append(reason)
-            state = .unassociated
-            dueAt = now + 1_000_000_000
-            transfer = nil
-            scanning = [:]
-            waiting = [:]
+            forget(until: now + 1_000_000_000)
+            if configuration.faults.contains(.sulks) { state = .off }
             return []
         case .presentation(let data):
             guard state == .configuring || state == .operating else { return drop() }

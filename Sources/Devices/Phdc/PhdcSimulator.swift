@@ -52,6 +52,8 @@ public struct PhdcSimulator: DeviceSimulator {
         case preamble
         case joined
         case reportsInTransfer = "reports-in-transfer"
+        case gaveUp = "gave-up"
+        case sulks
 
         var explanation: String {
             switch self {
@@ -78,6 +80,8 @@ public struct PhdcSimulator: DeviceSimulator {
             case .preamble: "a metadata preamble before each message"
             case .joined: "two messages in one transfer"
             case .reportsInTransfer: "a report in the middle of a transfer"
+            case .gaveUp: "nobody answered it in time: silent until it is configured anew"
+            case .sulks: "silent after an abort until it is configured anew"
             }
         }
     }
@@ -137,7 +141,36 @@ public struct PhdcSimulator: DeviceSimulator {
     /// How often the host asked to erase stored segments. Our driver never does.
     public internal(set) var clearCommands = 0
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
+    /// It was without a configuration; the host that enumerates it first does not count.
+    private var isUnconfigured = false
+    /// How often it was made to begin anew.
+    public private(set) var renewals = 0
+
+    public init(_ configuration: Configuration) {
+        self.configuration = configuration
+        if configuration.faults.contains(.gaveUp) { state = .off }
+    }
+
+    public mutating func configured(_ value: UInt8, at now: UInt64) {
+        guard value != 0, isUnconfigured else {
+            isUnconfigured = value == 0
+            return
+        }
+        isUnconfigured = false
+        renewals += 1
+        forget(until: now + 1_000_000_000)
+        attempts = 0
+        framer = PhdcFramer()
+    }
+
+    /// No association any more; the next attempt is at `due`.
+    mutating func forget(until due: UInt64) {
+        state = .unassociated
+        dueAt = due
+        transfer = nil
+        scanning = [:]
+        waiting = [:]
+    }
 
     public mutating func received(_ bytes: [UInt8], at now: UInt64) -> [[UInt8]] {
         guard state != .off else { return [] }

@@ -71,6 +71,62 @@ struct PhdcDriverTests {
         #expect(bench.finish == .done && !bench.recordings.isEmpty && bench.violations.isEmpty)
     }
 
+    @Test("a device that gave up, or sulks since an abort, begins anew, once", arguments: ["scale", "ecg", "glucose"])
+    func renewal(_ name: String) throws {
+        let probe = Self.run(name, .identify, seconds: 40) { $0.faults = [.gaveUp, .sulks] }
+        #expect(probe.finish == .done && probe.identities.map(\.serial) == ["SIM00001"] && probe.renewals == 1)
+        // The probe ended with an abort: now it says nothing by itself.
+        let goal = name == "glucose" ? SessionGoal.download(known: []) : .live
+        var bench = Bench(PhdcProtocol(goal: goal), probe.device)
+        bench.run(until: 40)
+        if goal == .live { bench.stop() }
+        bench.run(until: 60)
+        #expect(bench.finish == .done && !bench.recordings.isEmpty && bench.violations.isEmpty)
+        #expect(bench.renewals == 1 && Self.simulator(bench).renewals == 2)
+        #expect(bench.recordings.allSatisfy { $0.end?.state == .complete })
+    }
+
+    @Test("a device that stays silent is given up after one renewal, within half a minute")
+    func vainRenewal() {
+        var bench = Bench(PhdcProtocol(goal: .identify), SilentDevice())
+        bench.run(until: 60)
+        #expect(bench.finish == .notThisDevice && bench.renewals == 1 && bench.elapsed < 30)
+        let busy = Self.run("scale", .live)
+        #expect(busy.renewals == 0)
+    }
+
+    @Test("what can't be kept is refused instead of confirmed, and the device has it for the next time")
+    func unkept() throws {
+        for (name, goal) in [("thermometer", SessionGoal.live), ("glucose", .download(known: []))] {
+            var dialogue = PhdcProtocol(goal: goal)
+            var device = Self.device(name) { $0.releasesAfter = nil }
+            var now: UInt64 = 0
+            var pending: [[UInt8]] = []
+            var isRefused = false
+            _ = dialogue.start(at: now)
+            for _ in 0..<2000 where !isRefused {
+                now += 10_000_000
+                pending += device.tick(at: now)
+                let bytes = pending
+                pending = []
+                for apdu in bytes where !isRefused {
+                    for action in dialogue.received(apdu, at: now) {
+                        if case .send(let answer) = action { pending += device.received(answer, at: now) }
+                        guard case .append = action else { continue }
+                        // The store refuses: nothing behind it is carried out.
+                        for farewell in dialogue.unkept(at: now) { _ = device.received(farewell, at: now) }
+                        isRefused = true
+                        break
+                    }
+                }
+            }
+            #expect(isRefused && device.confirmed.isEmpty)
+            // What was already confirmed is not refused afterwards, and nothing is where nothing was asked.
+            #expect(device.rejected.count == 1, "\(name)")
+            #expect(device.aborts.isEmpty)
+        }
+    }
+
     @Test("a confirmation is sent only after everything it confirms was handed over")
     func order() throws {
         for (name, goal) in [("thermometer", .live), ("blood-pressure", .live), ("glucose", .download(known: []))]
