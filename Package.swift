@@ -126,7 +126,7 @@ let package = Package(
         tests("WireTests", ["Wire"]),
         tests("ClinicalTests", ["Clinical"]),
         tests("FormatsTests", ["Formats", "Clinical", "Wire", "FuzzTargets"]),
-        tests("DevicesTests", ["Devices", "Wire", "Clinical", "Formats"]),
+        tests("DevicesTests", ["Devices", "Wire", "Clinical", "Formats", "FuzzTargets"]),
         tests("PortsTests", ["Ports", "Wire"]),
         tests("StoreTests", ["Store", "Clinical", grdb]),
         tests("FHIRTests", ["FHIR"]),

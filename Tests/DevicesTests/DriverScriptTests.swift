@@ -1,6 +1,7 @@
 import Clinical
 import Devices
 import Foundation
+import FuzzTargets
 import Testing
 import Wire
 

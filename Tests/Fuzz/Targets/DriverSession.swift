@@ -1,75 +1,9 @@
 import Clinical
-import Devices
+public import Devices
 import Wire
 
-/// What happens in a session, as bytes: the goal, then events: what kind, how many bytes, the bytes.
-struct Script {
-    enum Event {
-        case received([UInt8], endpoint: UInt8?)
-        case sent([UInt8])
-        /// Nanoseconds.
-        case pause(UInt64)
-        case stop
-        case gone
-    }
-
-    var goal = SessionGoal.identify
-    var events: [Event] = []
-
-    init(_ bytes: [UInt8]) {
-        var reader = ByteReader(bytes)
-        guard let first = try? reader.u8() else { return }
-        goal = [.identify, .live, .download(known: [])][Int(first % 3)]
-        while let kind = try? reader.u8(), let count = try? reader.u8() {
-            let length = kind % 8 < 5 ? min(Int(count), reader.remaining) : 0
-            let content = (try? reader.bytes(length)).map(Array.init) ?? []
-            switch kind % 8 {
-            case 0...2: events.append(.received(content, endpoint: nil))
-            case 3: events.append(.received(content, endpoint: 0x83))
-            case 4: events.append(.sent(content))
-            case 5, 6: events.append(.pause(UInt64(count) * 20_000_000))
-            default: events.append(count < 128 ? .stop : .gone)
-            }
-        }
-    }
-
-    var transcript: Transcript {
-        var after = 0.0
-        return Transcript(
-            events: events.compactMap { event in
-                switch event {
-                case .received(let bytes, let endpoint):
-                    defer { after = 0 }
-                    return TranscriptEvent(
-                        kind: .fromDevice, endpoint: endpoint ?? 0x81, bytes: bytes, after: after)
-                case .sent(let bytes):
-                    defer { after = 0 }
-                    return TranscriptEvent(kind: .toDevice, endpoint: 0x01, bytes: bytes, after: after)
-                case .pause(let nanoseconds):
-                    after += Double(nanoseconds) / 1e9
-                    return nil
-                case .stop, .gone: return nil
-                }
-            })
-    }
-
-    /// - Parameter limit: bytes; the rest is left out.
-    static func rendered(_ transcript: Transcript, limit: Int) -> [UInt8] {
-        var script: [UInt8] = [0]
-        for event in transcript.events where script.count < limit {
-            if event.after >= 0.02 { script += [5, UInt8(min(255, event.after / 0.02))] }
-            guard event.kind == .toDevice || event.kind == .fromDevice else { continue }
-            for at in stride(from: 0, to: event.bytes.count, by: 255) {
-                let part = event.bytes[at..<min(at + 255, event.bytes.count)]
-                script += [event.kind == .toDevice ? 4 : event.endpoint == 0x83 ? 3 : 0, UInt8(part.count)] + part
-            }
-        }
-        return script
-    }
-}
-
 /// Lets a driver live through a script, and holds it to what every session must keep.
-struct DriverSession {
+public struct DriverSession {
     private var dialogue: any Dialogue
     private let profile: DialogueProfile
     private let script: Script
@@ -79,15 +13,15 @@ struct DriverSession {
     private var isFinished = false
     private var sent: [UInt8] = []
     /// The first thing that must not have been.
-    private(set) var violation: String?
+    public private(set) var violation: String?
 
-    init(_ profile: DialogueProfile, script bytes: [UInt8]) {
+    public init(_ profile: DialogueProfile, script bytes: [UInt8]) {
         self.profile = profile
         script = Script(bytes)
         dialogue = profile.makeDialogue(script.goal)
     }
 
-    mutating func run() {
+    public mutating func run() {
         take(dialogue.start(at: now))
         for event in script.events where !isFinished {
             switch event {
