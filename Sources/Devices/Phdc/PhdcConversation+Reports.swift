@@ -58,8 +58,10 @@ extension PhdcConversation {
             guard let object = configuration[handle] else {
                 return ([], surprise("object \(handle) was never announced: \(PhdcObservation.shown(data))"))
             }
-            let announced = scanner(source)?.scannerMap?.first { $0.handle == handle }?.map ?? object.map
-            guard let map = announced else {
+            // A scanner's map is made for grouped reports; published agents lay out its fixed ones by the object's own.
+            let maps = [scanner(source)?.scannerMap?.first { $0.handle == handle }?.map, object.map].compactMap(\.self)
+            let fitting = maps.first { $0.reduce(0) { $0 + Int($1.length) } == data.count }
+            guard let map = fitting ?? maps.first else {
                 return ([], surprise("object \(handle) has no value map: \(PhdcObservation.shown(data))"))
             }
             return finding(object, PhdcObservation.split(data, map), item.person)
