@@ -81,10 +81,31 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
     return collector.report
 }
 
+/// The same for what another program captured, or for a transcript. Where it doesn't say which device of the bus is meant, it
+/// is the one that the driver understands best.
+public func replay(captured bytes: [UInt8], through profile: DialogueProfile) throws(TranscriptError) -> ReplayReport {
+    let conversations = try Capture.conversations(bytes, wanted: profile.captured)
+    let reports = conversations.map { replay($0, through: profile) }
+    var best: ReplayReport?
+    // The likeliest comes first, and stays when none is understood better.
+    for report in reports where best.map({ $0.understood < report.understood }) ?? true { best = report }
+    return best ?? replay(Transcript(), through: profile)
+}
+
+extension ReplayReport {
+    /// How much of a conversation made sense: whether it has any values, or a name; then how many, less what did not.
+    fileprivate var understood: (Int, Int) {
+        let values = recordings.reduce(0) { $0 + $1.samples + $1.readings.count }
+        let strange = surprises.reduce(0) { $0 + $1.count }
+        return (values > 0 ? 2 : identity != nil ? 1 : 0, values - strange)
+    }
+}
+
 extension DialogueProfile {
-    /// The ids by which its devices are found in a capture of a whole bus.
+    /// By what its devices are found in a capture of a whole bus.
     public var captured: [Capture.Wanted] {
         (matches + choices).compactMap { match in
+            if let interface = match.interface { return Capture.Wanted(interface: interface) }
             guard let vendor = match.vendorID, let product = match.productID else { return nil }
             return Capture.Wanted(vendorID: vendor, productID: product)
         }

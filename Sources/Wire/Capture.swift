@@ -9,23 +9,33 @@
 public enum Capture {
     /// Which device of a bus is meant, when a capture has several.
     public struct Wanted: Sendable, Equatable {
-        /// Lower-case hexadecimal, four digits each.
-        public var vendorID: String
-        public var productID: String
+        /// Lower-case hexadecimal, four digits each; nil: any.
+        public var vendorID: String?
+        public var productID: String?
+        /// Class, subclass and protocol of an interface, six digits; nil: any.
+        public var interface: String?
 
         public init(vendorID: String, productID: String) {
             self.vendorID = vendorID
             self.productID = productID
         }
+
+        public init(interface: String) { self.interface = interface }
     }
 
     /// - Parameter wanted: devices that this can be a conversation with; without any, or when the capture doesn't say who is
     ///   who, the device that moved the most bytes is taken.
     public static func transcript(_ bytes: [UInt8], wanted: [Wanted] = []) throws(TranscriptError) -> Transcript {
-        if let packets = try CaptureFile.packets(bytes) { return conversation(packets, wanted) }
-        if let packets = UsbmonText.packets(bytes) { return conversation(packets, wanted) }
-        if let said = HexDump.bytes(bytes) { return transcript(raw: said) }
-        return try Transcript(parsing: bytes)
+        try conversations(bytes, wanted: wanted).first ?? Transcript(header: TranscriptHeader(isPresent: false))
+    }
+
+    /// Every conversation that can be meant, the likeliest first; more than one where the capture doesn't say who is who, or
+    /// where several devices have a wanted identity.
+    public static func conversations(_ bytes: [UInt8], wanted: [Wanted]) throws(TranscriptError) -> [Transcript] {
+        if let packets = try CaptureFile.packets(bytes) { return conversations(packets, wanted) }
+        if let packets = UsbmonText.packets(bytes) { return conversations(packets, wanted) }
+        if let said = HexDump.bytes(bytes) { return [transcript(raw: said)] }
+        return [try Transcript(parsing: bytes)]
     }
 
     /// What the device said, byte for byte.
@@ -37,14 +47,31 @@ public enum Capture {
             })
     }
 
-    private static func conversation(_ packets: [USBPacket], _ wanted: [Wanted]) -> Transcript {
-        let names = names(packets)
-        // The same device has another address each time it is plugged in: all of them count.
-        var meant = Set(names.filter { wanted.contains($0.value) }.map(\.key))
-        if meant.isEmpty, let busiest = busiest(packets) { meant = [busiest] }
+    private static func conversations(_ packets: [USBPacket], _ wanted: [Wanted]) -> [Transcript] {
+        let names = CapturedNames(packets)
+        let speakers = byTraffic(packets)
+        let meant = speakers.filter { speaker in wanted.contains { names.fits(speaker, $0) } }
+        // The same device has another address each time it is plugged in: all of them count, or one of them.
+        let groups: [[USBPacket.Device]]
+        if meant.isEmpty {
+            // Whoever was not introduced comes first.
+            let (unknown, others) = (speakers.filter { !names.knows($0) }, speakers.filter { names.knows($0) })
+            groups = (wanted.isEmpty ? speakers : unknown + others).prefix(mostSpeakers).map { [$0] }
+        } else {
+            groups = [meant] + (meant.count > 1 ? meant.prefix(mostSpeakers).map { [$0] } : [])
+        }
+        return groups.map { conversation(packets, of: Set($0), names) }
+    }
+
+    /// A bus has 127 places, and nobody's capture has so many devices that talk.
+    private static let mostSpeakers = 32
+
+    private static func conversation(
+        _ packets: [USBPacket], of meant: Set<USBPacket.Device>, _ names: CapturedNames
+    ) -> Transcript {
         var header = TranscriptHeader(isPresent: false)
-        if let name = meant.compactMap({ names[$0] }).first {
-            (header.vendorID, header.productID) = (name.vendorID, name.productID)
+        if let name = meant.compactMap({ names.identity($0) }).first {
+            (header.vendorID, header.productID) = (name.vendor, name.product)
         }
         var events: [TranscriptEvent] = []
         var last: Double?
@@ -56,24 +83,52 @@ public enum Capture {
         return Transcript(header: header, events: events)
     }
 
-    /// Who is who, by the device descriptors that were read while the capture ran (USB 2.0, table 9-8).
-    private static func names(_ packets: [USBPacket]) -> [USBPacket.Device: Wanted] {
-        var names: [USBPacket.Device: Wanted] = [:]
+    /// Who moved bytes beside control requests, the most first.
+    private static func byTraffic(_ packets: [USBPacket]) -> [USBPacket.Device] {
+        var moved: [USBPacket.Device: Int] = [:]
+        for packet in packets { moved[packet.device, default: 0] += packet.isControl ? 0 : packet.data.count }
+        return moved.keys.sorted { (-(moved[$0] ?? 0), $0.order) < (-(moved[$1] ?? 0), $1.order) }
+    }
+}
+
+/// Who is who in a capture, by the descriptors that were read while it ran (USB 2.0, tables 9-8, 9-10 and 9-12).
+private struct CapturedNames {
+    private var identities: [USBPacket.Device: (vendor: String, product: String)] = [:]
+    private var interfaces: [USBPacket.Device: Set<String>] = [:]
+
+    init(_ packets: [USBPacket]) {
         for packet in packets where packet.isControl && packet.isInput && packet.data.count >= 12 {
-            guard packet.data.starts(with: [18, 1]) else { continue }
-            let at = packet.data.startIndex
-            func id(_ offset: Int) -> String {
-                hexadecimal([packet.data[at + offset + 1], packet.data[at + offset]]).filter { $0 != " " }.lowercased()
+            let bytes = Array(packet.data)
+            switch (bytes[0], bytes[1]) {
+            case (18, 1):
+                identities[packet.device] = (Self.hex([bytes[9], bytes[8]]), Self.hex([bytes[11], bytes[10]]))
+            case (9, 2): interfaces[packet.device, default: []].formUnion(Self.interfaces(of: bytes))
+            default: break
             }
-            names[packet.device] = Wanted(vendorID: id(8), productID: id(10))
         }
-        return names
     }
 
-    private static func busiest(_ packets: [USBPacket]) -> USBPacket.Device? {
-        var moved: [USBPacket.Device: Int] = [:]
-        for packet in packets where !packet.isControl { moved[packet.device, default: 0] += packet.data.count }
-        return moved.max { ($0.value, $1.key.order) < ($1.value, $0.key.order) }?.key
+    func knows(_ device: USBPacket.Device) -> Bool { identities[device] != nil }
+    func identity(_ device: USBPacket.Device) -> (vendor: String, product: String)? { identities[device] }
+
+    func fits(_ device: USBPacket.Device, _ wanted: Capture.Wanted) -> Bool {
+        if let interface = wanted.interface { return interfaces[device]?.contains(interface) ?? false }
+        guard let identity = identities[device] else { return false }
+        return identity.vendor == wanted.vendorID && identity.product == wanted.productID
+    }
+
+    private static func interfaces(of configuration: [UInt8]) -> [String] {
+        var found: [String] = []
+        var at = 0
+        while at + 1 < configuration.count, configuration[at] >= 2, at + Int(configuration[at]) <= configuration.count {
+            if configuration[at] >= 9, configuration[at + 1] == 4 { found.append(hex(configuration[at + 5...at + 7])) }
+            at += Int(configuration[at])
+        }
+        return found
+    }
+
+    private static func hex(_ bytes: some Sequence<UInt8>) -> String {
+        hexadecimal(Array(bytes)).filter { $0 != " " }.lowercased()
     }
 }
 

@@ -95,8 +95,10 @@ enum CaptureFile {
                     let link = try interface(&body)
                     links.append(link)
                     hasUSB = hasUSB || (try? check(link)) != nil
-                case 6:
-                    let index = Int(try body.number(UInt32.self))
+                case 2, 6:
+                    // The older block has sixteen bits for the interface, and says how many packets were lost.
+                    let index = kind == 6 ? Int(try body.number(UInt32.self)) : Int(try body.number(UInt16.self))
+                    if kind == 2 { try body.bytes.skip(2) }
                     let high = UInt64(try body.number(UInt32.self))
                     let time = high << 32 | UInt64(try body.number(UInt32.self))
                     let count = Int(try body.number(UInt32.self))

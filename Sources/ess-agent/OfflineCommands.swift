@@ -31,14 +31,15 @@ struct Replay: AsyncParsableCommand {
 
     func run() async throws {
         let profile = try profile(named: device)
-        let parsed: Transcript
+        let report: ReplayReport
         do throws(TranscriptError) {
             let bytes = try Self.read(transcript)
-            parsed = raw ? Capture.transcript(raw: bytes) : try Capture.transcript(bytes, wanted: profile.captured)
+            report =
+                raw
+                ? replay(Capture.transcript(raw: bytes), through: profile) : try replay(captured: bytes, through: profile)
         } catch {
             throw failInput("\(transcript): \(error).")
         }
-        let report = replay(parsed, through: profile)
         if output.json { return try printJSON(report) }
         let identity = report.identity
         print("\(report.driver): \(identity?.vendor ?? "-") \(identity?.model ?? "-") \(identity?.serial ?? "-")")

@@ -26,6 +26,7 @@ struct Bench {
     private(set) var sent: [[UInt8]] = []
     private(set) var controls: [ControlRequest] = []
     private(set) var renewals = 0
+    private(set) var clocks: [LocalTime] = []
     private(set) var recordings: [Kept] = []
     private(set) var identities: [DeviceIdentity] = []
     private(set) var skipped: [StoredItem] = []
@@ -158,7 +159,7 @@ struct Bench {
                 let (seconds, attoseconds) = duration.components
                 timer = now + UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
             case .surprise(let text): surprises.append(text)
-            case .deviceClock: break
+            case .deviceClock(let time): clocks.append(time)
             case .finish(let end):
                 finish = end
                 if recordings.last.map({ $0.end == nil }) ?? false {

@@ -49,6 +49,26 @@ struct CaptureToleranceTests {
         }
     }
 
+    @Test("a bus from the middle: whoever is understood is meant, not whoever moves the most")
+    func busFromTheMiddle() throws {
+        var time = 1000
+        func line(_ event: Character, _ address: String, _ text: String) -> String {
+            time += 500
+            let bytes = text.filter { $0 != " " }
+            return "ffff8801a2b3c4d0 \(time) \(event) \(address) 0 \(bytes.count / 2) = \(bytes)"
+        }
+        let stick = { line("C", "Bi:1:004:1", String(repeating: "55 AA 13 80 ", count: 100)) }
+        let mouse = { line("C", "Ii:1:002:1", "00 01 FF 00") }
+        var lines = (0..<20).flatMap { _ in [stick(), mouse()] }
+        for (sent, received) in Self.beurer {
+            lines += [line("S", "Io:1:007:2", sent), mouse(), line("C", "Ii:1:007:1", received), stick()]
+        }
+        let text = Array(lines.joined(separator: "\n").utf8)
+        let report = try replay(captured: text, through: BeurerPressure.profile)
+        #expect(Self.pressures(report) == [[128, 79, 66], [125, 77, 64]])
+        #expect(report.surprises.isEmpty)
+    }
+
     @Test("a Beurer monitor's side only, and from the middle")
     func beurerAlone() throws {
         let alone = try Self.report("beurer-pressure", Self.beurer.dropFirst().map { "< 81  \($1)" })

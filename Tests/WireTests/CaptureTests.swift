@@ -45,6 +45,32 @@ struct CaptureTests {
 
     static let descriptor: [UInt8] = [18, 1, 0, 2, 0, 0, 0, 64, 0x90, 0x05, 0x28, 0x00, 0, 1, 1, 2, 3, 1]
 
+    @Test func blocksAsOldWiresharksWroteThem() throws {
+        let packet = Self.usbmon("C", transfer: 1, endpoint: 0x81, [2, 0x4F, 0x4B])
+        let count = Self.little(UInt32(packet.count))
+        let time = Self.little(UInt32(0)) + Self.little(UInt32(1_000_000))
+        let old = Self.block(2, Self.little(UInt16(0)) + Self.little(UInt16(3)) + time + count + count + packet)
+        let events = try Capture.transcript(Self.pcapng([]) + old).events
+        #expect(events.map(\.bytes) == [[2, 0x4F, 0x4B]])
+    }
+
+    @Test func aDeviceIsFoundByItsInterface() throws {
+        let configuration: [UInt8] =
+            [9, 2, 25, 0, 1, 1, 0, 0x80, 50] + [9, 4, 0, 0, 2, 0x0F, 0, 0, 0] + [7, 5, 0x81, 2, 64, 0, 0]
+        let file = Self.pcapng([
+            (1, Self.usbmon("C", transfer: 2, endpoint: 0x80, Self.descriptor)),
+            (2, Self.usbmon("C", transfer: 2, endpoint: 0x80, configuration)),
+            (3, Self.usbmon("C", transfer: 3, endpoint: 0x82, device: 9, Array(repeating: 1, count: 500))),
+            (4, Self.usbmon("C", transfer: 3, endpoint: 0x81, [0xE2, 0, 0, 0])),
+        ])
+        let wanted = [Capture.Wanted(interface: "0f0000")]
+        #expect(try Capture.transcript(file, wanted: wanted).events.last?.bytes == [0xE2, 0, 0, 0])
+        #expect(try Capture.conversations(file, wanted: wanted).count == 1)
+        // Nobody is: the one that was not introduced comes first.
+        let others = try Capture.conversations(file, wanted: [Capture.Wanted(interface: "030101")])
+        #expect(others.map { $0.events.last?.bytes.count } == [500, 4])
+    }
+
     @Test func wiresharkOnUsbmon() throws {
         let file = Self.pcapng(
             [

@@ -131,7 +131,8 @@ struct OmronPressureListener: Listener {
             // A version that is cut short by a lost report has no right checksum and doesn't come here.
             nameplate.take(version: payload)
             return []
-        case "PRF", "GCL": return []
+        case "PRF": return []
+        case "GCL": return LocalTime(omron: payload).map { [.deviceClock($0)] } ?? []
         case "SRL":
             nameplate.take(serial: payload)
             return []

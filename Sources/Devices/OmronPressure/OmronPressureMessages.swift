@@ -53,6 +53,7 @@ struct OmronPressureCommand: Equatable, Sendable {
     static let end = Self("END", 0xFF)
     /// MIT Elite Plus.
     static let eliteCount = Self("CNT", 0x30)
+    static let eliteClock = Self("GCL", 0x30)
     static func eliteMeasurement(index: UInt8) -> Self { Self("MES", 0, 0, index) }
     static let eliteEnd = Self("END", 0x30)
 
@@ -165,16 +166,23 @@ struct OmronPressureReplies: Sendable {
     private var isSound: Bool { OmronPressureReply(partial) != .garbled }
 }
 
+extension LocalTime {
+    /// The first six bytes of a measurement, and the payload of GCL: `yy mm dd hh mi ss`, binary. Nil for no date.
+    init?(omron payload: [UInt8]) {
+        guard payload.count >= 6 else { return nil }
+        self.init(
+            year: 2000 + Int(payload[0]), month: Int(payload[1]), day: Int(payload[2]), hour: Int(payload[3]),
+            minute: Int(payload[4]), second: Int(payload[5]))
+    }
+}
+
 extension BloodPressureMeasurement {
     /// The payload of GME and MES: `yy mm dd hh mi ss ?? ?? SYS DIA PULSE ?? FL`, binary (devices.md 5.3, 5.6).
     init?(omron payload: [UInt8]) {
         guard payload.count >= 11 else { return nil }
         self.init(
             systolic: Self.value(payload[8]), diastolic: Self.value(payload[9]), pulse: Self.value(payload[10]),
-            at: LocalTime(
-                year: 2000 + Int(payload[0]), month: Int(payload[1]), day: Int(payload[2]), hour: Int(payload[3]),
-                minute: Int(payload[4]), second: Int(payload[5])),
-            rawTime: BloodPressureMemory.decimal(payload[..<6]))
+            at: LocalTime(omron: payload), rawTime: BloodPressureMemory.decimal(payload[..<6]))
         if payload.count > 12 {
             let place = payload[12] >> 4
             if 1...3 ~= place { flags.append("\(place) of an automatic series of 3") }

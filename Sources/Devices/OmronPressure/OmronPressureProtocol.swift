@@ -33,6 +33,7 @@ struct OmronPressureProtocol: Dialogue {
         case measurement(bank: UInt8, index: UInt8)
         case average(bank: UInt8, week: UInt8, isMorning: Bool)
         case eliteCount
+        case eliteClock
         case eliteMeasurement(index: UInt8, of: UInt8)
         case farewell
     }
@@ -59,6 +60,9 @@ struct OmronPressureProtocol: Dialogue {
     private var isIdentified = false
     /// Banks that had measurements, whose averages are not read yet.
     private var averaged: [UInt8] = []
+    /// Of the banks before: what comes again is not another person's (devices.md 5.3).
+    private var earlier: [BloodPressureMeasurement] = []
+    private var repeated = 0
 
     init(goal: SessionGoal) {
         if case .download(let known) = goal {
@@ -166,6 +170,7 @@ struct OmronPressureProtocol: Dialogue {
         case .measurement(let bank, let index): .measurement(bank: bank, index: index)
         case .average(let bank, let week, let isMorning): .average(bank: bank, week: week, isMorning: isMorning)
         case .eliteCount: .eliteCount
+        case .eliteClock: .eliteClock
         case .eliteMeasurement(let index, _): .eliteMeasurement(index: index)
         case .farewell: nameplate.isElite ? .eliteEnd : .end
         }
@@ -230,10 +235,18 @@ struct OmronPressureProtocol: Dialogue {
             return ask(.measurement(bank: bank, index: payload[3] - 1), at: now)
         case .measurement(let bank, let index):
             guard let measurement = BloodPressureMeasurement(omron: payload) else { return misunderstood(at: now) }
-            memory.add(measurement)
+            if earlier.contains(measurement) {
+                repeated += 1
+                memory.announced = memory.announced.map { $0 - 1 }
+            } else {
+                memory.add(measurement)
+            }
             if index > 0 { return ask(.measurement(bank: bank, index: index - 1), at: now) }
-            averaged.append(bank)
-            return sealed(.finished, at: now) + nextBank(after: bank, at: now)
+            let again: [DialogueAction] =
+                repeated == 0 ? [] : [.surprise("\(repeated) measurements of bank \(bank) are another bank's")]
+            if !memory.measurements.isEmpty { averaged.append(bank) }
+            earlier += memory.measurements
+            return again + sealed(.finished, at: now) + nextBank(after: bank, at: now)
         case .average(let bank, let week, let isMorning):
             guard payload.count == 8 else { return misunderstood(at: now) }
             if let average = BloodPressureMeasurement(omronAverage: payload, isMorning: isMorning) {
@@ -251,7 +264,11 @@ struct OmronPressureProtocol: Dialogue {
                 return ask(.serial, at: now)
             }
             memory.announced = Int(payload[1])
-            return payload[1] > 0 ? ask(.eliteMeasurement(index: 0, of: payload[1]), at: now) : ask(.farewell, at: now)
+            return payload[1] > 0 ? ask(.eliteClock, at: now) : ask(.farewell, at: now)
+        case .eliteClock:
+            let clock = LocalTime(omron: payload).map { DialogueAction.deviceClock($0) }
+            return [clock ?? .surprise("a clock that can't be: \(BloodPressureMemory.decimal(payload))")]
+                + eliteMeasurements(at: now)
         case .eliteMeasurement(let index, let count):
             guard let measurement = BloodPressureMeasurement(omron: payload) else { return misunderstood(at: now) }
             memory.add(measurement)
@@ -259,6 +276,10 @@ struct OmronPressureProtocol: Dialogue {
             return sealed(.finished, at: now) + ask(.farewell, at: now)
         case .farewell: return []
         }
+    }
+
+    private mutating func eliteMeasurements(at now: UInt64) -> [DialogueAction] {
+        ask(.eliteMeasurement(index: 0, of: UInt8(clamping: memory.announced ?? 0)), at: now)
     }
 
     private mutating func identified(at now: UInt64) -> [DialogueAction] {
@@ -299,6 +320,7 @@ struct OmronPressureProtocol: Dialogue {
         case .eliteCount where !isIdentified: return finish(.notThisDevice)
         case .profile: return ask(.serial, at: now)
         case .serial: return identified(at: now)
+        case .eliteClock: return [.surprise("no answer about the clock")] + eliteMeasurements(at: now)
         case .count(let bank) where bank > Self.banks.lowerBound:
             // A monitor for one person.
             return [.surprise("no answer about bank \(bank)")] + nextAverages(at: now)

@@ -67,6 +67,10 @@ public struct OmronPressureSimulator: DeviceSimulator {
         public var serial = "SIM0001" {
             didSet { if !serial.hasPrefix("SIM") { serial = "SIM" + serial.prefix(4) } }
         }
+        /// What an Elite Plus' clock shows; it stands still.
+        public var clock = LocalTime(civilSeconds: 1_795_388_400)
+        /// An M10 that answers about the second bank as about the first.
+        public var ignoresBanks = false
         /// Newest first, as the device numbers them.
         public var banks: [[Measurement]] = [[], []]
         /// Weekly averages of the mornings: bank and week, with the week's Sunday. The evenings have none.
@@ -179,7 +183,7 @@ public struct OmronPressureSimulator: DeviceSimulator {
     }
 
     private mutating func reply(to command: OmronPressureCommand) -> OmronPressureReply? {
-        let bank = command.data.count > 1 ? Int(command.data[1]) : 0
+        let bank = command.data.count > 1 && !configuration.ignoresBanks ? Int(command.data[1]) : 0
         switch (configuration.dialect, command.letters) {
         case (_, "VER"): return configuration.version.map { .data(Array($0.utf8)) }
         case (_, "SRL"): return .data(Array(configuration.serial.utf8.prefix(7)))
@@ -202,6 +206,11 @@ public struct OmronPressureSimulator: DeviceSimulator {
             guard command.letters == "GMA", let average else { return .data([0x80, week, 0, 0, 0, 0, 0, 0]) }
             return .data(average.payload)
         case (.elitePlus, "CNT"): return .data([0, UInt8(clamping: banks.first?.count ?? 0)])
+        case (.elitePlus, "GCL"):
+            return configuration.clock.map { clock in
+                let fields = [clock.year - 2000, clock.month, clock.day, clock.hour, clock.minute, clock.second]
+                return .data(fields.map { UInt8(clamping: $0) })
+            }
         case (.elitePlus, "MES"): return measurement(0, Int(command.data.last ?? 0))
         default: return .notReady
         }

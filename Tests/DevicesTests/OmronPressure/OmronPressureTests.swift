@@ -302,6 +302,32 @@ struct OmronPressureDriverTests {
         #expect(Set(Self.values(bench.recordings[0])).contains([128, 77, 64]))
         let device = try #require(bench.device as? OmronPressureSimulator)
         #expect(!device.log.contains("MCL") && device.log.contains("CNT") && device.log.contains("MES"))
+        #expect(bench.clocks == [LocalTime("2026-11-22 23:00:00")])
+    }
+
+    @Test("an Elite without an answer about its clock is read all the same")
+    func eliteWithoutClock() {
+        let bench = Self.bench {
+            $0.dialect = .elitePlus
+            $0.version = nil
+            $0.clock = nil
+        }
+        #expect(bench.finish == .done && bench.clocks.isEmpty)
+        #expect(bench.recordings.map(\.readings.count) == [12])
+        #expect(bench.surprises == ["no answer about the clock"])
+    }
+
+    @Test("a monitor that knows no banks has one person's measurements, not two")
+    func noBanks() {
+        let bench = Self.bench {
+            $0.ignoresBanks = true
+            $0.averages = []
+        }
+        let whole = Self.bench { $0.averages = [] }
+        #expect(bench.finish == .done)
+        #expect(bench.recordings.map(\.readings) == [whole.recordings[0].readings])
+        #expect(bench.recordings.map(\.end) == [.finished])
+        #expect(bench.surprises == ["\(whole.recordings[0].readings.count / 3) measurements of bank 1 are another bank's"])
     }
 }
 

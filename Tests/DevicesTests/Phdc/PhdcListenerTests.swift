@@ -51,6 +51,24 @@ struct PhdcListenerTests {
             recorded.bytes == ["A1", "A3", "A6", "A7", "A10", "A11"].reduce(0) { $0 + PhdcVectors.bytes($1).count })
     }
 
+    /// The oximeter of 10404's annex with an episodic and a periodic scanner. A scanner's fixed report is laid out by the
+    /// objects' own maps, its grouped one by the scanner's.
+    @Test("an oximeter's scanners: each form of report by the map that fits")
+    func scanners() throws {
+        let fixed = Self.report("K1", "K2", "K3")
+        #expect(
+            Self.texts(fixed.recordings[0]) == [
+                "spo2 98.0 % at 2007-12-06 12:10:00", "pulseRate 72.0 /min at 2007-12-06 12:10:00",
+            ])
+        #expect(fixed.surprises.isEmpty)
+        let grouped = Self.report("K1", "K2", "K4")
+        #expect(
+            Self.texts(grouped.recordings[0]) == [
+                "spo2 98.0 % at 2008-07-03 12:10:00", "pulseRate 73.0 /min", "spo2 98.0 %",
+            ])
+        #expect(grouped.recordings[0].readings.last?.flags == ["fast"] && grouped.surprises.isEmpty)
+    }
+
     @Test("only the device's side, and only the end of it")
     func partial() {
         let deviceOnly = Self.report("A1", "A3", "A6", "A7")
