@@ -327,7 +327,8 @@ struct OmronPressureDriverTests {
         #expect(bench.finish == .done)
         #expect(bench.recordings.map(\.readings) == [whole.recordings[0].readings])
         #expect(bench.recordings.map(\.end) == [.finished])
-        #expect(bench.surprises == ["\(whole.recordings[0].readings.count / 3) measurements of bank 1 are another bank's"])
+        #expect(
+            bench.surprises == ["\(whole.recordings[0].readings.count / 3) measurements of bank 1 are another bank's"])
     }
 }
 
