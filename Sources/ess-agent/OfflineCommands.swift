@@ -36,7 +36,8 @@ struct Replay: AsyncParsableCommand {
             let bytes = try Self.read(transcript)
             report =
                 raw
-                ? replay(Capture.transcript(raw: bytes), through: profile) : try replay(captured: bytes, through: profile)
+                ? replay(Capture.transcript(raw: bytes), through: profile)
+                : try replay(captured: bytes, through: profile)
         } catch {
             throw failInput("\(transcript): \(error).")
         }

@@ -57,7 +57,7 @@ struct PhdcWave: Sendable, Equatable {
     init?(_ object: PhdcObject) {
         guard object.kind == PhdcClass.array, let type = object.type,
             let specification = PhdcArraySpecification(object),
-            let period = object.attributes[id: PhdcAttributeID.samplePeriod]?.u32, 
+            let period = object.attributes[id: PhdcAttributeID.samplePeriod]?.u32,
             // Slower than a sample in ten seconds is no waveform; beside a fast lead it would be filled up without end.
             1...UInt32(10 * PhdcClock.ticksPerSecond) ~= period
         else { return nil }
