@@ -29,11 +29,17 @@ private final class Collector: SessionSink {
     var ends: [Recording.EndReason] { actions.compactMap { if case .end(let reason) = $0 { reason } else { nil } } }
 }
 
-/// Lives a hundred times as fast as its driver: no test waits for a patient one.
+/// Lives a hundred times as fast as its driver while the device says nothing: no test waits for a patient one. After `calmAfterRenewal` it is
+/// less hurried: then the device answers, on a busy machine late.
 private struct Impatient: Dialogue {
     private var dialogue: any Dialogue
+    private let calmAfterRenewal: Bool
+    private var isCalm = false
 
-    init(_ dialogue: any Dialogue) { self.dialogue = dialogue }
+    init(_ dialogue: any Dialogue, calmAfterRenewal: Bool) {
+        self.dialogue = dialogue
+        self.calmAfterRenewal = calmAfterRenewal
+    }
 
     mutating func start(at now: UInt64) -> [DialogueAction] { hurried(dialogue.start(at: now * 100)) }
     mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
@@ -43,8 +49,9 @@ private struct Impatient: Dialogue {
     mutating func stop(at now: UInt64) -> [DialogueAction] { hurried(dialogue.stop(at: now * 100)) }
     mutating func gone(at now: UInt64) -> [DialogueAction] { hurried(dialogue.gone(at: now * 100)) }
 
-    private func hurried(_ actions: [DialogueAction]) -> [DialogueAction] {
-        actions.map { if case .ask(let duration) = $0 { .ask(duration / 100) } else { $0 } }
+    private mutating func hurried(_ actions: [DialogueAction]) -> [DialogueAction] {
+        if calmAfterRenewal, actions.contains(.renew) { isCalm = true }
+        return actions.map { if case .ask(let duration) = $0 { .ask(duration / (isCalm ? 10 : 100)) } else { $0 } }
     }
 }
 
@@ -132,7 +139,7 @@ struct AcquisitionTests {
             let port = SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
             let sink = Collector()
             let outcome = await Acquisition(port: port, clock: clock, sink: sink, mayRenew: mayRenew)
-                .run(Impatient(Phdc.profile.makeDialogue(.identify)))
+                .run(Impatient(Phdc.profile.makeDialogue(.identify), calmAfterRenewal: mayRenew))
             #expect(outcome == .finished(expected))
             #expect(await port.simulated.renewals == (mayRenew ? 1 : 0))
             #expect(sink.actions.contains(.renew) == mayRenew)
