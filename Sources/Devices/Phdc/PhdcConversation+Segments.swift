@@ -4,8 +4,10 @@ import Wire
 extension PhdcConversation {
     /// The answer to get-segment-info.
     mutating func take(segments list: [PhdcSegmentInfo], of store: UInt16) {
+        // A Get need not repeat what the configuration said of the store (the sample period); the newer value stands first and counts.
+        let attributes = (stores[store] ?? []) + (configuration?[store]?.attributes ?? [])
         for info in list.prefix(4096) {
-            let segment = PhdcSegment(info, of: store, stores[store] ?? configuration?[store]?.attributes ?? [])
+            let segment = PhdcSegment(info, of: store, attributes)
             segments[segment.key] = segment
         }
     }

@@ -17,6 +17,22 @@ struct PhdcDriverTests {
         return PhdcSimulator(configuration)
     }
 
+    @Test(
+        "what the configuration says of a store holds where the answer to a Get is silent about it",
+        arguments: [nil, 160 as UInt32])
+    func storeAttributes(asked: UInt32?) throws {
+        var conversation = PhdcConversation(isListening: false)
+        conversation.configuration = PhdcConfiguration(
+            id: 0x4000, objects: [PhdcSimulator.Configuration.store(4, period: 320)])
+        let state = PhdcAttribute(PhdcAttributeID.operationalState, 0 as UInt16)
+        let answer = [state] + (asked.map { [PhdcAttribute(PhdcAttributeID.samplePeriod, long: $0)] } ?? [])
+        #expect(conversation.take(answer, of: 4).isEmpty)
+        let usage = PhdcAttribute(PhdcAttributeID.segmentUsage, long: 3)
+        conversation.take(segments: [PhdcSegmentInfo(instance: 1, attributes: [usage])], of: 4)
+        let segment = try #require(conversation.segments.values.first)
+        #expect(conversation.segments.count == 1 && segment.period == asked ?? 320)
+    }
+
     static func run(
         _ name: String, _ goal: SessionGoal, seconds: Double = 8,
         _ change: (inout PhdcSimulator.Configuration) -> Void = { _ in }
