@@ -1,7 +1,8 @@
 import Glibc
 
 /// Tells when an entry of a directory comes, goes or is renamed, with inotify on the ports thread: nobody has to look again and again at
-/// a directory in which nothing happens all day.
+/// a directory in which nothing happens all day. Goes on until `stop`, whoever still holds it: an optimised build lets go of what isn't
+/// named again, also in the middle of a wait.
 public final class DirectoryWatch: Sendable {
     private let id: UInt64
 
@@ -28,8 +29,6 @@ public final class DirectoryWatch: Sendable {
     public func stop() {
         PortsThread.shared.perform { [id] loop in loop.remove(id) }
     }
-
-    deinit { stop() }
 }
 
 private final class DirectorySource: PollSource {

@@ -63,9 +63,9 @@ public actor MediaHub {
         let bell = Bell()
         while !Task.isCancelled {
             // Watched before looked at: what happens in between rings. Anew each time: another directory may have its name by now.
-            let own = await DirectoryWatch(directory) { bell.ring() }
-            var above: DirectoryWatch?
-            if own == nil { above = await DirectoryWatch(Self.parent(of: directory)) { bell.ring() } }
+            var watch = await DirectoryWatch(directory) { bell.ring() }
+            let isThere = watch != nil
+            if watch == nil { watch = await DirectoryWatch(Self.parent(of: directory)) { bell.ring() } }
             let (present, places) = await Blocking.run { Self.mounted(below: directory) }
             for path in known.subtracting(present) { departed(path) }
             for path in present.subtracting(known).sorted() {
@@ -78,8 +78,9 @@ public actor MediaHub {
             known = present
             // A mount on a directory that is there already changes nothing in this one: while there is a place for one, it is looked at
             // every second. All day long there is none.
-            let isQuiet = own != nil ? places == 0 : above != nil && places == nil
+            let isQuiet = watch != nil && places == (isThere ? 0 : nil)
             await bell.wait(atMost: .seconds(isQuiet ? 60 : 1))
+            watch?.stop()
         }
         await shutdown()
     }
@@ -92,9 +93,7 @@ public actor MediaHub {
     private static func mounted(below directory: String) -> (media: Set<String>, places: Int?) {
         guard let tree = try? MountedTree(directory), let entries = try? tree.list([]) else { return ([], nil) }
         let filled = entries.filter { $0.kind == .directory && (try? tree.list([$0.name]).isEmpty) == false }
-        return (
-            Set(filled.map { "\(directory)/\($0.name)" }), entries.count { $0.kind == .directory }
-        )
+        return (Set(filled.map { "\(directory)/\($0.name)" }), entries.count { $0.kind == .directory })
     }
 
     /// A copy that is running notices by itself; one that was cut stays on the screen, so that it is continued.
