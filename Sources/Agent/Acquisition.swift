@@ -1,3 +1,4 @@
+import Clinical
 public import Devices
 public import Wire
 
@@ -154,5 +155,30 @@ public struct Acquisition: Sendable {
         guard case .sinkFailed = outcome else { return outcome }
         for bytes in dialogue.unkept(at: clock.monotonic) { try? await port.write(bytes) }
         return outcome
+    }
+}
+
+extension Acquisition.Outcome {
+    /// How what is still open is sealed after this.
+    var reason: Recording.EndReason {
+        switch self {
+        case .finished(.done): .stopped
+        case .finished: .deviceEnded
+        case .portFailed: .deviceGone
+        case .sinkFailed: .storageFailed
+        }
+    }
+
+    /// What a person is told; nil when all went well.
+    public var problem: Problem? {
+        switch self {
+        case .finished(.done): nil
+        case .finished(.notThisDevice): .notThisDevice
+        case .finished(.busyRecording): .deviceRecording
+        case .finished(.holdsMore(let count)): .deviceHoldsMore(count)
+        case .finished(.deviceEnded): .deviceSilent
+        case .portFailed(let error): Problem(error)
+        case .sinkFailed(let problem): problem
+        }
     }
 }

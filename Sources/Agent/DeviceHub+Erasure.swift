@@ -51,14 +51,14 @@ extension DeviceHub {
                 by: person, action: AuditAction.eraseDevice, subject: subject,
                 details: "\(held) recordings, all of them received")
             let (outcome, _) = try await look(name, .erase(received: received, isConfirmed: true))
-            view.isErased = outcome == .finished(.done)
             try await store.audit(
                 by: person, action: AuditAction.endErasure, subject: subject, details: Self.text(outcome))
             switch outcome {
-            case .finished(.done): return view
+            case .finished(.done): view.isErased = true
             case .finished(.holdsMore(let count)): throw Problem.deviceHoldsMore(count)
             default: throw Problem.erasureUnclear
             }
+            return view
         } catch {
             throw Problem(error)
         }

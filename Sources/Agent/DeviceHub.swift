@@ -445,42 +445,6 @@ extension PortCandidate {
     }
 }
 
-extension Acquisition.Outcome {
-    /// How what is still open is sealed after this.
-    var reason: Recording.EndReason {
-        switch self {
-        case .finished(.done): .stopped
-        case .finished: .deviceEnded
-        case .portFailed: .deviceGone
-        case .sinkFailed: .storageFailed
-        }
-    }
-
-    /// What a person is told; nil when all went well.
-    public var problem: Problem? {
-        switch self {
-        case .finished(.done): nil
-        case .finished(.notThisDevice): .notThisDevice
-        case .finished(.busyRecording): .deviceRecording
-        case .finished(.holdsMore(let count)): .deviceHoldsMore(count)
-        case .finished(.deviceEnded): .deviceSilent
-        case .portFailed(let error): Problem(error)
-        case .sinkFailed(let problem): problem
-        }
-    }
-}
-
-extension Problem {
-    public init(_ error: PortError) {
-        switch error {
-        case .gone: self = .deviceGone
-        case .busy: self = .portBusy
-        case .denied: self = .portDenied
-        case .forbidden, .overflow, .system: self = .deviceSilent
-        }
-    }
-}
-
 extension PortMatch {
     init(_ match: UdevMatch) {
         self.init(

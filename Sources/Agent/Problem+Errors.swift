@@ -1,9 +1,18 @@
 import Store
-import Wire
+public import Wire
 
 // What goes wrong below, in the words that a person gets.
 
 extension Problem {
+    public init(_ error: PortError) {
+        switch error {
+        case .gone: self = .deviceGone
+        case .busy: self = .portBusy
+        case .denied: self = .portDenied
+        case .forbidden, .overflow, .system: self = .deviceSilent
+        }
+    }
+
     init(_ error: TreeError) {
         switch error {
         case .notFound: self = .pathUnreadable("il n'existe plus")

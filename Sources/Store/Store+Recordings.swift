@@ -5,7 +5,7 @@ internal import GRDB
 internal import Synchronization
 
 extension Store {
-    /// All recordings, newest first. One that can't be read doesn't hide the others: it is counted by `unreadableRecordings`.
+    /// All recordings, newest first. One that can't be read doesn't hide the others: it is counted in `knownDamage`.
     public func recordings() async throws(StoreError) -> [RecordingSummary] {
         let (summaries, unreadable) = try await read { tx in
             var summaries: [RecordingSummary] = []

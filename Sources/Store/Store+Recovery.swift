@@ -27,9 +27,10 @@ extension Store {
     public func recover(checkUpTo limit: Int64 = 64 << 20) async throws(StoreError) -> RecoveryReport {
         let isSmall = (Files.size("\(directory)/\(Self.fileName)") ?? 0) <= limit
         // A large one only when it was found to be damaged while it was in use.
-        let isChecked = if isSmall { true } else { try await value(forKey: Self.checkKey) != nil }
+        let wasDamaged = try await value(forKey: Self.checkKey) != nil
+        let isChecked = isSmall || wasDamaged
         let problems = isChecked ? await problems() : []
-        if isChecked, problems.isEmpty { try await setValue(nil, forKey: Self.checkKey) }
+        if wasDamaged, problems.isEmpty { try await setValue(nil, forKey: Self.checkKey) }
         let open = try await read { tx in
             try String.fetchAll(tx.db, sql: "SELECT uuid FROM recording WHERE state = 'open' ORDER BY uuid")
         }

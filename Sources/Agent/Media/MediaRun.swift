@@ -57,10 +57,7 @@ struct MediaRun: Sendable {
                     try await requireMedium(after: error)
                     tally.update {
                         // Whole, and carried like all that nobody here understands: no trouble of the nurse's.
-                        if case .unsupported = error {
-                        } else {
-                            $0.failed.append(.init(item: index + 1, text: error.sentence))
-                        }
+                        if !error.isUnsupported { $0.failed.append(.init(item: index + 1, text: error.sentence)) }
                         $0.ofItems += opaque.isEmpty ? 1 : 0
                         $0.ofBytes += candidate.item.size
                     }
@@ -231,6 +228,8 @@ struct MediaRun: Sendable {
 }
 
 extension ImportError {
+    fileprivate var isUnsupported: Bool { if case .unsupported = self { true } else { false } }
+
     var sentence: String {
         switch self {
         case .notRecognised: "ce fichier n'est plus ce qu'il semblait être"

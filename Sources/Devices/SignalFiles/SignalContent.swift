@@ -145,7 +145,7 @@ struct SignalContent {
             return .sleep
         }
         // Microvolts are an EEG's as well.
-        let isECG = isECGFile || channels.contains { $0.unit == "mV" || $0.signal.isECG }
+        let isECG = channels.contains { $0.unit == "mV" || $0.signal.isECG }
         return isECG || names.contains { $0.contains("ecg") || $0.contains("ekg") } ? .ecg : .sleep
     }
 }

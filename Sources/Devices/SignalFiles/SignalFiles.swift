@@ -18,7 +18,7 @@ public struct SignalFiles: Importer {
         var folders: [[String]: SignalFolder] = [:]
         var headers: [[String]] = []
         try FileWalk.files(in: tree) { path, size in
-            folders[path.dropLast() + [], default: SignalFolder()].add(path, size)
+            folders[Array(path.dropLast()), default: SignalFolder()].add(path, size)
             guard size > 0, let head = try? tree.read(path, offset: 0, count: SignalFileKind.headSize),
                 let kind = SignalFileKind(head)
             else { return }
@@ -41,7 +41,7 @@ public struct SignalFiles: Importer {
         var segments: Set<[String]> = []
         var items: [ImportItem] = []
         for path in headers {
-            guard let folder = folders[path.dropLast() + []],
+            guard let folder = folders[Array(path.dropLast())],
                 let record = folder.record(of: path, { try? tree.read($0, limit: SignalFolder.headerLimit) })
             else { continue }
             segments.formUnion(record.segments)
