@@ -87,7 +87,8 @@ public enum FileDecoder {
         let file = try EDFFile(decoding: bytes)
         return DecodedFile(
             format: file.variant.rawValue, groups: [.init(waveform: file.waveform)], start: file.start,
-            startText: file.startText, claim: file.claim, isSimulated: file.isSimulated, notes: file.notes)
+            startText: file.startText, claim: file.claim, isSimulated: file.isSimulated,
+            notes: file.notes + file.annotations)
     }
 
     private static func dicom(_ bytes: [UInt8]) throws(DecodeError) -> DecodedFile {

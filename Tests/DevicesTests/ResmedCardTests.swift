@@ -169,7 +169,9 @@ struct ResmedCardTests {
         let file = try EDFFile(decoding: bytes)
         #expect(file.waveform.channels.map(\.name) == recording.waveform.channels.map(\.name))
         let events = recording.notes.filter { $0.kind == .event }
-        #expect(file.notes.filter { $0.kind == .event } == events && events.count == 3)
+        let written = file.annotations.filter { $0.text.hasPrefix("event: ") }
+        #expect(written.map(\.text) == events.map { "event: \($0.text)" } && events.count == 3)
+        #expect(written.map(\.at) == events.map(\.at) && written.map(\.duration) == events.map(\.duration))
         #expect(file.waveform.summaries.map(\.sum) == recording.waveform.summaries.map(\.sum))
     }
 

@@ -34,14 +34,15 @@ import Testing
         let epoch = LocalTime(year: 1970, month: 1, day: 1, hour: 0, minute: 1, second: 2)
         let file = try EDFFile(decoding: EDFWriter.write(oximetry(seconds: 2), header: edfHeader(start: epoch)))
         #expect(
-            file.start == nil && file.notes.contains { $0.text == "start as the device said it: 1970-01-01 00:01:02" })
+            file.start == nil
+                && file.annotations.contains { $0.text == "device: start as the device said it: 1970-01-01 00:01:02" })
     }
 
     @Test func simulatedDataSayItThreeTimes() throws {
         let bytes = try EDFWriter.write(oximetry(seconds: 3), header: edfHeader(simulated: true))
         #expect(text(bytes, 8, 80).contains(" SIMULATED ") && text(bytes, 88, 80).contains(" SIMULATED"))
         let file = try EDFFile(decoding: bytes)
-        #expect(file.isSimulated && file.notes.contains { $0.text == "SIMULATED DATA: not from a patient" })
+        #expect(file.isSimulated && file.annotations.first?.text == "device: SIMULATED DATA: not from a patient")
         var long = edfHeader(simulated: true)
         long.name = String(repeating: "é", count: 200)
         long.equipment = String(repeating: "x", count: 200)
@@ -75,10 +76,21 @@ import Testing
         #expect(file.waveform.samples[0] == wave.samples[0] && file.waveform.samples[1] == wave.samples[1])
         #expect(file.waveform.samples[2] == wave.samples[2] + Array(repeating: .absent, count: 17))
         #expect(file.claim?.name == "Eloise Ducoeur" && file.claim?.birthDate == "1938-04-12")
-        #expect(file.notes.contains(Note(kind: .sensor, at: 3, duration: 2.5, text: "finger out")))
-        #expect(file.notes.contains(Note(kind: .gap, at: 64.25, text: "3 bytes lost")))
-        #expect(file.notes.contains(Note(kind: .surprise, at: 0, text: "é   x")))
-        #expect(file.notes.contains { $0.kind == .gap && $0.text == "recording interrupted" && $0.at == 65 })
+        #expect(file.annotations.contains(Note(kind: .device, at: 3, duration: 2.5, text: "sensor: finger out")))
+        #expect(file.annotations.contains(Note(kind: .device, at: 64.25, text: "gap: 3 bytes lost")))
+        #expect(file.annotations.contains(Note(kind: .device, at: 0, text: "surprise: é   x")))
+        #expect(file.annotations.contains { $0.text == "gap: recording interrupted" && $0.at == 65 })
+    }
+
+    /// Whoever wrote them: only what this reader found is a note of ours.
+    @Test(arguments: ["surprise", "gap", "sensor", "event", "device"])
+    func anAnnotationIsNeverTakenForOneOfOurNotes(word: String) throws {
+        let notes = [Note(kind: try #require(Note.Kind(rawValue: word)), at: 1, text: "Mme DUPONT Jeanne")]
+        let file = try EDFFile(decoding: EDFWriter.write(oximetry(seconds: 2), header: edfHeader(), notes: notes))
+        #expect(!file.notes.contains { $0.text.contains("DUPONT") })
+        #expect(
+            file.annotations.filter { $0.text.contains("DUPONT") }
+                == [Note(kind: .device, at: 1, text: "\(word): Mme DUPONT Jeanne")])
     }
 
     @Test func twelveLeadsRoundTripAtHalfSteps() throws {
@@ -123,7 +135,8 @@ import Testing
     @Test func manyNotesFindRoom() throws {
         let notes = (0..<900).map { Note(kind: .sensor, at: 1, text: "note \($0) with some words to fill the space") }
         let file = try EDFFile(decoding: EDFWriter.write(oximetry(seconds: 3), header: edfHeader(), notes: notes))
-        #expect(file.notes.filter { $0.kind == .sensor }.map(\.text) == notes.map(\.text))
+        let texts = file.annotations.map(\.text).filter { $0.hasPrefix("sensor: ") }
+        #expect(texts == notes.map { "sensor: \($0.text)" })
         let tooMany = Array(repeating: notes[0], count: 9000)
         #expect(throws: EncodeError.self) {
             try EDFWriter.write(oximetry(seconds: 1), header: edfHeader(), notes: tooMany)
@@ -176,7 +189,8 @@ import Testing
     @Test(.enabled(if: Shared.has("data/sleep/SC4001EC-Hypnogram.edf"), "needs ../shared/data/sleep"))
     func readsAnAnnotationsOnlyFile() throws {
         let file = try EDFFile(decoding: Shared.bytes("data/sleep/SC4001EC-Hypnogram.edf"))
-        #expect(file.waveform.channels.isEmpty && file.notes.filter { $0.text.hasPrefix("Sleep stage") }.count > 100)
+        #expect(
+            file.waveform.channels.isEmpty && file.annotations.filter { $0.text.hasPrefix("Sleep stage") }.count > 100)
     }
 
     /// One signal, one record of a second, as another program would write it.
@@ -265,7 +279,9 @@ import Testing
         let notes = [Note(kind: .sensor, at: Double(seconds) / 2, duration: 3, text: "finger out")]
         let bytes = try EDFWriter.write(wave, header: edfHeader(), notes: notes)
         let file = try EDFFile(decoding: bytes)
-        #expect(file.recordDuration.value == duration && file.notes.contains(notes[0]))
+        #expect(file.recordDuration.value == duration)
+        #expect(
+            file.annotations.contains(Note(kind: .device, at: notes[0].at, duration: 3, text: "sensor: finger out")))
         #expect(Array(file.waveform.samples[0].prefix(wave.samples[0].count)) == wave.samples[0])
         if more == 0 { #expect(file.waveform.samples == wave.samples) }
         if duration == 60, rate == Ratio(1) { #expect(bytes.count < 5 * seconds + 60_000) }

@@ -91,8 +91,8 @@ var silentInTheMiddle: Waveform {
             #expect(samples == Array(filled[..<(30 * rate)] + filled[(630 * rate)...]))
         }
         #expect(file.notes.contains { $0.kind == .gap && $0.at == 30 && $0.duration == 600 })
-        #expect(file.notes.contains { $0.text == "in the silence" && $0.at == 31.5 })
-        #expect(file.notes.contains { $0.text == "after" && $0.at == 640 })
+        #expect(file.annotations.contains { $0.text == "sensor: in the silence" && $0.at == 31.5 })
+        #expect(file.annotations.contains { $0.text == "event: after" && $0.at == 640 })
         var days = oximetry(seconds: 10)
         days.channels.removeLast()
         days.samples.removeLast()

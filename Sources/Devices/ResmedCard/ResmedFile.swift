@@ -80,7 +80,7 @@ struct ResmedFile {
     }
 
     /// Annotations in the order of the file: onset from this file's start, in seconds.
-    var annotations: [Note] { edf.notes.filter { $0.kind != .surprise && $0.kind != .gap && $0.at != nil } }
+    var annotations: [Note] { edf.annotations }
 
     /// More than a night has minutes: beyond it, damage is counted and not placed.
     static let mostRuns = 1000

@@ -86,7 +86,7 @@ struct SignalContent {
 
     private init(edf bytes: [UInt8]) throws(DecodeError) {
         let file = try EDFFile(decoding: bytes)
-        self.init(file.waveform, notes: file.notes)
+        self.init(file.waveform, notes: file.notes + file.annotations)
         (start, startText, claim, isSimulated) = (file.start, file.startText, file.claim, file.isSimulated)
         maker.model = file.equipment
     }

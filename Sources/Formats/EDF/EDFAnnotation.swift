@@ -8,7 +8,8 @@ enum EDFAnnotation {
     /// The first TAL of a record, which says when the record begins.
     static func timeKeeping(_ seconds: String) -> [UInt8] { Array("+\(seconds)".utf8) + [field, field, 0] }
 
-    /// One annotation; control characters in the text become spaces.
+    /// One annotation, `kind: text`; control characters in the text become spaces. For people and other programs: reading never makes
+    /// a note of that kind of it, since anybody can have written it, about anybody.
     static func bytes(_ note: Note) -> [UInt8] {
         let onset = EDFText.seconds(note.at ?? 0)
         var bytes = Array((onset.hasPrefix("-") ? onset : "+\(onset)").utf8)
@@ -47,14 +48,5 @@ enum EDFAnnotation {
 
     private static func number(_ bytes: ArraySlice<UInt8>) -> Double? {
         Ratio(decimal: String(decoding: bytes, as: UTF8.self))?.value
-    }
-
-    /// A note as `bytes(_:)` wrote it; another program's text is a note about the device's recording.
-    static func note(_ text: String, at onset: Double, duration: Double?) -> Note {
-        for kind in [Note.Kind.gap, .surprise, .sensor, .device, .event] where text.hasPrefix("\(kind.rawValue): ") {
-            let rest = String(text.dropFirst(kind.rawValue.count + 2))
-            return Note(kind: kind, at: onset, duration: duration, text: rest)
-        }
-        return Note(kind: .device, at: onset, duration: duration, text: text)
     }
 }

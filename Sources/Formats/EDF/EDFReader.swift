@@ -2,7 +2,7 @@ public import Clinical
 import Wire
 
 /// An EDF, EDF+ or BDF file as read: tolerant where other programs write carelessly (formats.md 3.2, 3.3), exact in its
-/// values. Annotation signals become notes.
+/// values.
 public struct EDFFile: Sendable, Equatable {
     public enum Variant: String, Sendable {
         case edf
@@ -34,8 +34,11 @@ public struct EDFFile: Sendable, Equatable {
     public var recordDuration: Ratio
     public var records: Int
     public var waveform: Waveform
-    /// Annotations and what was odd in the file; gaps of a discontinuous file with the time of their first sample.
+    /// What was odd in the file; gaps of a discontinuous file with the time of their first sample.
     public var notes: [Note]
+    /// What its annotation signals say, in their words and never more than words: a text that begins like one of our own notes
+    /// ("surprise: ") stays a text, which can name the patient.
+    public var annotations: [Note]
     /// It says that it never came from a patient.
     public var isSimulated: Bool
 
@@ -64,7 +67,7 @@ public struct EDFFile: Sendable, Equatable {
         var channels: [Channel] = []
         var samples: [[Sample]] = []
         var keeping: [Double?] = []
-        var annotated: [Note] = []
+        annotations = []
         var malformed = 0
         for (index, signal) in header.signals.enumerated() {
             guard signal.perRecord > 0 else {
@@ -86,8 +89,8 @@ public struct EDFFile: Sendable, Equatable {
                     let zero = (keeping.first ?? nil) ?? 0
                     for list in found {
                         for text in list.texts {
-                            annotated.append(
-                                EDFAnnotation.note(text, at: list.onset - zero, duration: list.duration))
+                            annotations.append(
+                                Note(kind: .device, at: list.onset - zero, duration: list.duration, text: text))
                         }
                     }
                 }
@@ -102,7 +105,7 @@ public struct EDFFile: Sendable, Equatable {
         if malformed > 0 {
             notes.append(Note(kind: .surprise, text: "\(malformed) annotations could not be read"))
         }
-        notes += annotated + Self.gaps(keeping, duration: header.recordDuration.value)
+        notes += Self.gaps(keeping, duration: header.recordDuration.value)
     }
 
     /// Where records don't follow each other; the note's time counts samples, as the waveform has no hole.
