@@ -10,7 +10,7 @@ import Uplink
 extension SyncEngine {
     func send(_ pending: PendingFacts, _ link: ServerLink) async throws(UplinkError) {
         do {
-            var search = PoisonSearch()
+            var search = PoisonSearch<UUID>()
             try await deliver(pending, link, &search)
             guard let (_, first) = search.refused.first else { return }
             // All of them: it is the visit that is refused, not one document.
@@ -34,13 +34,12 @@ extension SyncEngine {
 
     /// One bad resource poisons a whole transaction for ever (sync.md 1.1): halves are tried until it stands alone, so that
     /// the others arrive at once. When nothing arrives, the search ends early.
-    private func deliver(_ pending: PendingFacts, _ link: ServerLink, _ search: inout PoisonSearch) async throws {
+    private func deliver(_ pending: PendingFacts, _ link: ServerLink, _ search: inout PoisonSearch<UUID>) async throws {
         do {
             try await deliver(pending, link)
             search.delivered += pending.documents.count
         } catch let error as UplinkError where error.isAboutContent {
-            search.refusals += 1
-            guard pending.documents.count > 1, search.delivered > 0 || search.refusals < PoisonSearch.patience else {
+            guard search.isWorthHalving(pending.documents.count) else {
                 search.refused += pending.documents.map { ($0.id, error) }
                 return
             }
@@ -68,6 +67,7 @@ extension SyncEngine {
         var sensors: [VisitFacts.Sensor] = []
         var entries: [VisitFacts.Entry] = []
         var measured: [VisitFacts.Measured] = []
+        var reported: [VisitFacts.Reported] = []
         var recorded: Int64 = 0
         var fingerprint: [[UInt8]] = [Array("\(pending.state) \(pending.visit.id)".utf8)]
         for document in pending.documents {
@@ -84,6 +84,9 @@ extension SyncEngine {
             recorded = max(recorded, recording.clock.hostWall)
             if document.role == .original, recording.channels.isEmpty {
                 measured.append(Self.measured(recording, sensor.id, try await store.readings(recording.id)))
+            }
+            if let values = try await reportedValues(document, recording) {
+                reported.append(VisitFacts.Reported(recording: recording, sensor: sensor.id, values: values))
             }
             fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-")".utf8))
         }
@@ -103,6 +106,7 @@ extension SyncEngine {
             nurse: nil, sensors: sensors, entries: entries, opened: opened, closed: closed,
             recorded: Instant(milliseconds: recorded))
         facts.measured = measured
+        facts.reported = reported
         return facts
     }
 
@@ -120,17 +124,25 @@ extension SyncEngine {
     }
 }
 
-private struct PoisonSearch {
+/// How far a search for what poisons a transaction has come.
+struct PoisonSearch<ID> {
     /// Refusals without a success, after which all are refused.
-    static let patience = 8
+    private static var patience: Int { 8 }
     var delivered = 0
-    var refusals = 0
-    var refused: [(UUID, UplinkError)] = []
+    private var refusals = 0
+    var refused: [(ID, UplinkError)] = []
+
+    /// Counts a refusal.
+    /// - Parameter count: of what was refused together.
+    mutating func isWorthHalving(_ count: Int) -> Bool {
+        refusals += 1
+        return count > 1 && (delivered > 0 || refusals < Self.patience)
+    }
 }
 
 extension UplinkError {
     /// The server read the bundle and doesn't want it as it is.
-    fileprivate var isAboutContent: Bool {
+    var isAboutContent: Bool {
         switch self {
         case .permanent, .conflict: true
         default: false

@@ -30,8 +30,6 @@ public struct ImagesView: Codable, Sendable, Equatable {
 extension Verbs {
     /// The beginning of a loop, in which its first picture is.
     private static let previewHead = 16 << 20
-    /// Reports are text; what is larger is something else.
-    private static let reportLimit = 8 << 20
     /// More values than anybody reads on the page; the report itself has them all.
     private static let valueLimit = 500
 
@@ -54,7 +52,9 @@ extension Verbs {
         case .bitmap(let picture)?: view.preview = .init(mediaType: "image/bmp", data: base64(picture))
         case nil: break
         }
-        guard isWhole, bytes.count <= Self.reportLimit, let report = try? DicomReport(decoding: bytes) else { return }
+        guard isWhole, bytes.count <= DicomReport.sizeLimit, let report = try? DicomReport(decoding: bytes) else {
+            return
+        }
         view.producer = [report.manufacturer, report.model, report.software].compactMap(\.self)
         view.measurements = report.measurements.prefix(Self.valueLimit).map {
             ImagesView.MeasurementView(

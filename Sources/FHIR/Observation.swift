@@ -11,7 +11,7 @@ public struct Quantity: Codable, Hashable, Sendable {
     public init(_ value: Decimal, ucum: String) {
         self.value = value
         unit = ucum
-        system = "http://unitsofmeasure.org"
+        system = Systems.ucum
         code = ucum
     }
 }
@@ -49,6 +49,8 @@ public struct Observation: Resource {
     public var valueQuantity: Quantity?
     public var valueCodeableConcept: CodeableConcept?
     @Many public var note: [Annotation]
+    public var bodySite: CodeableConcept?
+    public var method: CodeableConcept?
     public var device: Reference?
     @Many public var derivedFrom: [Reference]
     @Many public var component: [Component]
@@ -61,6 +63,9 @@ extension Coding {
     public static let vitalSigns = Coding(
         system: "http://terminology.hl7.org/CodeSystem/observation-category", code: "vital-signs",
         display: "Vital Signs")
+
+    public static let imaging = Coding(
+        system: "http://terminology.hl7.org/CodeSystem/observation-category", code: "imaging", display: "Imaging")
 
     public static func loinc(_ code: String, _ display: String) -> Coding {
         Coding(system: "http://loinc.org", code: code, display: display)

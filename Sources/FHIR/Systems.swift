@@ -29,7 +29,13 @@ public enum Systems {
     public static let actCode = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
     public static let actReason = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
     public static let provenanceAgentType = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+    public static let observationValue = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
     public static let loinc = "http://loinc.org"
+    public static let snomed = "http://snomed.info/sct"
+    public static let ucum = "http://unitsofmeasure.org"
+    public static let dicom = "http://dicom.nema.org/resources/ontology/DCM"
+    /// ISO/IEEE 11073-10101
+    public static let mdc = "urn:iso:std:iso:11073:10101"
     /// For identifiers that are URIs themselves (`urn:uuid:…`).
     public static let uri = "urn:ietf:rfc:3986"
 }
@@ -39,6 +45,9 @@ extension Coding {
     public static let homeHealth = Coding(system: Systems.actCode, code: "HH", display: "home health")
     /// Marks everything that comes from a simulator.
     public static let testData = Coding(system: Systems.actReason, code: "HTEST", display: "test health data")
+    /// The security label of what an algorithm asserted; the AI Transparency guide (hl7.org/fhir/uv/aitransparency) asks for it.
+    public static let artificialIntelligence = Coding(
+        system: Systems.observationValue, code: "AIAST", display: "Artificial Intelligence asserted")
     /// LOINC 11524-6 (pathways.md, building blocks).
     public static let ecgStudy = Coding(system: Systems.loinc, code: "11524-6", display: "EKG study")
 }

@@ -11,13 +11,15 @@ extension VisitFacts {
     ///   - recordings: absolute URL below which the server keeps documents by their id (and answers for them with receipts).
     /// - Throws: `local` when the entries contradict themselves: two under one identity, or a sensor that is not listed.
     public func bundle(base: String, recordings: String) throws(UplinkError) -> Bundle {
-        let observations = measured.flatMap { self.observations($0) }
+        let observations = measured.flatMap { self.observations($0) } + reported.flatMap { self.observations($0) }
         let typed = self.typed.flatMap { self.resources($0) }
         var ids = ([encounter, provenance, laptop.id] + sensors.map(\.id) + entries.map(\.document.id)).map(\.text)
         ids += observations.compactMap(\.id) + typed.compactMap(\.id)
         guard Set(ids).count == ids.count else { throw .local("two resources under one identity") }
         guard
-            (entries.map(\.sensor) + measured.map(\.sensor)).allSatisfy({ id in sensors.contains { $0.id == id } })
+            (entries.map(\.sensor) + measured.map(\.sensor) + reported.map(\.sensor)).allSatisfy({ id in
+                sensors.contains { $0.id == id }
+            })
         else {
             throw .local("a recording's device is not among the sensors")
         }

@@ -92,6 +92,8 @@ public struct VisitFacts: Sendable {
     public var entries: [Entry]
     /// Discrete values of recordings among the entries.
     public var measured: [Measured] = []
+    /// Measurements of reports among the entries.
+    public var reported: [Reported] = []
     /// What the nurse typed.
     public var typed: [Typed] = []
     /// Something of the visit is simulated, also when nothing of it is among the entries.

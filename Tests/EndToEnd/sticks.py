@@ -59,6 +59,55 @@ def implicit(bytes):
     return out.getvalue()
 
 
+def report(patient, uid, patient_id="LOCAL-7", study="2.25.77"):
+    """An echocardiograph's structured report (PS3.16 TID 5200): an ejection fraction by an algorithm, a diameter by a person."""
+
+    def code(value, scheme, meaning):
+        item = pydicom.Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+        return [item]
+
+    def node(kind, relation, name, **more):
+        item = pydicom.Dataset()
+        item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = relation, kind, code(*name)
+        for keyword, value in more.items():
+            setattr(item, keyword, value)
+        return item
+
+    def number(name, value, unit, inner):
+        measured = pydicom.Dataset()
+        measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, code(unit, "UCUM", unit)
+        return node("NUM", "CONTAINS", name, MeasuredValueSequence=[measured], ContentSequence=inner)
+
+    site = node("CODE", "HAS CONCEPT MOD", ("363698007", "SCT", "Finding Site"),
+                ConceptCodeSequence=code("87878005", "SCT", "Left Ventricle"))
+    mode = node("CODE", "HAS CONCEPT MOD", ("399264008", "SCT", "Image Mode"), ConceptCodeSequence=code("399064001", "SCT", "2D mode"))
+    fraction = number(("18043-0", "LN", "Left Ventricular Ejection Fraction by US"), "57.4", "%", [
+        node("CODE", "HAS CONCEPT MOD", ("370129005", "SCT", "Measurement Method"),
+             ConceptCodeSequence=code("125208", "DCM", "Method of Disks, Single Plane")),
+        node("TEXT", "HAS PROPERTIES", ("111001", "DCM", "Algorithm Name"), TextValue="SYNTH-LVEF"),
+        node("TEXT", "HAS PROPERTIES", ("111003", "DCM", "Algorithm Version"), TextValue="1.2.3")])
+    diameter = number(("29436-3", "LN", "Left Ventricle Internal End Diastolic Dimension"), "4.91", "cm", [mode])
+    data = pydicom.Dataset()
+    data.SpecificCharacterSet = "ISO_IR 192"
+    data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.88.33", uid
+    data.StudyDate, data.StudyTime, data.ContentDate, data.ContentTime = "20261120", "101112", "20261120", "102233"
+    data.Modality, data.Manufacturer, data.ManufacturerModelName = "SR", "ACME", "Echo 5"
+    data.PatientName, data.PatientID = f"{patient['family']}^{patient['given'][0]}", patient_id
+    data.PatientBirthDate = (patient.get("birthDate") or "").replace("-", "")
+    data.PatientSex = {"female": "F", "male": "M"}.get(patient["sex"], "O")
+    data.StudyInstanceUID, data.SeriesInstanceUID = study, study + ".9"
+    data.ValueType, data.ConceptNameCodeSequence = "CONTAINER", code("125200", "DCM", "Adult Echocardiography Procedure Report")
+    data.CompletionFlag, data.VerificationFlag = "COMPLETE", "UNVERIFIED"
+    data.ContentSequence = [node("CONTAINER", "CONTAINS", ("121070", "DCM", "Findings"), ContentSequence=[site, fraction, diameter])]
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, uid
+    out = pydicom.filebase.DicomBytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
 def index(patient):
     """A DICOMDIR that names files which aren't there, and somebody else."""
     data = pydicom.Dataset()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import sticks
 from bench import ROOT, eventually
 from test_profiles import all_received
 from test_sync_down import Centre
@@ -68,7 +69,7 @@ RULES = [
 
 
 @pytest.fixture
-def told(bench):
+def told(bench, tmp_path):
     """Everything that there can be: a visit with recordings, an opinion, a question and its answer."""
     bench.make_server()
     bench.start_server()
@@ -82,6 +83,9 @@ def told(bench):
     bench.cli("visit", "open", visit)
     for number in ("1", "2"):
         bench.cli("import", bench.make_card("--number", number))
+    stick = tmp_path / "KEY"
+    sticks.write(stick, {"DICOM/SR000001": sticks.report(bench.visits()[0]["patient"], "1.2.3.88")})
+    assert len(bench.cli("import", stick, "--json")["imported"]) == 1
     # What is measured becomes an Observation; typed, since that needs no device.
     for block, values in (("bp", {"systolic": "142", "diastolic": "80", "pulse": "71"}), ("weight", {"weight": "72,5"})):
         subprocess.run(["curl", "-sS", "--fail", "--unix-socket", bench.socket, "-H", "Content-Type: application/json", "-d",
@@ -91,7 +95,7 @@ def told(bench):
     [question] = eventually("the question came", lambda: [a for a in bench.cli("opinions", "--json") if a["kind"] == "question"])
     bench._run([bench.agent_binary, "reply", question["id"], "--config", bench.config], input="72 kg\n")
     eventually("received", lambda: all_received(bench))
-    eventually("measured", lambda: len(bench.fhir("Observation").get("entry", [])) == 2)
+    eventually("measured", lambda: len(bench.fhir("Observation").get("entry", [])) == 4)
     eventually("completed", lambda: bench.fhir(f"Task/{visit}")["status"] == "completed")
     eventually("answered", lambda: len(bench.fhir("Communication")["entry"]) == 2)
     types = ["Patient", "Task", "ServiceRequest", "Encounter", "Device", "Observation", "DocumentReference", "Provenance",
@@ -114,6 +118,23 @@ def test_every_resource_is_r4_and_keeps_the_rules(told):
     assert not problems, "\n".join(problems)
     assert {kind for kind, _, _ in RULES} <= {kind for kind in told if told[kind]}, "each rule had something to judge"
     assert checked > 20 and all(told.values()), {k: len(v) for k, v in told.items()}
+
+
+def test_what_an_algorithm_measured_says_so(told):
+    """An echocardiograph's report: its values beside the document, the algorithm's marked as nobody's finding."""
+    values = {o["code"]["coding"][0]["code"]: o for o in told["Observation"] if o.get("category", [{}])[0]["coding"][0]["code"] == "imaging"}
+    assert set(values) == {"18043-0", "29436-3"}
+    fraction, diameter = values["18043-0"], values["29436-3"]
+    assert fraction["status"] == diameter["status"] == "preliminary", "nobody verified the report"
+    assert fraction["valueQuantity"] == {"value": 57.4, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+    assert "AIAST" in [label["code"] for label in fraction["meta"]["security"]]
+    [algorithm] = [e for e in fraction["extension"] if e["url"].endswith("/algorithm")]
+    parts = {part["url"]: part.get("valueString", part.get("valueBoolean")) for part in algorithm["extension"]}
+    assert parts == {"name": "SYNTH-LVEF", "version": "1.2.3", "unverified": True}
+    assert fraction["note"][0]["text"] == "Measured by SYNTH-LVEF, version 1.2.3: unverified"
+    assert diameter["valueQuantity"]["value"] == 4.91 and "AIAST" not in json.dumps(diameter)
+    documents = {f"DocumentReference/{d['id']}" for d in told["DocumentReference"]}
+    assert all(o["derivedFrom"][0]["reference"] in documents for o in values.values())
 
 
 @pytest.mark.parametrize("rule, bad", [

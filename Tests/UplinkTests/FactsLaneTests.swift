@@ -97,6 +97,45 @@ private func measuredFacts() -> VisitFacts {
     return facts
 }
 
+/// An echocardiograph's report: a value of an algorithm, one that a person selected, and what has no code of a public scheme.
+private func reportedFacts(verified: Bool = false, state: VisitFacts.State = .preliminary) -> VisitFacts {
+    typealias Code = VisitFacts.Code
+    var facts = facts(state: state)
+    let cm = Code(value: "cm", scheme: "UCUM", meaning: "centimètre")
+    let leftVentricle = Code(value: "87878005", scheme: "SCT", meaning: "Ventricule gauche")
+    facts.reported = [
+        VisitFacts.Reported(
+            recording: facts.entries[0].recording, sensor: facts.sensors[0].id,
+            values: [
+                VisitFacts.Value(
+                    id: id(40), sequence: 0,
+                    name: Code(value: "18043-0", scheme: "LN", meaning: "Left Ventricular Ejection Fraction by US"),
+                    value: Decimal(string: "57.4")!, unit: Code(value: "%", scheme: "UCUM", meaning: "percent"),
+                    site: leftVentricle,
+                    method: Code(value: "125208", scheme: "DCM", meaning: "Method of Disks, Single Plane"),
+                    contexts: [
+                        .init(
+                            name: Code(value: "111031", scheme: "DCM", meaning: "Image View"),
+                            value: Code(value: "399214001", scheme: "SCT", meaning: "Apical four chamber"))
+                    ],
+                    algorithm: .init(name: "SYNTH-LVEF", version: "1.2.3", manufacturer: "ACME", family: " "),
+                    isVerified: verified),
+                VisitFacts.Value(
+                    id: id(41), sequence: 2, name: Code(value: "29436-3", scheme: "LN", meaning: ""),
+                    value: Decimal(string: "4.91")!, unit: cm, site: leftVentricle, isVerified: verified,
+                    isSelected: true),
+                VisitFacts.Value(
+                    id: id(42), sequence: 3, name: Code(value: "GEU-1", scheme: "99GEMS", meaning: "E' lat"),
+                    value: 9, unit: Code(value: "u", scheme: "99GEMS", meaning: "units of its own"),
+                    algorithm: .init(name: nil, version: nil, manufacturer: nil, family: nil), isVerified: verified),
+                VisitFacts.Value(
+                    id: id(43), sequence: 4, name: Code(value: "2:16016", scheme: "MDC", meaning: "Heart rate"),
+                    value: 71, unit: nil, isVerified: verified),
+            ])
+    ]
+    return facts
+}
+
 private let base = "https://ess.example/fhir"
 private let recordings = "https://ess.example/ess/v1/recordings"
 
@@ -106,6 +145,7 @@ struct FactsLaneTests {
     @Test(arguments: [
         ("visit-preliminary", facts()), ("visit-final", facts(state: .final)),
         ("visit-simulated", facts(status: "PROV", simulated: true, nurse: false)), ("visit-measured", measuredFacts()),
+        ("visit-reported", reportedFacts()),
     ])
     func golden(name: String, facts: VisitFacts) throws {
         let bundle = try facts.bundle(base: base, recordings: recordings)
@@ -127,6 +167,54 @@ struct FactsLaneTests {
         #expect(observations[0].note.map(\.text) == ["irregular pulse"])
         #expect(observations[1].valueQuantity?.value == Decimal(string: "72.5"))
         #expect(observations.allSatisfy { $0.derivedFrom.count == 1 })
+    }
+
+    private func reported(_ facts: VisitFacts) throws -> [Observation] {
+        try facts.bundle(base: base, recordings: recordings).entry.compactMap {
+            if case .observation(let value)? = $0.resource { value } else { nil }
+        }
+    }
+
+    @Test func whatAnAlgorithmMeasuredSaysSoAndIsNeverFinalByItself() throws {
+        for state in [VisitFacts.State.preliminary, .final] {
+            let values = try reported(reportedFacts(state: state))
+            #expect(values.map(\.status) == Array(repeating: "preliminary", count: 4))
+            let labelled = values.map { $0.meta?.security.contains { $0.code == "AIAST" } == true }
+            #expect(labelled == [true, false, true, false])
+            let algorithm = values[0].extension.first("\(VisitFacts.namespace)/algorithm")?.extension ?? []
+            #expect(algorithm.map(\.url) == ["name", "version", "manufacturer", "unverified"])
+            #expect(algorithm.first("name")?.valueString == "SYNTH-LVEF")
+            #expect(algorithm.first("version")?.valueString == "1.2.3")
+            #expect(algorithm.first("unverified")?.valueBoolean == true)
+            #expect(values[0].note.map(\.text) == ["Measured by SYNTH-LVEF, version 1.2.3: unverified"])
+            #expect(
+                values[2].note.map(\.text) == ["Measured by an algorithm without a name, version unknown: unverified"])
+        }
+        let verified = try reported(reportedFacts(verified: true, state: .final))
+        #expect(verified.allSatisfy { $0.status == "final" })
+        #expect(verified[0].note.map(\.text) == ["Measured by SYNTH-LVEF, version 1.2.3: verified by a named person"])
+        #expect(verified[0].meta?.security.map(\.code) == ["AIAST"])
+    }
+
+    @Test func aReportsCodesAreItsOwn() throws {
+        let values = try reported(reportedFacts())
+        #expect(
+            values.map { $0.code?.coding.first?.system } == [
+                "http://loinc.org", "http://loinc.org", "urn:ess-agent:id/coding-scheme/99GEMS",
+                "urn:iso:std:iso:11073:10101",
+            ])
+        // 2 * 65536 + 16016
+        #expect(values.map { $0.code?.coding.first?.code } == ["18043-0", "29436-3", "GEU-1", "147088"])
+        #expect(
+            values.map { $0.code?.text } == [
+                "Left Ventricular Ejection Fraction by US", "29436-3", "E' lat", "Heart rate",
+            ])
+        #expect(values.map(\.valueQuantity?.value) == [Decimal(string: "57.4"), Decimal(string: "4.91"), 9, 71])
+        #expect(values.map(\.valueQuantity?.code) == ["%", "cm", nil, "1"])
+        #expect(values[0].bodySite?.coding.first?.system == "http://snomed.info/sct")
+        #expect(values[0].method?.coding.first?.code == "125208")
+        #expect(values[0].component.map { $0.valueCodeableConcept?.coding.first?.code } == ["399214001"])
+        #expect(values.allSatisfy { $0.derivedFrom.count == 1 && $0.subject != nil && $0.category.count == 1 })
     }
 
     @Test func everyEntryIsAPutUnderItsOwnId() throws {

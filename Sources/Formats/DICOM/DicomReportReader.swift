@@ -100,7 +100,7 @@ struct DicomReportReader {
         guard let measured = node.items(DicomTag.measuredValue).first, let value = measured.text(DicomTag.numericValue)
         else {
             if notes.count < 100 {
-                notes.append(Note(kind: .surprise, text: "\(name.meaning): no value in the report"))
+                notes.append(Note(kind: .surprise, text: "\(name.scheme) \(name.value): no value in the report"))
             }
             return
         }
