@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev libsystemd-dev pkg-config python3
-APT_TEST := $(APT_RUN) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
+APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
+APT_PACKAGE := $(APT_DEB) mmdebstrap
+APT_TEST := $(APT_PACKAGE) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
 	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2 curl
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
@@ -15,8 +17,6 @@ ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 APT_BENCH := $(APT_TEST) sqlite3 flac zstd xz-utils modemmanager dbus procps
 
-APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
-APT_PACKAGE := $(APT_DEB) mmdebstrap
 APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
 
 .PHONY: help run test test-long fuzz bench deb test-package test-system build lint setup-run setup-test setup-deb \
@@ -43,6 +43,8 @@ test: setup-test lint
 	systemd-analyze security --offline=true --threshold=15 systemd/ess-agent.service > .build/systemd-security.txt \
 	  || { cat .build/systemd-security.txt; exit 1; }
 	@tail -n 1 .build/systemd-security.txt
+	ESS_BINARIES=$(CURDIR)/$(BIN) ESS_DEB_DIRECTORY=.build/deb-debug debian/build.sh
+	ESS_DEBS=.build/deb-debug $(PYTHON) -m pytest -q -rs Tests/System/test_package.py Tests/System/test_setup.py
 
 ## make test-long      500 kills, disk faults, power cuts, five minutes of fuzzing for each parser
 test-long: setup-test
@@ -65,10 +67,10 @@ bench: setup-bench
 deb: setup-deb
 	debian/build.sh
 
-## make test-package   install, upgrade, remove, purge, reinstall in a small Debian of its own; of .build/deb's packages
+## make test-package   install, upgrade, remove, purge, reinstall, set up in a small Debian of its own, and on newer systems; of .build/deb's packages
 test-package: setup-package
 	ls .build/deb/ess-agent_*.deb >/dev/null 2>&1 || debian/build.sh
-	$(ROOT) $(PYTHON) -m pytest -q Tests/System/test_package.py
+	$(ROOT) $(PYTHON) -m pytest -q -rs Tests/System/test_package.py Tests/System/test_setup.py Tests/System/test_newer_systems.py
 
 ## make test-system    the whole machine: installed by apt, booted in QEMU, devices, network, clock, disk and power from outside
 test-system: setup-system

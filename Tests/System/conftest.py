@@ -2,9 +2,38 @@ import os
 import pathlib
 import sys
 
+import guest_tree
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "EndToEnd"))
+
+
+@pytest.fixture(scope="session")
+def base():
+    if why := guest_tree.unavailable():
+        pytest.skip(why)
+    return guest_tree.base_tree()
+
+
+@pytest.fixture
+def tree(base, tmp_path):
+    with guest_tree.overlay(base, tmp_path) as tree:
+        yield tree
+
+
+@pytest.fixture(scope="session")
+def installed_layer(base, tmp_path_factory):
+    """What an installation writes, made once: each test goes on from there."""
+    scratch = tmp_path_factory.mktemp("installed")
+    with guest_tree.overlay(base, scratch) as tree:
+        guest_tree.install(tree)
+    return scratch / "upper"
+
+
+@pytest.fixture
+def installed(base, installed_layer, tmp_path):
+    with guest_tree.overlay(base, tmp_path, above=[installed_layer]) as tree:
+        yield tree
 
 
 @pytest.hookimpl(hookwrapper=True)

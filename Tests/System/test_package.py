@@ -1,6 +1,6 @@
 """The packages in a small Debian of their own: installed, upgraded with data, removed, purged, installed again.
 
-Needs root (chroot, overlay mounts); `make test-package` runs it.
+Needs root (chroot, overlay mounts). `make test` runs it on packages of the debug build, `make test-package` on those that are released.
 """
 
 import hashlib
@@ -18,30 +18,6 @@ import pytest
 import guest_tree
 
 STATE = "/var/lib/ess-agent"
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: chroot and mounts")
-
-
-@pytest.fixture(scope="session")
-def base():
-    return guest_tree.base_tree()
-
-
-@pytest.fixture
-def tree(base, tmp_path):
-    with guest_tree.overlay(base, tmp_path) as tree:
-        yield tree
-
-
-def install(tree, *names):
-    debs = guest_tree.packages()
-    tree.apt("install", *[tree.bring(debs[name]) for name in names or ("ess-agent",)])
-
-
-@pytest.fixture
-def installed(tree):
-    install(tree)
-    return tree
 
 
 class Daemon:
@@ -129,7 +105,7 @@ def test_every_key_has_its_place_in_manual_and_default_file():
 
 
 def test_manuals_are_sound(tree):
-    install(tree, "ess-agent", "ess-agent-tools")
+    guest_tree.install(tree, "ess-agent", "ess-agent-tools")
     for page in ("man1/ess-agent.1", "man1/ess-server.1", "man1/ess-sim.1", "man5/ess-agent.conf.5"):
         said = tree.run("mandoc", "-T", "lint", "-W", "error", f"/usr/share/man/{page}.gz", check=False)
         assert said.returncode == 0, said.stdout
@@ -164,7 +140,7 @@ def test_removed_and_installed_again_goes_on_with_the_same_store(installed):
     tree.apt("remove", "ess-agent")
     assert not tree.at("/usr/bin/ess-agent").exists()
     assert digests(tree.at(STATE)) == before
-    install(tree)
+    guest_tree.install(tree)
     with Daemon(tree) as daemon:
         assert "counts" in daemon.status()
     assert digests(tree.at(STATE))["master.key"] == before["master.key"]
@@ -188,7 +164,7 @@ def test_purge_without_anybody_to_ask_keeps_patients_data(installed):
     assert digests(tree.at(STATE)) == before
     assert tree.at("/etc/credstore.encrypted/ess-agent.master-key").exists()
     assert not tree.at("/etc/ess-agent/ess-agent.conf").exists()
-    install(tree)
+    guest_tree.install(tree)
     with Daemon(tree):
         pass
     assert digests(tree.at(STATE))["master.key"] == before["master.key"]
@@ -201,7 +177,7 @@ def test_purge_that_was_decided_beforehand_deletes(installed):
     for path in (STATE, "/etc/ess-agent", "/etc/credstore.encrypted/ess-agent.master-key"):
         assert not tree.at(path).exists(), f"{path} is still there"
     assert tree.at("/etc/credstore.encrypted/other.key").exists()
-    install(tree)
+    guest_tree.install(tree)
     with Daemon(tree) as daemon:
         assert daemon.status()["counts"]["recordings"] == 0
 

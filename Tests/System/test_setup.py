@@ -1,19 +1,14 @@
 """`ess-agent setup` in a small Debian: what it writes, that it is idempotent, that no key is lost on the way."""
 
-import os
-
-import guest_tree
 import pytest
-from test_package import STATE, Daemon, base, install, installed, tree  # noqa: F401  (fixtures)
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: chroot and mounts")
+from test_package import STATE, Daemon
 
 CONF = "/etc/ess-agent/ess-agent.conf.d/10-setup.conf"
 STORE = "/etc/credstore.encrypted"
 
 
 @pytest.fixture
-def given(installed):  # noqa: F811
+def given(installed):
     """What an administrator got from the centre. systemd-creds asks nothing of the contents."""
     root = installed.at("/root")
     (root / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nY2E=\n-----END CERTIFICATE-----\n")
@@ -25,13 +20,13 @@ def given(installed):  # noqa: F811
     return installed
 
 
-def setup(tree, *more, check=True):  # noqa: F811
+def setup(tree, *more, check=True):
     return tree.run(
         "ess-agent", "setup", "--server", "https://ess.example.fr", "--ca", "/root/ca.pem", "--certificate", "/root/client.pem", "--key",
         "/root/client.key", "--team", "Organization/equipe-9", "--laptop", "ess-042", "--with-key", "host", *more, check=check)
 
 
-def opened(tree, name):  # noqa: F811
+def opened(tree, name):
     return tree.run("systemd-creds", f"--name={name}", "decrypt", f"{STORE}/ess-agent.{name}", "-", check=False)
 
 
