@@ -52,6 +52,47 @@ def test_decode_reads_the_files_that_a_wfdb_header_names(tools, tmp_path):
     assert "r.hea" in refused.value.error
 
 
+@pytest.mark.parametrize("law, expand, divisor", [("MB", "ulaw2lin", 4), ("AB", "alaw2lin", 8)])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_decode_companded_samples(tools, tmp_path, law, expand, divisor):
+    """All 256 codes of ITU-T G.711's two laws (DICOM MB and AB) against Python's own decoder; it scales both to 16 bits."""
+    audioop = pytest.importorskip("audioop")
+    import struct
+
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+
+    codes = bytes(range(256))
+    channels = []
+    # One channel for each code, of which every sample is that code, so that each value is seen by itself.
+    for number in codes:
+        unit, source, channel = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "uV", "UCUM", "microvolt"
+        source.CodeValue, source.CodingSchemeDesignator, source.CodeMeaning = "2:1", "MDC", "Lead I"
+        channel.ChannelLabel, channel.ChannelSourceSequence = str(number), [source]
+        channel.ChannelSensitivity, channel.ChannelSensitivityUnitsSequence = 1, [unit]
+        channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline, channel.WaveformBitsStored = 1, 0, 8
+        channels.append(channel)
+    group = pydicom.Dataset()
+    group.WaveformOriginality, group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = "ORIGINAL", 256, 2
+    group.SamplingFrequency, group.ChannelDefinitionSequence = 8000, channels
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 8, law
+    group.WaveformData = codes * 2
+    group["WaveformData"].VR = "OB"
+    data = pydicom.Dataset()
+    data.SOPClassUID, data.SOPInstanceUID, data.Modality = "1.2.840.10008.5.1.4.1.1.9.1.2", "1.2.3.4", "ECG"
+    data.PatientID, data.WaveformSequence = "1", [group]
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
+    data.save_as(tmp_path / "law.dcm", enforce_file_format=True)
+    decoded = tools.tool("decode", tmp_path / "law.dcm", "--json")
+    expected = struct.unpack("<256h", getattr(audioop, expand)(codes, 2))
+    assert all(value % divisor == 0 for value in expected)
+    assert [channel["first"] for channel in decoded["channels"]] == [value // divisor for value in expected]
+    assert [channel["sum"] for channel in decoded["channels"]] == [2 * value // divisor for value in expected]
+
+
 @pytest.mark.parametrize("record, channels", [("s0010_re", 15), ("mixedsignals", 6), ("binformats", 10)])
 def test_decode_real_wfdb_records(tools, record, channels):
     header = SHARED / f"data/ecg/wfdb/{record}.hea"

@@ -11,7 +11,12 @@ struct DicomGroupReader {
         self.number = number
     }
 
-    private enum Kind: String { case SB, UB, SS, US, SL, UL }
+    private enum Kind: String {
+        case SB, UB, MB, AB, SS, US, SL, UL
+
+        /// How stored bytes become values; nil where they are values.
+        var companding: Companding? { Companding(rawValue: rawValue) }
+    }
 
     consuming func read() throws(DecodeError) -> (group: DicomWaveformFile.Group, notes: [Note]) {
         var reader = self
@@ -39,7 +44,7 @@ struct DicomGroupReader {
             throw .unsupported(
                 format: "dicom",
                 "group \(number) has samples of kind \(interpretation.isEmpty ? "?" : interpretation); "
-                    + "SB, UB, SS, US, SL and UL are read")
+                    + "SB, UB, MB, AB, SS, US, SL and UL are read")
         }
         let width = kind == .SL || kind == .UL ? 4 : kind == .SS || kind == .US ? 2 : 1
         if let bits = item.unsigned(DicomTag.bitsAllocated), bits != width * 8 {
@@ -66,7 +71,12 @@ struct DicomGroupReader {
             let (channel, calibrated) = channel(
                 definition, index: index, kind: kind, column: column, padding: padding, rate: rate.reduced)
             channels.append(channel)
-            samples.append(column.map { $0 == padding ? .absent : calibrated.sample($0) })
+            samples.append(
+                column.map { stored in
+                    // Padding is a stored value: both laws have two codes for about zero.
+                    guard stored != padding else { return .absent }
+                    return calibrated.sample(kind.companding?.value(UInt8(truncatingIfNeeded: stored)) ?? stored)
+                })
         }
         return Waveform(channels: channels, samples: samples)
     }
@@ -83,7 +93,7 @@ struct DicomGroupReader {
         }
         return switch kind {
         case .SB: Int(Int8(bitPattern: bytes[index]))
-        case .UB: Int(bytes[index])
+        case .UB, .MB, .AB: Int(bytes[index])
         case .SS: Int(Int16(truncatingIfNeeded: word(2)))
         case .US: Int(word(2))
         case .SL: Int(Int32(bitPattern: word(4)))
@@ -108,6 +118,8 @@ struct DicomGroupReader {
             switch kind {
             case .SB: -128...127
             case .UB: 0...255
+            case .MB: Companding.muLaw.range
+            case .AB: Companding.aLaw.range
             case .SS: -32768...32767
             case .US: 0...65535
             // What occurs: the whole of 32 bits would leave no room for an offset.
