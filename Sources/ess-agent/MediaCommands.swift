@@ -65,6 +65,7 @@ struct MediaCommand: AsyncParsableCommand {
 
 private func show(_ medium: MediumView) {
     print("\(medium.id)  \(medium.label) : \(medium.sentence)")
+    if let hint = medium.hint { print("  \(hint)") }
     if let progress = medium.progress {
         print(Texts.copied(progress.items, progress.ofItems, size(progress.bytes), size(progress.ofBytes)))
     }

@@ -151,6 +151,7 @@ struct Import: AsyncParsableCommand {
             print(Texts.imported(view.imported.count, view.known.count, view.failed.count))
             for id in view.imported { print("  \(id)") }
             for failure in view.failed { print("  n° \(failure.item) : \(failure.text)") }
+            if let hint = view.hint { print(hint) }
             if view.problem == nil { print(Texts.mayRemove) }
         }
         if let problem = view.problem { throw fail(problem) }

@@ -162,13 +162,13 @@ import Testing
             + encode(elements, implicit: implicit)
     }
 
-    /// One channel of two samples.
+    /// One channel, of two samples unless said otherwise.
     private func object(
         kind: String, bits: UInt32, data: [UInt8], sensitivity: String = "1", factor: String = "1",
         baseline: String = "0",
         padding: [UInt8]? = nil, scheme: (String, String) = ("MDC", "2:1"), implicit: Bool = false,
         undefined: Bool = false,
-        privateDepth: Int = 0
+        privateDepth: Int = 0, samples: UInt32 = 2
     ) -> [UInt8] {
         func code(_ tag: UInt32, _ value: String, _ scheme: String) -> Element {
             sequence(
@@ -182,7 +182,7 @@ import Testing
         ]
         var group = [
             Element(tag: 0x003A_0005, representation: "US", value: [1, 0]),
-            Element(tag: 0x003A_0010, representation: "UL", value: [2, 0, 0, 0]),
+            Element(tag: 0x003A_0010, representation: "UL", value: little(samples, 4)),
             text(0x003A_001A, "DS", "500"), sequence(0x003A_0200, [channel], implicit: implicit, undefined: undefined),
             Element(tag: 0x5400_1004, representation: "US", value: little(bits, 2)), text(0x5400_1006, "CS", kind),
         ]
@@ -329,6 +329,55 @@ import Testing
         }
     }
 
+    /// G.711's tables by their segments' ends; test_offline_tools.py holds all codes against another decoder.
+    @Test(arguments: [
+        ("MB", [0xFF, 0xFE, 0xF0, 0xEF, 0xE0, 0x8F, 0x80], [0, 2, 30, 33, 93, 4191, 8031]),
+        ("MB", [0x7F, 0x7E, 0x70, 0x6F, 0x00], [0, -2, -30, -33, -8031]),
+        ("AB", [0xD5, 0xD4, 0xDA, 0xC5, 0xF5, 0xAA], [1, 3, 31, 33, 66, 4032]),
+        ("AB", [0x55, 0x54, 0x5A, 0x45, 0x2A], [-1, -3, -31, -33, -4032]),
+    ])
+    func compandedSamples(kind: String, codes: [UInt8], values: [Sample]) throws {
+        let file = try DicomWaveformFile(
+            decoding: object(kind: kind, bits: 8, data: codes, samples: UInt32(codes.count)))
+        let waveform = file.groups[0].waveform
+        #expect(waveform.samples == [values])
+        #expect(waveform.channels[0].range == (kind == "MB" ? -8031...8031 : -4032...4032))
+        #expect(file.notes.isEmpty)
+    }
+
+    @Test("of an index every record in use counts, wherever its offsets lead; names are the same in any dress")
+    func directory() throws {
+        func record(_ kind: String, _ file: String?, inUse: [UInt8] = [0xFF, 0xFF]) -> [Element] {
+            [
+                Element(tag: 0x0004_1410, representation: "US", value: inUse), text(0x0004_1430, "CS", kind),
+            ] + (file.map { [text(0x0004_1500, "CS", $0)] } ?? [])
+        }
+        for (implicit, undefined) in [(false, false), (false, true), (true, false), (true, true)] {
+            let bytes = part10(
+                [
+                    text(0x0008_0016, "UI", "1.2.840.10008.1.3.10"),
+                    sequence(
+                        0x0004_1220,
+                        [
+                            record("PATIENT", nil), record("IMAGE", "DICOM\\IM000001"),
+                            record("IMAGE", "DICOM\\IM000002"),
+                            record("IMAGE", "DICOM\\DELETED", inUse: [0, 0]), record("IMAGE", "..\\X"),
+                            record("SR DOCUMENT", "DICOM\\IM000001"), record("SR DOCUMENT", "SR1"),
+                        ], implicit: implicit, undefined: undefined),
+                ], implicit: implicit)
+            let directory = try DicomDirectory(decoding: bytes)
+            #expect(directory.files == [["DICOM", "IM000001"], ["DICOM", "IM000002"], ["SR1"]])
+            #expect(directory.missing(among: []) == 3)
+            #expect(directory.missing(among: [["dicom", "im000001.dcm"], ["DICOM", "IM000002.;1"], ["sr1"]]) == 0)
+            #expect(directory.missing(among: [["IM000001"], ["DICOM", "IM000002"], ["DICOM", "SR1"]]) == 2)
+            // What is cut still names what it names.
+            let cut = try? DicomDirectory(decoding: Array(bytes.dropLast(12)))
+            #expect(cut.map { $0.files.count <= 3 } ?? true)
+            torture(bytes, keeping: 170, rounds: 200, seed: 4) { _ = try? DicomDirectory(decoding: $0) }
+        }
+        #expect(throws: DecodeError.self) { try DicomDirectory(decoding: part10([], implicit: false)) }
+    }
+
     @Test func fewerSamplesThanAnnouncedAreNoted() throws {
         let file = try DicomWaveformFile(decoding: object(kind: "SS", bits: 16, data: [1, 0]))
         #expect(file.groups[0].waveform.samples == [[1]] && file.notes.count == 1)
@@ -341,7 +390,7 @@ import Testing
                 return ""
             } catch { return error.description }
         }
-        #expect(message(object(kind: "MB", bits: 8, data: [1, 2])).contains("samples of kind MB"))
+        #expect(message(object(kind: "FL", bits: 32, data: [1, 2])).contains("samples of kind FL"))
         #expect(message(object(kind: "SS", bits: 8, data: [1, 2])).contains("8 bits allocated contradict"))
         #expect(message(part10([text(0x0008_0016, "UI", "1.2")], implicit: false)).contains("no waveform object"))
         #expect(message(part10([], implicit: false, syntax: "1.2.840.10008.1.2.1.99")).contains("ends before"))

@@ -246,7 +246,7 @@ public actor MediaHub {
         guard let ended = media[id], let counts = ended.tally?.now else { throw .mediumNotFound }
         return ImportView(
             imported: counts.imported, known: counts.known, failed: counts.failed, ignored: survey.leftOut,
-            problem: ended.problem)
+            hint: Self.hint(survey), problem: ended.problem)
     }
 
     private func ended(_ id: Int, _ result: Result<Void, MediaRun.Stop>) {
@@ -284,11 +284,11 @@ public actor MediaHub {
         return MediumView(
             id: "\(id)", label: medium.path.split(separator: "/").last.map(String.init) ?? "/",
             state: medium.state.rawValue, sentence: Self.sentence(medium, counts),
-            mayRemove: medium.state != .importing && medium.state != .surveying,
+            hint: medium.survey.flatMap(Self.hint), mayRemove: medium.state != .importing && medium.state != .surveying,
             found: medium.survey.map {
                 MediumView.Found(
-                    recordings: $0.candidates.count, otherFiles: $0.opaque.count, leftOut: $0.leftOut, bytes: $0.bytes,
-                    isAll: $0.isAll)
+                    recordings: $0.candidates.count, otherFiles: $0.opaque.count, leftOut: $0.leftOut,
+                    missing: $0.missing, bytes: $0.bytes, isAll: $0.isAll)
             }, progress: counts.map { progress($0, isRunning: medium.state == .importing) },
             imported: counts?.imported ?? [], held: counts?.held ?? [], known: counts?.known ?? [],
             failed: counts?.failed ?? [], problem: medium.problem)
@@ -300,6 +300,10 @@ public actor MediaHub {
         return MediumView.Progress(
             items: counts.items, ofItems: counts.ofItems, bytes: counts.bytes, ofBytes: counts.ofBytes,
             bytesPerSecond: rate, secondsLeft: rate.map { Double(max(0, counts.ofBytes - counts.bytes)) / $0 })
+    }
+
+    private static func hint(_ survey: MediaSurvey) -> String? {
+        survey.missing > 0 ? MediumSentence.incomplete(survey.missing) : nil
     }
 
     private static func sentence(_ medium: Medium, _ counts: MediaTally.Counts?) -> String {

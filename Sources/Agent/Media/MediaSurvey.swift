@@ -20,6 +20,8 @@ struct MediaSurvey: Sendable {
     var opaque: [MediumFile] = []
     /// Programs, indexes, what operating systems leave behind: counted, never copied.
     var leftOut = 0
+    /// Files that the medium's index announces and that aren't on it.
+    var missing = 0
     /// A bound was met: there is more on the medium.
     var isAll = true
 
@@ -51,10 +53,26 @@ struct MediaSurvey: Sendable {
         for file in files where !taken.contains(file.path) {
             switch LeftOver(file, in: tree) {
             case .data: survey.opaque.append(file)
+            case .index:
+                survey.leftOut += 1
+                // Of one file alone, or of a part of a medium, nothing can be said to be missing.
+                if only == nil, isAll { survey.missing += missing(by: file, of: files, in: tree) }
             case .other: survey.leftOut += 1
             }
         }
         return survey
+    }
+
+    /// How many files an index names that aren't there; none when it can't be read: nothing is found by it anyway.
+    private static func missing(by index: MediumFile, of files: [MediumFile], in tree: any Tree) -> Int {
+        let folder = index.path.dropLast()
+        guard let bytes = try? tree.read(index.path, limit: DicomDirectory.sizeLimit),
+            let directory = try? DicomDirectory(decoding: bytes)
+        else { return 0 }
+        return directory.missing(
+            among: files.lazy.filter { $0.size > 0 && $0.path.starts(with: folder) }.map {
+                Array($0.path.dropFirst(folder.count))
+            })
     }
 }
 
@@ -62,7 +80,9 @@ struct MediaSurvey: Sendable {
 enum LeftOver {
     /// Of a device that nobody here knows.
     case data
-    /// The medium's index, a program, a trace of an operating system, an empty file.
+    /// The medium's index (DICOMDIR).
+    case index
+    /// A program, a trace of an operating system, an empty file.
     case other
 
     private static let folders: Set<String> = [
@@ -91,8 +111,11 @@ enum LeftOver {
             self = .data
             return
         }
-        let isProgram = Self.programs.contains { start.starts(with: $0) }
-        self = isProgram || (DicomHeader.isHeader(start) && DicomHeader.isDirectory(start)) ? .other : .data
+        if DicomHeader.isHeader(start), DicomHeader.isDirectory(start) {
+            self = .index
+        } else {
+            self = Self.programs.contains { start.starts(with: $0) } ? .other : .data
+        }
     }
 }
 

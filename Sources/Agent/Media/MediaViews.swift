@@ -10,6 +10,8 @@ public struct MediumView: Codable, Sendable, Equatable {
     public var state: String
     /// One French sentence: what it is doing, and whether it may be pulled out.
     public var sentence: String
+    /// Another French sentence, of something that a person should look at and that hinders nothing; mostly missing.
+    public var hint: String?
     /// Nothing is lost when it is pulled out now. While it is copied, that only costs time: it is continued later.
     public var mayRemove: Bool
     /// What was found, before anything is copied; missing while it is still looked through.
@@ -32,6 +34,8 @@ public struct MediumView: Codable, Sendable, Equatable {
         public var otherFiles: Int
         /// Programs, indexes and traces of operating systems: not copied.
         public var leftOut: Int
+        /// Files that the medium's index announces and that aren't on it: the medium was copied in part, or the index is stale.
+        public var missing: Int
         /// Bytes that a copy reads.
         public var bytes: Int
         /// False when the medium holds more than any card does, and only the beginning was looked at.
@@ -67,6 +71,10 @@ enum MediumSentence {
     static let stopped = "Copie arrêtée. Vous pouvez retirer la clé ou la carte, et continuer plus tard."
     static let laptop =
         "L'ordinateur n'a pas pu tout enregistrer ; la clé ou la carte n'a rien. Gardez-la, et continuez plus tard."
+    static func incomplete(_ count: Int) -> String {
+        let files = count == 1 ? "1 fichier annoncé manque" : "\(count) fichiers annoncés manquent"
+        return "La clé est incomplète : \(files). Le reste est copié normalement."
+    }
     static func ready(_ count: Int, _ megabytes: String) -> String {
         "\(count) élément(s) à copier (\(megabytes) Mo). Rien n'est encore copié."
     }

@@ -55,13 +55,15 @@ struct DicomParser {
         DicomTag.interpretation, DicomTag.padding, DicomTag.waveformData, DicomTag.longCodeValue, DicomTag.valueType,
         DicomTag.completionFlag, DicomTag.verificationFlag, DicomTag.numericValue, DicomTag.textValue, DicomTag.uid,
         DicomTag.softwareVersions, DicomTag.issuerOfPatientID, DicomTag.universalEntityID,
-        DicomTag.universalEntityIDType, DicomTag.originality, DicomTag.groupTimeOffset,
+        DicomTag.universalEntityIDType, DicomTag.originality, DicomTag.groupTimeOffset, DicomTag.recordInUse,
+        DicomTag.referencedFile,
     ]
     /// Sequences that are entered; in Implicit VR nothing else says that they are sequences.
     private static let sequences: Set<UInt32> = [
         DicomTag.waveforms, DicomTag.channelDefinitions, DicomTag.channelSource, DicomTag.sensitivityUnits,
         DicomTag.annotations, DicomTag.content, DicomTag.conceptName, DicomTag.conceptCode, DicomTag.measuredValue,
         DicomTag.measurementUnits, DicomTag.verifyingObservers, DicomTag.issuerQualifiers, DicomTag.otherPatientIDs,
+        DicomTag.directoryRecords,
     ]
 
     var isImplicit: Bool

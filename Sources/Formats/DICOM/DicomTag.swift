@@ -81,6 +81,11 @@ enum DicomTag {
     static let verificationFlag: UInt32 = 0x0040_A493
     static let content: UInt32 = 0x0040_A730
 
+    // A medium's index (PS3.3 F.3).
+    static let directoryRecords: UInt32 = 0x0004_1220
+    static let recordInUse: UInt32 = 0x0004_1410
+    static let referencedFile: UInt32 = 0x0004_1500
+
     static let item: UInt32 = 0xFFFE_E000
     static let itemEnd: UInt32 = 0xFFFE_E00D
     static let sequenceEnd: UInt32 = 0xFFFE_E0DD

@@ -19,6 +19,7 @@ function card(medium) {
     // What matters most: may she pull it out?
     h("p", { class: medium.mayRemove ? "may-remove" : "must-stay" },
       h("span", { "aria-hidden": "true" }, medium.mayRemove ? "✓ " : "✋ "), typeset(medium.sentence)),
+    medium.hint ? h("p", { class: "refusal" }, typeset(medium.hint)) : null,
     medium.state === "importing" && progress ? h("p", { class: "progress" },
       h("progress", { max: Math.max(progress.ofBytes, 1), value: progress.bytes, "aria-label": t("media.progress.label") }),
       t("media.progress", { done: progress.items, total: progress.ofItems }),
