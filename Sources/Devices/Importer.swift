@@ -59,6 +59,13 @@ public struct ImportedRecording: Sendable, Equatable {
     }
 }
 
+/// What an importer makes of an item.
+public enum Imported: Sendable, Equatable {
+    case decoded(ImportedRecording)
+    /// Carried as it is, however large: what is known of it.
+    case carried(CarriedFile)
+}
+
 /// Why a file can't be imported. The text says what is wrong with it, in English, without any identity.
 public enum ImportError: Error, Equatable, Sendable {
     /// Not this importer's kind of file.
@@ -80,13 +87,15 @@ public protocol Importer: Sendable {
     /// Recordings of this kind in the tree, recognised by content, never by name alone; in a stable order.
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem]
     func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording
-    /// What is known of an item that is carried as it is, however large; nil where `read` decodes it. At most 1 MiB is read, unless
-    /// the file's header is longer.
-    func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile?
+    /// The item as it goes into the store. Of one that is carried at most 1 MiB is read, unless its header is longer or it had to be
+    /// tried first whether it can be decoded.
+    func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported
     /// Decodes one file's bytes, or an original that this importer made of several; `.notRecognised` when it is neither.
     func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording
 }
 
 extension Importer {
-    public func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile? { nil }
+    public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
+        .decoded(try read(item, from: tree))
+    }
 }

@@ -46,8 +46,8 @@ struct SignalFilesTests {
     func read() throws {
         let tree = try stick()
         for item in try SignalFiles().find(in: tree) {
-            #expect(try SignalFiles().carried(item, from: tree) == nil)
             let recording = try SignalFiles().read(item, from: tree)
+            #expect(try SignalFiles().take(item, from: tree) == .decoded(recording))
             #expect(!recording.waveform.channels.isEmpty && recording.device.driver == "signal-files")
             #expect(recording.modality == (item.path == ["night.txt"] ? .oximetry : .ecg))
             // What an export gives is decoded to the same.
@@ -72,6 +72,20 @@ struct SignalFilesTests {
         let place = try #require(nameless.firstRange(of: tag)).upperBound
         for index in 0..<Int(nameless[place]) { nameless[place + 2 + index] = 0x20 }
         #expect(try SignalFiles().decode(nameless).claim?.patientID == "")
+    }
+
+    /// A surprise is told with the device, in the report for support: no place for a name.
+    @Test("an annotation that begins like a note of ours stays the file's own words")
+    func annotations() throws {
+        let wave = try EDFFile(decoding: fixture("oximetry.edf")).waveform
+        let header = EDFHeader(
+            patientCode: "1", sex: .female, birthDate: nil, name: nil, start: nil, administrationCode: nil,
+            equipment: "Other", simulated: false)
+        let note = Note(kind: .surprise, at: 1, text: "Mme DUPONT Jeanne")
+        let recording = try SignalFiles().decode(EDFWriter.write(wave, header: header, notes: [note]))
+        #expect(!recording.notes.contains { $0.kind == .surprise && $0.text.contains("DUPONT") })
+        #expect(
+            recording.notes.contains(Note(kind: .device, at: 1, text: "surprise: Mme DUPONT Jeanne")))
     }
 
     @Test("a record in segments is one; one whose file is missing is none, and stays what it is")
@@ -111,7 +125,10 @@ struct SignalFilesTests {
         strange.replaceSubrange(kind..<kind + 2, with: Array("MB".utf8))
         let tree = MemoryTree([(["a"], strange)])
         let item = try #require(try SignalFiles().find(in: tree).first)
-        let carried = try #require(try SignalFiles().carried(item, from: tree))
+        guard case .carried(let carried) = try SignalFiles().take(item, from: tree) else {
+            Issue.record("it was decoded")
+            return
+        }
         #expect(carried.device.driver == "dicom-media" && carried.mediaType == "application/dicom")
     }
 

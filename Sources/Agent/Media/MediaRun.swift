@@ -93,35 +93,27 @@ struct MediaRun: Sendable {
     }
 
     private func take(_ candidate: MediaSurvey.Candidate) async throws(Failure) {
-        let (mark, carried) = try await inspect(candidate)
+        let mark: String
+        do throws(TreeError) {
+            mark = try await Blocking.run { [tree] () throws(TreeError) in try candidate.mark(in: tree) }
+        } catch {
+            throw .file(.tree(error))
+        }
         if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
             return tally.update { $0.known.append("\(known)") }
         }
-        if let carried, let file = candidate.files.first {
-            return try await carry(carried, file, mark: mark)
-        }
-        let read: ImportedRecording
+        let taken: Imported
         do throws(ImportError) {
-            read = try await Blocking.run { [tree] () throws(ImportError) in
-                try candidate.importer.read(candidate.item, from: tree)
+            taken = try await Blocking.run { [tree] () throws(ImportError) in
+                try candidate.importer.take(candidate.item, from: tree)
             }
         } catch {
             throw .file(error)
         }
-        try await keep(read, mark: mark)
-    }
-
-    private func inspect(
-        _ candidate: MediaSurvey.Candidate
-    ) async throws(Failure) -> (mark: String, carried: CarriedFile?) {
-        do throws(ImportError) {
-            return try await Blocking.run { [tree] () throws(ImportError) in
-                let mark: String
-                do throws(TreeError) { mark = try candidate.mark(in: tree) } catch { throw .tree(error) }
-                return (mark, try candidate.importer.carried(candidate.item, from: tree))
-            }
-        } catch {
-            throw .file(error)
+        switch taken {
+        case .decoded(let read): try await keep(read, mark: mark)
+        // One file: what is carried has no parts.
+        case .carried(let file): try await carry(file, candidate.files[0], mark: mark)
         }
     }
 

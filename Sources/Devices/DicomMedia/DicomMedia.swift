@@ -26,7 +26,12 @@ public struct DicomMedia: Importer {
         return items
     }
 
-    public func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile? {
+    public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
+        .carried(try carried(item, from: tree))
+    }
+
+    /// What an object's header says, read without its pixels.
+    public func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile {
         var failure: TreeError?
         let header: DicomHeader
         do throws(DecodeError) {

@@ -53,20 +53,19 @@ public struct SignalFiles: Importer {
     }
 
     /// A DICOM waveform that is too long to be decoded in one piece, or of a kind that isn't decoded, is carried like an image.
-    public func carried(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> CarriedFile? {
-        guard item.parts.count == 1 else { return nil }
+    public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
+        guard item.parts.count == 1 else { return .decoded(try read(item, from: tree)) }
         let head: [UInt8]
         do { head = try tree.read(item.path, offset: 0, count: SignalFileKind.headSize) } catch { throw .tree(error) }
-        guard SignalFileKind(head) == .dicom else { return nil }
+        guard SignalFileKind(head) == .dicom else { return .decoded(try read(item, from: tree)) }
         if item.size <= FileWalk.sizeLimit {
             do throws(ImportError) {
-                _ = try read(item, from: tree)
-                return nil
+                return .decoded(try read(item, from: tree))
             } catch {
                 if case .tree = error { throw error }
             }
         }
-        return try DicomMedia().carried(item, from: tree)
+        return try DicomMedia().take(item, from: tree)
     }
 
     public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
