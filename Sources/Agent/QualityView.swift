@@ -16,9 +16,9 @@ public struct QualityView: Codable, Sendable, Equatable {
     public var hints: [QualityHint]
 
     @concurrent
-    init(_ waveform: Waveform) async {
+    init(_ waveform: Waveform, notes: [Note]) async {
         seconds = min(waveform.seconds, QualityMonitor.longest)
-        hints = QualityMonitor.hints(of: waveform)
+        hints = QualityMonitor.hints(of: waveform, notes: notes)
     }
 }
 

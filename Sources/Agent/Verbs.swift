@@ -118,7 +118,7 @@ public struct Verbs: Sendable {
                     RecordingDetailView.BindingView(
                         visit: $0.visit, reason: $0.reason.rawValue, by: $0.by, at: rfc3339(unixMilliseconds: $0.at),
                         why: $0.why)
-                }, quality: waveform.channels.isEmpty ? nil : await QualityView(waveform))
+                }, quality: waveform.channels.isEmpty ? nil : await QualityView(waveform, notes: detail.notes))
         }
     }
 

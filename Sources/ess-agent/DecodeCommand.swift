@@ -65,7 +65,7 @@ private struct DecodedView: Encodable {
         simulated = file.isSimulated
         channels = file.waveform.summaries
         notes = file.notes
-        quality = file.groups.first.map { QualityMonitor.hints(of: $0.waveform) } ?? []
+        quality = file.groups.first.map { QualityMonitor.hints(of: $0.waveform, notes: file.notes) } ?? []
         report = file.report
         // A report repeats whose it is.
         if !wanted { report?.claim = IdentityClaim() }

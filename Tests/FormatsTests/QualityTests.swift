@@ -70,6 +70,20 @@ import Testing
         #expect(monitor.current.isEmpty && monitor.hints.count == 1)
     }
 
+    /// Kept with the recording as notes, since what comes after a loss follows what came before it without a hole.
+    @Test func lossesOfAStoredRecordingAreGaps() {
+        let wave = ecg(twelve, seconds: 10)
+        let notes = [
+            Note(kind: .gap, at: 3.25, text: "2 frames lost"), Note(kind: .gap, at: 4, text: "1 frame lost"),
+            Note(kind: .gap, text: "the laptop was suspended"), Note(kind: .gap, at: 10, text: "recording interrupted"),
+            Note(kind: .surprise, at: 7, text: "something else"), Note(kind: .gap, at: .infinity, text: "nowhere"),
+        ]
+        #expect(
+            QualityMonitor.hints(of: wave, notes: notes)
+                == [QualityHint(kind: .gap, channels: twelve.map(\.1), at: 3, duration: 2)])
+        #expect(QualityMonitor.hints(of: wave).isEmpty)
+    }
+
     @Test func saturation() {
         var wave = ecg(twelve, seconds: 5)
         for index in rate..<rate + 20 { wave.samples[0][index] = 5000 }

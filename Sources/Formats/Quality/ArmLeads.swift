@@ -1,7 +1,9 @@
 import Clinical
 
 /// Exchanged arm electrodes turn lead I over and leave the chest leads as they are: then lead I points down and runs against
-/// V6, which looks the same way. In a heart on the right side V6 points down as well, and nothing is said.
+/// V6, which looks the same way ("P-QRS complexes of opposite direction in leads I and V6": Batchvarov, Malik, Camm, Europace
+/// 2007;9:1081, doi:10.1093/europace/eum198). In a heart on the right side V6 points down as well, and nothing is said. The
+/// correlation, its threshold and the ten seconds are ours.
 struct ArmLeads: Sendable {
     /// Lead I's place; nil when there are too few leads to tell.
     let one: Int?

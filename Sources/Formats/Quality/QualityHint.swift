@@ -28,7 +28,7 @@ public struct QualityHint: Sendable, Equatable, Codable {
                 "the means of seconds differ by 0.5 mV within 10 s (Kligfield et al.: Circulation 2007;115:1306)"
             case .gap: "no channel has a value for 1 s, or the device counted a loss"
             case .armLeadSwap:
-                "lead I points down and runs against V6, over 10 s (Batchvarov, Malik, Camm: Europace 2007;9:1081)"
+                "lead I points down and runs against V6 (slopes' correlation below -0.7), over 10 s (Batchvarov, Malik, Camm: Europace 2007;9:1081)"
             }
         }
     }

@@ -37,15 +37,19 @@ public struct QualityMonitor: Sendable {
     }
 
     /// All findings of a recording; of a long one, in its first hour.
-    public static func hints(of waveform: Waveform) -> [QualityHint] {
+    /// - Parameter notes: what was kept with it: where the device or the cable lost something is a gap, as it was while it was
+    ///   recorded; the samples themselves have no hole there.
+    public static func hints(of waveform: Waveform, notes: [Note] = []) -> [QualityHint] {
         var monitor = QualityMonitor(channels: waveform.channels)
         let seconds = min(waveform.seconds, longest)
+        let losses = Set(
+            notes.lazy.filter { $0.kind == .gap }.compactMap(\.at).compactMap { Int(exactly: $0.rounded(.down)) })
         for second in 0..<Int(seconds) {
             monitor.append(
                 zip(waveform.channels, waveform.samples).map { channel, samples in
                     let from = min(samples.count, Self.index(second, channel.rate))
                     return Array(samples[from..<min(samples.count, Self.index(second + 1, channel.rate))])
-                })
+                }, lost: losses.contains(second))
         }
         return monitor.hints
     }
