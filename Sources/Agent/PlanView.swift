@@ -122,6 +122,8 @@ struct PlanProgress {
             return false
         }
         if let modality = evidence.modality, recording.modality != modality { return false }
+        // Half a copy of an image is no image: the whole one is still on the stick.
+        if recording.modality == .imaging, recording.state != .complete { return false }
         if let seconds = evidence.seconds, recording.seconds < seconds { return false }
         if let channels = evidence.channels, recording.samples.count < channels { return false }
         let kinds = Set((readings[recording.id] ?? []).map(\.kind))

@@ -1,11 +1,14 @@
 """Sticks with examinations: from whatever state they are in to the server's receipts, with the real binaries."""
 
+import base64
 import hashlib
 import io
 import json
 import os
 import pathlib
 import shutil
+import struct
+import subprocess
 import tarfile
 
 import pytest
@@ -66,6 +69,8 @@ def test_a_stick_in_a_bad_state_is_carried_byte_for_byte(field, tmp_path):
     imported = field.cli("import", stick, "--json")
     assert imported["failed"] == [] and imported.get("problem") is None
     assert len(imported["imported"]) == 6 and len(imported["known"]) == 1 and imported["ignored"] == 4
+    # The index is only a hint; but what it announces and isn't there is said.
+    assert imported["hint"].startswith("La clé est incomplète : 1 fichier annoncé manque.")
     views = {r["id"]: r for r in field.recordings()}
     held = [r for r in views.values() if r.get("visit") is None]
     assert len(held) == 2 and all("identité" in r["attention"] for r in held)
@@ -87,6 +92,79 @@ def test_a_stick_in_a_bad_state_is_carried_byte_for_byte(field, tmp_path):
     for secret in ("AUTRE", "LEFÈVRE", "IM000001", "NAMELESS"):
         assert secret not in field.agent.text()
     assert b"ACME PRIVATE" not in (field.state / "ess-agent.sqlite").read_bytes()
+
+
+def test_what_is_technically_wrong_with_a_stored_ecg_is_said_and_alters_nothing(field):
+    """A card's ECG with a chest electrode off for three seconds and the arms exchanged: both are hints of the stored recording, and its
+    bytes and samples are what they were."""
+    open_visit(field)
+    card = field.make_card("--number", "3", "--seconds", "20")
+    [path] = card.rglob("*.ECG")
+    raw = path.read_bytes()
+    words = list(struct.unpack(f"<{(len(raw) - 80) // 2}H", raw[43:-37]))
+    # 800 a second of II, III, V1 to V6. Exchanged arms turn I over, and II and III change places.
+    words[0::8], words[1::8] = words[1::8], words[0::8]
+    for second in (5, 6, 7):
+        words[second * 6400 + 2:(second + 1) * 6400:8] = [0x6800] * 800
+    wrong = raw[:43] + struct.pack(f"<{len(words)}H", *words) + raw[-37:]
+    path.write_bytes(wrong)
+    [recording] = field.cli("import", card, "--json")["imported"]
+    view = field.cli("recording", recording, "--json")
+    hints = {hint["kind"]: hint for hint in view["quality"]["hints"]}
+    assert view["quality"]["seconds"] == 20 and set(hints) == {"leadOff", "armLeadSwap"}, hints
+    assert (hints["leadOff"]["channels"], hints["leadOff"]["at"], hints["leadOff"]["duration"]) == (["V1"], 5, 3)
+    assert hints["armLeadSwap"]["channels"] == ["I"] and "Europace" in hints["armLeadSwap"]["method"]
+    channels = {channel["name"]: channel for channel in view["channels"]}
+    assert channels["V1"]["absent"] == 2400 and channels["V2"]["absent"] == 0
+    assert channels["II"]["sum"] == sum((word - 2048) * 5 for word in words[0::8])
+    field.cli("export", recording, "--format", "original", "--output", field.directory / "again.ECG")
+    assert (field.directory / "again.ECG").read_bytes() == wrong
+
+
+def images(field, recording):
+    return json.loads(subprocess.run(
+        ["curl", "-sS", "--fail", "--unix-socket", field.socket, f"http://localhost/api/recordings/{recording}/images"],
+        check=True, capture_output=True).stdout)
+
+
+def test_what_can_be_seen_of_an_examination_before_anybody_reads_it(field, tmp_path):
+    """`/api/recordings/:id/images`: a small picture where one can be shown, a report's numbers as its writer's own; nothing of a file
+    that is neither. And an imported examination is what the plan's echocardiography asks for."""
+    visit = open_visit(field)
+    patient = visit["patient"]
+    picture = sticks.implicit(sticks.cine(patient, "1.2.3.1", size=2000))
+    loop = sticks.cine(patient, "1.2.3.2", size=200_000)
+    sticks.write(tmp_path / "KEY", {"IM1": picture, "IM2": loop, "SR1": sticks.report(patient, "1.2.3.88")})
+
+    def echo():
+        plan = json.loads(subprocess.run(
+            ["curl", "-sS", "--fail", "--unix-socket", field.socket, f"http://localhost/api/visits/{visit['id']}/plan"],
+            check=True, capture_output=True).stdout)
+        return next(item for item in plan["items"] if item["key"] == "echo")
+
+    assert echo()["state"] == "missing"
+    assert len(field.cli("import", tmp_path / "KEY", "--json")["imported"]) == 3
+    assert echo()["state"] == "done"
+    views = {}
+    for recording in field.recordings():
+        view = images(field, recording["id"])
+        assert view["recording"] == recording["id"]
+        views["report" if view["measurements"] else "picture" if view.get("preview") else "loop"] = view
+    bitmap = base64.b64decode(views["picture"]["preview"]["data"])
+    assert views["picture"]["preview"]["mediaType"] == "image/bmp" and bitmap[:2] == b"BM"
+    # Its header says how large it is: 20 columns, 10 rows, 24 bits; every pixel of the made one is 10 hex.
+    assert struct.unpack("<iiHH", bitmap[18:30]) == (20, 10, 1, 24) and set(bitmap[54:]) == {0x10}
+    # Noise is no JPEG, whatever the transfer syntax says: nothing is shown rather than something broken.
+    assert "preview" not in views["loop"] and views["loop"]["measurements"] == []
+    report = views["report"]
+    assert report["producer"] == ["ACME", "Echo 5"] and "preview" not in report
+    assert [(m["name"], m["value"], m["unit"]) for m in report["measurements"]] == [
+        ("Left Ventricular Ejection Fraction by US", "57.4", "%"),
+        ("Left Ventricle Internal End Diastolic Dimension", "4.91", "cm")]
+    failed = subprocess.run(
+        ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", field.socket,
+         "http://localhost/api/recordings/00000000-0000-7000-8000-000000000000/images"], capture_output=True, text=True)
+    assert failed.stdout == "404"
 
 
 def test_what_nobody_understands_is_one_bundle_and_only_once(field, tmp_path):

@@ -4,7 +4,10 @@ page (cables, the server, the centre) is the world around her."""
 
 import datetime
 
+import shutil
+
 import pytest
+import sticks
 from bench import BIN, Program, eventually
 from test_page import free_port
 from test_page_browser import DESKTOP, Nurse, axe_api, chromium, drawn  # noqa: F401
@@ -20,7 +23,8 @@ def day(chromium, bench):  # noqa: F811
     bench.start_server()
     bench.name_port()
     bench.name_port("ttySIM1", "contec-8000")
-    bench.configure(page_port=port, worklist_interval="0.5")
+    (bench.directory / "media").mkdir()
+    bench.configure(page_port=port, worklist_interval="0.5", media_directory=bench.directory / "media")
     bench.start_agent()
     bench.wait_for_visits()
     bench.server.kill()
@@ -245,3 +249,127 @@ def test_a_day_with_three_patients(day):
     epworth = [e["resource"] for e in bench.fhir("QuestionnaireResponse?_count=100")["entry"] if e["resource"]["questionnaire"].endswith("/epworth")]
     assert [item["answer"][0]["valueInteger"] for item in epworth[0]["item"] if item["linkId"] == "total"] == [16]
     assert epworth[0]["subject"]["reference"] == "Patient/patient-demo-3"
+
+
+def test_a_stick_is_pulled_out_in_the_middle(day):
+    """What she sees of it: nothing is copied before she says so, how far it is, that it came out too early, and when it may."""
+    page, bench = day.page, day.bench
+    day.enter()
+    day.open_visit("LEFÈVRE", "12/04/1938")
+    day.banner.get_by_text("LEFÈVRE").wait_for()
+    patient = next(visit["patient"] for visit in bench.visits() if visit["patient"]["family"] == "LEFÈVRE")
+    files = {f"DICOM/IM{n:06}": sticks.cine(patient, f"1.2.3.{n}", size=24_000_000, seed=n) for n in range(6)}
+    files["DICOMDIR"] = sticks.index(patient)
+
+    def plug():
+        sticks.write(bench.directory / "aside", files)
+        (bench.directory / "aside").rename(bench.directory / "media" / "ECHO")
+
+    plug()
+    card = page.locator(".medium").filter(has_text="ECHO")
+    card.get_by_text("Rien n’est encore copié").or_(card.get_by_text("Rien n'est encore copié")).wait_for()
+    # An announced file isn't there: said, and nothing is refused.
+    card.get_by_text("1 fichier annoncé manque").wait_for()
+    assert bench.recordings() == []
+    accessible(page)
+    day.shot("40-cle")
+    card.get_by_role("button", name="Copier").click()
+    card.get_by_text("laissez la clé").first.wait_for()
+    bar = card.get_by_role("progressbar")
+    bar.wait_for()
+    page.wait_for_function("() => { const bar = document.querySelector('.medium progress'); return bar && bar.value > bar.max / 8; }")
+    assert "0 sur" in card.inner_text() or "sur 6" in card.inner_text()
+    day.shot("41-copie")
+    (bench.directory / "media" / "ECHO").rename(bench.directory / "aside")
+    shutil.rmtree(bench.directory / "aside")
+    card.get_by_text("a été retirée pendant la copie").wait_for()
+    day.shot("42-retiree-trop-tot")
+    kept = len([r for r in bench.recordings() if r["state"] == "complete"])
+    assert kept < 6
+
+    plug()
+    card.get_by_role("button", name="Continuer la copie").or_(card.get_by_role("button", name="Copier")).first.click()
+    page.locator(".medium .may-remove").filter(has_text="Tout est copié").wait_for(timeout=60_000)
+    day.shot("43-cle-finie")
+    whole = [r for r in bench.recordings() if r["state"] == "complete" and not r.get("supersededBy")]
+    assert len(whole) == 6 and all(r["modality"] == "imaging" and r.get("visit") for r in whole)
+    # And the plan knows that it has its examination.
+    page.locator(".item.done").filter(has_text="Échocardiographie").wait_for()
+
+
+def test_a_recorder_is_emptied_from_the_page(day):
+    """Offered only when the centre has everything, and only after a word; the page says what was done or why not."""
+    page, bench = day.page, day.bench
+    day.enter()
+    day.open_visit("LEFÈVRE", "12/04/1938")
+    day.banner.get_by_text("LEFÈVRE").wait_for()
+    bench.plug_oximeter("--serial", "SIM4", "--night-seconds", "600", "--nights", "2")
+    device(page, "SIM4").get_by_role("button", name="Effacer la mémoire…").click()
+    page.locator("#notice.bad").filter(has_text="Rien n").wait_for()
+    assert page.get_by_role("dialog").count() == 0
+    day.shot("44-pas-encore-recu")
+    device(page, "SIM4").get_by_role("button", name="Récupérer la mémoire").click()
+    page.get_by_text("Téléchargement terminé").wait_for(timeout=60_000)
+    close_visit(page, "LEFÈVRE")
+    bench.start_server()
+    eventually("all received", lambda: [r for r in bench.recordings()] and all(
+        d["state"] == "received" for r in bench.recordings() for d in r["documents"]) and all(r["documents"] for r in bench.recordings()))
+    device(page, "SIM4").get_by_role("button", name="Effacer la mémoire…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("SIM4").wait_for()
+    assert ": 2." in dialog.inner_text(), dialog.inner_text()
+    accessible(page)
+    day.shot("45-effacer")
+    # No by itself: Enter on the dialogue's first button leaves everything as it is.
+    page.keyboard.press("Enter")
+    dialog.wait_for(state="detached")
+    assert bench.cli("devices", "erase", "ttySIM0", "--json")["recordings"] == 2
+    device(page, "SIM4").get_by_role("button", name="Effacer la mémoire…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Effacer", exact=True).click()
+    page.locator("#notice").filter(has_text="La mémoire de l’appareil est effacée").wait_for()
+    assert bench.cli("devices", "erase", "ttySIM0", "--json")["recordings"] == 0
+    assert len(bench.recordings()) == 2
+
+
+LOSE_ONE = """() => {
+    const real = window.fetch;
+    window.fetch = async (...arguments_) => {
+        const answer = await real(...arguments_);
+        if (!String(arguments_[0]).includes("/live/") || !answer.body) return answer;
+        const [read, write] = [new TextDecoder(), new TextEncoder()];
+        const body = answer.body.pipeThrough(new TransformStream({
+            transform(chunk, controller) {
+                let text = read.decode(chunk, { stream: true });
+                if (window.loseOne && text.includes('"lost":false')) {
+                    text = text.replace('"lost":false', '"lost":true');
+                    window.loseOne = false;
+                }
+                controller.enqueue(write.encode(text));
+            },
+        }));
+        return new Response(body, { status: answer.status, headers: answer.headers });
+    };
+}"""
+
+
+def test_a_hole_is_said_while_it_can_be_seen(day):
+    """The device lost something (written into the stream, as no simulator loses on demand): the page says so at once, and stops saying
+    so when data have come without a hole for a while."""
+    page, bench = day.page, day.bench
+    day.enter()
+    day.open_visit("LEFÈVRE", "12/04/1938")
+    day.banner.get_by_text("LEFÈVRE").wait_for()
+    bench.plug_oximeter("--serial", "SIM1")
+    page.evaluate(LOSE_ONE)
+    device(page, "SIM1").get_by_role("button", name="Enregistrer").click()
+    page.locator(".number.spo2 .value").filter(has_text="9").wait_for()
+    page.evaluate("() => { window.loseOne = true; }")
+    sentence = page.locator("p.gap").filter(has_text="L’appareil n’a pas transmis")
+    sentence.wait_for()
+    day.shot("46-trou")
+    page.wait_for_timeout(5000)
+    assert sentence.count() == 1, "it stays long enough to be read"
+    sentence.wait_for(state="detached", timeout=12_000)
+    assert page.locator(".number.spo2 .value").inner_text().strip() != "—"
+    page.locator("main").get_by_role("button", name="Terminer").click()
+    page.get_by_text("Terminé. Tout est gardé.").wait_for()

@@ -6,6 +6,9 @@ import { body, names, off } from "./electrodes.js";
 import { isCalibrated, LEADS, pixelsPerMillimetre, Sweep } from "./ecg.js";
 import { t, tOr } from "./strings.js";
 
+/** Milliseconds without another hole after which the sentence about the last one goes. */
+const GAP_SHOWN = 10_000;
+
 export function live(main, [wanted]) {
   const head = h("div", { class: "live-head" });
   const numbers = h("div", { class: "numbers" });
@@ -22,6 +25,8 @@ export function live(main, [wanted]) {
   let followed = null;
   let abort = null;
   let begun = null;
+  /** When the last hole was seen, milliseconds of the page's clock. */
+  let gapAt = 0;
   /** Leads that lie flat, by the daemon's word. */
   let flat = new Set();
 
@@ -83,6 +88,7 @@ export function live(main, [wanted]) {
     sweep?.close();
     const channels = event.channels;
     sweep = new Sweep(screen, channels, (kind) => {
+      gapAt = performance.now();
       gap.textContent = t(kind === "missed" ? "live.gap" : "live.lost");
       gap.className = `gap ${kind}`;
     });
@@ -100,6 +106,8 @@ export function live(main, [wanted]) {
     if (event.recording !== begun?.recording) return abort?.abort(), void (followed = null);
     const values = event.samples.map((samples, index) => unpack(samples, begun.channels[index].scale));
     sweep.push(event.first, values, event.lost);
+    // Data have come without a hole for as long as the hatched gap is on the screen: the sentence is over, the recording's note stays.
+    if (gap.textContent && performance.now() - gapAt > GAP_SHOWN) gap.textContent = "";
     if (sweep.isECG) electrodes(values);
     else measurements(values);
   }
