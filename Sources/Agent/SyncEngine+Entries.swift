@@ -11,14 +11,38 @@ extension SyncEngine {
     func sendEntries(_ visit: String, _ link: ServerLink) async throws(UplinkError) {
         do {
             guard let pending = try await store.entriesPending(visit: visit).first else { return }
-            let facts = try await facts(pending)
-            _ = try await FactsLane(link, offer: offer).send(facts, key: facts.batch)
-            try await store.entriesSent(pending.entries)
-            logger.info("entries received", metadata: ["count": "\(pending.entries.count)"])
+            var search = PoisonSearch<UUID>()
+            try await deliver(pending, link, &search)
+            // What was refused is all that still waits: when the answer comes again, only that is set aside.
+            if let (_, first) = search.refused.first { throw first }
         } catch let error as UplinkError {
             throw error
         } catch {
             throw .local("\(error)")
+        }
+    }
+
+    /// One answer that a server doesn't take must not keep the others here (as with documents, `deliver` of the facts).
+    private func deliver(
+        _ pending: PendingEntries, _ link: ServerLink, _ search: inout PoisonSearch<UUID>
+    ) async throws {
+        do {
+            let facts = try await facts(pending)
+            _ = try await FactsLane(link, offer: offer).send(facts, key: facts.batch)
+            try await store.entriesSent(pending.entries)
+            search.delivered += pending.entries.count
+            logger.info("entries received", metadata: ["count": "\(pending.entries.count)"])
+        } catch let error as UplinkError where error.isAboutContent {
+            guard search.isWorthHalving(pending.entries.count) else {
+                search.refused += pending.entries.map { ($0.entry.id, error) }
+                return
+            }
+            let middle = pending.entries.count / 2
+            for part in [pending.entries[..<middle], pending.entries[middle...]] {
+                var half = pending
+                half.entries = Array(part)
+                try await deliver(half, link, &search)
+            }
         }
     }
 

@@ -49,12 +49,12 @@ class Page:
         return answer
 
 
-def prepare(bench):
+def prepare(bench, **settings):
     port = free_port()
     bench.make_server()
     bench.start_server()
     bench.name_port()
-    bench.configure(page_port=port)
+    bench.configure(page_port=port, **settings)
     bench.start_agent()
     bench.wait_for_visits()
     bench.server.kill()

@@ -10,7 +10,7 @@ from test_page import Page, free_port, prepare
 
 @pytest.fixture
 def nurse(bench):
-    page = Page(bench, prepare(bench))
+    page = Page(bench, prepare(bench, refusal_window="2"))
     page.enter()
     visit = bench.visits()[0]
     answer = page.post(f"/api/visits/{visit['id']}/open",
@@ -121,6 +121,33 @@ def test_a_visit_typed_and_closed_arrives(nurse):
     eventually("marked", lambda: bench.fhir(f"Observation/{weight}")["status"] == "entered-in-error")
     # The words of a person are in no log.
     assert "sonde" not in bench.agent.text() and "72.5" not in bench.agent.text()
+
+
+def test_an_answer_that_is_refused_never_keeps_the_others_here(nurse):
+    """The server refuses the whole transaction because of one of five; four arrive, and only that one is set aside."""
+    bench = nurse.bench
+    for block, values in (("bp", {"systolic": "142", "diastolic": "80"}), ("weight", {"weight": "72,5"}), ("nyha", {"nyha": "II"}),
+                          ("orthopnoea", {"orthopnoea": "non"}), ("hr", {"pulse": "71"})):
+        answer = enter(nurse, block, **values)
+        assert answer.status_code == 200, answer.text
+
+    def states():
+        entries = {}
+        for item in plan(nurse)["items"]:
+            for block in item["blocks"]:
+                entries |= {entry["id"]: (block["key"], entry["state"]) for entry in block["entries"]}
+        return entries
+
+    [victim] = [key for key, (block, _) in states().items() if block == "weight"]
+    bench.server.kill()
+    bench.start_server(f"poison={victim}")
+    eventually("the others arrive", lambda: all(s == "received" for key, (_, s) in states().items() if key != victim))
+    eventually("it is set aside", lambda: states()[victim][1] == "quarantined")
+    assert {o["id"] for o in resources(bench, "Observation")} & {victim} == set()
+    assert len(states()) >= 4 and sum(s == "quarantined" for _, s in states().values()) == 1
+    # What is typed later is in nobody's way.
+    assert enter(nurse, "weight", weight="73").status_code == 200
+    eventually("the corrected one arrives", lambda: sorted(s for block, s in states().values() if block == "weight") == ["quarantined", "received"])
 
 
 def test_a_regions_own_plan(bench, tmp_path):
