@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every fuzz target for FUZZ_SECONDS (default 60) under libFuzzer: run.py BINARY [TARGET...]
 
-The corpus starts from fixtures/ and grows in .build-fuzz/corpus. Fails when an input crashes a parser, takes longer than
+The corpus starts from fixtures/ (and from ../shared/data, where that is there) and grows in .build-fuzz/corpus. Fails when an input crashes a parser, takes longer than
 10 s, or makes it hold more memory than the target's bound (Tests/Fuzz/Targets/FuzzTarget.swift); such an input is kept in
 .build-fuzz/found."""
 import os
@@ -20,9 +20,12 @@ def main():
     binary, wanted = sys.argv[1], sys.argv[2:]
     seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
     FOUND.mkdir(parents=True, exist_ok=True)
+    # Real files, where they lie beside the project.
+    shared = ROOT.parent / "shared" / "data"
+    real = {"ESS_FUZZ_SHARED": str(shared)} if shared.is_dir() else {}
     listed = subprocess.run(
         [binary], check=True, text=True, stdout=subprocess.PIPE,
-        env=os.environ | {"ESS_FUZZ_SEEDS": str(CORPUS), "ESS_FUZZ_FIXTURES": str(ROOT / "fixtures"), "ESS_FUZZ_TARGET": "edf"},
+        env=os.environ | {"ESS_FUZZ_SEEDS": str(CORPUS), "ESS_FUZZ_FIXTURES": str(ROOT / "fixtures"), "ESS_FUZZ_TARGET": "edf"} | real,
     ).stdout.split()
     targets = wanted or listed
     failed = []

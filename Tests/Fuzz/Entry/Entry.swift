@@ -14,13 +14,18 @@ private let target: FuzzTarget = {
 }()
 
 /// With `ESS_FUZZ_SEEDS=FOLDER` and `ESS_FUZZ_FIXTURES=FOLDER`, only writes each target's corpus into a folder of its name.
+/// `ESS_FUZZ_SHARED=FOLDER`: with real files of others in it.
 private func writeSeeds() throws {
     let environment = ProcessInfo.processInfo.environment
     guard let folder = environment["ESS_FUZZ_SEEDS"], let fixtures = environment["ESS_FUZZ_FIXTURES"] else { return }
     for target in FuzzTarget.all {
         let url = URL(filePath: folder).appending(path: target.name)
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        for (number, seed) in try target.seeds(URL(filePath: fixtures)).enumerated() {
+        var seeds = try target.seeds(URL(filePath: fixtures))
+        if let real = environment["ESS_FUZZ_SHARED"] {
+            seeds += try target.realSeeds(URL(filePath: real), limit: 65536)
+        }
+        for (number, seed) in seeds.enumerated() {
             try Data(seed).write(to: url.appending(path: "seed-\(number)"))
         }
         print(target.name)

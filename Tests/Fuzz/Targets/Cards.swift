@@ -17,12 +17,15 @@ extension FuzzTarget {
     ]
 
     private static func resmedSession(_ fixtures: URL) throws -> [[UInt8]] {
+        [try Ustar(resmedFiles(fixtures)).encoded()]
+    }
+
+    static func resmedFiles(_ fixtures: URL) throws -> [Ustar.Entry] {
         let folder = fixtures.appending(path: "resmed-card/card/DATALOG/20261122")
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-        let entries = try names.map { name in
+        return try names.map { name in
             Ustar.Entry(
                 name: "DATALOG/20261122/\(name)", bytes: [UInt8](try Data(contentsOf: folder.appending(path: name))))
         }
-        return [try Ustar(entries).encoded()]
     }
 }

@@ -12,18 +12,26 @@ extension FuzzTarget {
         FuzzTarget("contec-spo2", fixtures: ["oximeter-files"], endings: [".SpO2"]) {
             _ = try? ContecSpO2(decoding: $0)
         },
-        FuzzTarget("edf", fixtures: ["formats", "resmed-card"], endings: [".edf"]) { _ = try? EDFFile(decoding: $0) },
-        FuzzTarget("dicom-waveform", fixtures: ["formats"], endings: [".dcm"]) {
+        FuzzTarget("edf", fixtures: ["formats", "resmed-card"], endings: [".edf"], shared: ["sleep"]) {
+            _ = try? EDFFile(decoding: $0)
+        },
+        FuzzTarget("dicom-waveform", fixtures: ["formats"], endings: [".dcm"], shared: ["ecg/dicom"]) {
             _ = try? DicomWaveformFile(decoding: $0)
         },
         // Deflated: at most a hundred times the input and a megabyte, held twice while it grows.
-        FuzzTarget("dicom-report", fixtures: ["formats"], endings: [".dcm"]) { _ = try? DicomReport(decoding: $0) },
-        FuzzTarget("scp-ecg", fixtures: ["formats"], endings: [".scp"]) { _ = try? SCPFile(decoding: $0) },
+        FuzzTarget("dicom-report", fixtures: ["formats"], endings: [".dcm"], shared: ["echo/stickA"]) {
+            _ = try? DicomReport(decoding: $0)
+        },
+        FuzzTarget("scp-ecg", fixtures: ["formats"], endings: [".scp"], shared: ["scp"]) {
+            _ = try? SCPFile(decoding: $0)
+        },
         // A checksum stops nearly every damage at the door; here each is made right again.
         FuzzTarget("scp-ecg-inside", fixtures: ["formats"], endings: [".scp"]) {
             _ = try? SCPFile(decoding: repaired($0))
         },
-        FuzzTarget("hl7-aecg", fixtures: ["formats"], endings: [".xml"]) { _ = try? AnnotatedECG(decoding: $0) },
+        FuzzTarget("hl7-aecg", fixtures: ["formats"], endings: [".xml"], shared: ["aecg"]) {
+            _ = try? AnnotatedECG(decoding: $0)
+        },
         // Silence costs no bytes in FLAC: its reader stops at 2^24 samples.
         FuzzTarget("wfdb", heapBeside: 768 << 20, made: wfdbRecords) { bytes in
             // A header, a zero byte, and what every signal file holds.

@@ -8,6 +8,8 @@ public struct FuzzTarget: Sendable {
     public var fixtures: [String]
     /// Of the files in those folders, those with such an ending; empty for all.
     public var endings: [String]
+    /// Folders of real files, below a folder that is no part of the project: more to start from where it is there.
+    public var shared: [String]
     /// Live heap at its peak is at most this often the input's size …
     public var heapPerByte: Int
     /// … and this many bytes.
@@ -22,13 +24,15 @@ public struct FuzzTarget: Sendable {
     public static let usualHeapBeside = 16 << 20
 
     public init(
-        _ name: String, fixtures: [String] = [], endings: [String] = [], heapPerByte: Int = usualHeapPerByte,
+        _ name: String, fixtures: [String] = [], endings: [String] = [], shared: [String] = [],
+        heapPerByte: Int = usualHeapPerByte,
         heapBeside: Int = usualHeapBeside, made: @escaping @Sendable (URL) throws -> [[UInt8]] = { _ in [] },
         run: @escaping @Sendable ([UInt8]) -> Void
     ) {
         self.name = name
         self.fixtures = fixtures
         self.endings = endings
+        self.shared = shared
         self.heapPerByte = heapPerByte
         self.heapBeside = heapBeside
         self.made = made
@@ -36,7 +40,7 @@ public struct FuzzTarget: Sendable {
     }
 
     /// Every target; a new list is named here once.
-    public static var all: [FuzzTarget] { formats + cards + drivers }
+    public static var all: [FuzzTarget] { formats + cards + media + drivers }
 
     /// The inputs to start from, in a stable order.
     /// - Parameter root: the project's `fixtures` folder.
@@ -50,6 +54,16 @@ public struct FuzzTarget: Sendable {
             }
         }
         return seeds
+    }
+
+    /// Inputs made of real files: the beginning of each, as long as the fuzzer lets an input become.
+    /// - Parameter root: where the folders named in `shared` lie.
+    public func realSeeds(_ root: URL, limit: Int) throws -> [[UInt8]] {
+        try shared.flatMap { try Self.files(at: root.appending(path: $0)) }.map { file in
+            let handle = try FileHandle(forReadingFrom: file)
+            defer { try? handle.close() }
+            return [UInt8](try handle.read(upToCount: limit) ?? Data())
+        }
     }
 
     private static func files(at url: URL) throws -> [URL] {
