@@ -1,6 +1,7 @@
 """What a stick with examinations costs: 500 MB of cines, hashed, sealed and stored, beside `cp` and `sha256sum` of the same files; what
 is read of a cine to know whose it is; and the memory that it takes."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -70,6 +71,14 @@ def bench():
         again = world.cli("import", stick, "--json", timeout=600)
         assert len(again["known"]) == COUNT
         header = (read_so_far(pid) - before) / COUNT / 1024
-        table.row("read of a cine that is known: survey, mark and header", header, "KiB", bound="<= 1 MiB", holds=header <= 1024)
+        table.row("read of a cine that is known: survey and mark", header, "KiB")
+        # With another time it could be another file: its header is read, and its content hashed once, which is subtracted.
+        for path in files:
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+        before = read_so_far(pid)
+        again = world.cli("import", stick, "--json", timeout=600)
+        assert len(again["known"]) == COUNT and again["imported"] == []
+        header = (read_so_far(pid) - before - total) / COUNT / 1024
+        table.row("read of a cine to know it: survey, mark and header", header, "KiB", bound="<= 1 MiB", holds=0 < header <= 1024)
     finally:
         world.close()

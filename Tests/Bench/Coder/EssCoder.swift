@@ -28,9 +28,11 @@ struct EssCoder {
             let name = URL(filePath: path).deletingPathExtension().lastPathComponent
             let raw = URL(filePath: folder)
             for (index, samples) in waveform.samples.enumerated() {
+                let (zero, _) = Self.span(samples)
                 var bytes = Data(capacity: samples.count * 2)
                 for sample in samples {
-                    let value = UInt16(bitPattern: sample == .absent ? .min : Int16(truncatingIfNeeded: sample))
+                    let value = UInt16(
+                        bitPattern: sample == .absent ? .min : Int16(truncatingIfNeeded: Int(sample) - zero))
                     bytes.append(UInt8(truncatingIfNeeded: value))
                     bytes.append(UInt8(truncatingIfNeeded: value >> 8))
                 }
@@ -50,13 +52,20 @@ struct EssCoder {
             [UInt8](try Data(contentsOf: url.deletingLastPathComponent().appending(path: name)))
         }
         // Samples as they were digitised: what fits no 16 bits was never an ECG's.
-        let places = file.groups[0].waveform.samples.indices.filter { index in
-            file.groups[0].waveform.samples[index].allSatisfy { $0 == .absent || Int16(exactly: $0) != nil }
-        }
+        let places = file.groups[0].waveform.samples.indices.filter { span(file.groups[0].waveform.samples[$0]).fits }
         guard !places.isEmpty else { throw Failure.noLeads }
         return Waveform(
             channels: places.map { file.groups[0].waveform.channels[$0] },
             samples: places.map { file.groups[0].waveform.samples[$0] })
+    }
+
+    /// What other coders get subtracted so that they can take it, and whether they then can: a header's baseline moves samples of 16 bits
+    /// beyond 16 bits.
+    private static func span(_ samples: [Sample]) -> (zero: Int, fits: Bool) {
+        let values = samples.lazy.filter { $0 != .absent }.map { Int($0) }
+        guard let low = values.min(), let high = values.max() else { return (0, true) }
+        if low > Int(Int16.min), high <= Int(Int16.max) { return (0, true) }
+        return ((low + high) / 2, high - low < Int(UInt16.max) - 1)
     }
 
     private static func measure(_ waveform: Waveform, _ name: String) throws -> Result {
