@@ -271,6 +271,7 @@ def test_a_stick_is_pulled_out_in_the_middle(day):
     # An announced file isn't there: said, and nothing is refused.
     card.get_by_text("1 fichier annoncé manque").wait_for()
     assert bench.recordings() == []
+    assert page.get_by_text("Chargement…").count() == 0
     accessible(page)
     day.shot("40-cle")
     card.get_by_role("button", name="Copier").click()
@@ -283,6 +284,8 @@ def test_a_stick_is_pulled_out_in_the_middle(day):
     (bench.directory / "media" / "ECHO").rename(bench.directory / "aside")
     shutil.rmtree(bench.directory / "aside")
     card.get_by_text("a été retirée pendant la copie").wait_for()
+    # Nothing on the screen says that it should stay, or that all is well.
+    assert card.locator(".must-stay").count() == 1 and "laissez la clé" not in page.locator("body").inner_text()
     day.shot("42-retiree-trop-tot")
     kept = len([r for r in bench.recordings() if r["state"] == "complete"])
     assert kept < 6
@@ -290,6 +293,7 @@ def test_a_stick_is_pulled_out_in_the_middle(day):
     plug()
     card.get_by_role("button", name="Continuer la copie").or_(card.get_by_role("button", name="Copier")).first.click()
     page.locator(".medium .may-remove").filter(has_text="Tout est copié").wait_for(timeout=60_000)
+    assert "laissez la clé" not in page.locator("body").inner_text()
     day.shot("43-cle-finie")
     whole = [r for r in bench.recordings() if r["state"] == "complete" and not r.get("supersededBy")]
     assert len(whole) == 6 and all(r["modality"] == "imaging" and r.get("visit") for r in whole)

@@ -150,6 +150,7 @@ function render() {
   show(badge, count, () => [h("span", { "aria-hidden": "true" }, String(count)), h("span", { class: "sr" }, t("opinions.unseen", { count }))]);
   show(document.getElementById("sentence"), state.status.sentence, () => [typeset(state.status.sentence)]);
   show(document.getElementById("sync"), state.status.sync.sentence, () => [typeset(state.status.sync.sentence)]);
+  main.querySelector(":scope > .loading")?.remove();
   screen?.update();
 }
 
@@ -224,7 +225,7 @@ function navigate() {
   document.body.dataset.screen = name;
   screen = build(main, rest.map(decodeURIComponent));
   if (state.status) screen.update();
-  else main.append(h("p", {}, t("loading")));
+  else main.append(h("p", { class: "loading" }, t("loading")));
 }
 
 session.over = () => {

@@ -17,8 +17,9 @@ function card(medium) {
       h("div", {}, h("h3", {}, medium.label || t("media.title")),
         medium.found ? h("p", { class: "hint" }, t("media.found", { count: medium.found.recordings, others: medium.found.otherFiles, size: size(medium.found.bytes) })) : null)),
     // What matters most: may she pull it out?
-    h("p", { class: medium.mayRemove ? "may-remove" : "must-stay" },
-      h("span", { "aria-hidden": "true" }, medium.mayRemove ? "✓ " : "✋ "), typeset(medium.sentence)),
+    // (A copy that was cut isn't good news, although nothing is lost by it.)
+    h("p", { class: medium.mayRemove && !medium.problem ? "may-remove" : "must-stay" },
+      h("span", { "aria-hidden": "true" }, medium.mayRemove && !medium.problem ? "✓ " : "⚠ "), typeset(medium.sentence)),
     medium.hint ? h("p", { class: "refusal" }, typeset(medium.hint)) : null,
     medium.state === "importing" && progress ? h("p", { class: "progress" },
       h("progress", { max: Math.max(progress.ofBytes, 1), value: progress.bytes, "aria-label": t("media.progress.label") }),

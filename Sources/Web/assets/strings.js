@@ -150,7 +150,7 @@ const TEXTS = {
   "media.copy": "Copier",
   "media.continue": "Continuer la copie",
   "media.stop": "Arrêter la copie",
-  "media.copying": "Copie commencée : laissez la clé ou la carte en place.",
+  "media.copying": "Copie commencée.",
   "media.progress": "{done} sur {total}",
   "media.progress.label": "Avancement de la copie",
   "media.left": "encore environ {time}",
