@@ -17,9 +17,9 @@ extension SyncEngine {
         guard recording.modality == .imaging, document.role == .original, document.size <= DicomReport.sizeLimit
         else { return nil }
         do throws(StoreError) {
-            // Most of a study is pictures: its first chunk tells.
-            let head = try await store.original(recording.id, from: 0, about: 1).bytes
-            guard DicomReport.isReport(head: head) else { return nil }
+            // Known since the import; most of a study is pictures, which need not be read for it.
+            guard let kind = try await store.study(of: recording.id)?.objectClass, DicomReport.sopClasses.contains(kind)
+            else { return nil }
             let bytes = try await store.original(recording.id)
             return await Self.values(of: bytes, in: recording.id)
         } catch {

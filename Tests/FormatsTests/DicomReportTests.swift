@@ -64,15 +64,12 @@ import Testing
         node("TEXT", name, "DCM", [(0x0040_A160, .text("UT", value))])
     }
 
-    private func report(
-        _ content: [Node], more: Node = [], syntax: String = "1.2.840.10008.1.2.1",
-        sopClass: String = "1.2.840.10008.5.1.4.1.1.88.33"
-    ) -> [UInt8] {
+    private func report(_ content: [Node], more: Node = [], syntax: String = "1.2.840.10008.1.2.1") -> [UInt8] {
         let meta = encode([(0x0002_0010, .text("UI", syntax))])
         return Array(repeating: 0, count: 128) + Array("DICM".utf8) + meta
             + encode(
                 [
-                    (0x0008_0016, .text("UI", sopClass)), (0x0008_0023, .text("DA", "20261122")),
+                    (0x0008_0016, .text("UI", "1.2.840.10008.5.1.4.1.1.88.33")), (0x0008_0023, .text("DA", "20261122")),
                     (0x0008_0033, .text("TM", "090507")), (0x0008_0070, .text("LO", "ACME")),
                     (0x0008_1090, .text("LO", "Echo 9")), (0x0010_0020, .text("LO", "P-1")),
                     (0x0018_1020, .text("LO", "4.2")), code(0x0040_A043, "125200", "DCM", "Adult Echo Report"),
@@ -104,17 +101,6 @@ import Testing
                         ]),
                 ])
         ]
-    }
-
-    @Test func isKnownByItsFirstBytes() {
-        let bytes = report(findings)
-        #expect(DicomReport.isReport(head: bytes) && DicomReport.isReport(head: bytes.prefix(400)))
-        for kind in ["88.330", "88.3", "88.59"] {
-            let other = report(findings, sopClass: "1.2.840.10008.5.1.4.1.1.\(kind)")
-            #expect(!DicomReport.isReport(head: other), "\(kind)")
-        }
-        #expect(
-            !DicomReport.isReport(head: [UInt8]()) && !DicomReport.isReport(head: Array(repeating: 0x31, count: 2000)))
     }
 
     @Test func modifiersAreInheritedAndOverridden() throws {

@@ -72,15 +72,6 @@ public struct DicomReport: Sendable, Equatable, Codable {
     /// Bytes. Reports are text; what is larger is something else.
     public static let sizeLimit = 8 << 20
 
-    /// Whether a file that begins so says that it is such a report, in what stands in clear before anything is packed.
-    public static func isReport(head: some Collection<UInt8>) -> Bool {
-        let head = Array(head.prefix(1024))
-        guard DicomHeader.isHeader(head), let kind = head.firstRange(of: Array("1.2.840.10008.5.1.4.1.1.88.".utf8))
-        else { return false }
-        let last = head[kind.upperBound...].prefix { (0x30...0x39).contains($0) }
-        return sopClasses.contains(String(decoding: head[kind.lowerBound..<last.endIndex], as: UTF8.self))
-    }
-
     static func isReport(_ dataset: DicomDataset) -> Bool {
         sopClasses.contains(dataset.text(DicomTag.sopClass) ?? "")
             || dataset.items(DicomTag.waveforms).isEmpty && !dataset.items(DicomTag.content).isEmpty
