@@ -132,6 +132,6 @@ let package = Package(
         tests("FHIRTests", ["FHIR"]),
         tests("UplinkTests", ["Uplink", "FHIR", "Clinical"]),
         tests("WebTests", ["Web", "Agent"]),
-        tests("AgentTests", ["Agent", "Store", "Devices", "Wire", "Clinical", "Formats", "Uplink"]),
+        tests("AgentTests", ["Agent", "Store", "Devices", "Ports", "Wire", "Clinical", "Formats", "Uplink", logging]),
     ] + fuzzers
 )

@@ -7,11 +7,14 @@ public struct MediumFile: Sendable, Equatable {
     public var size: Int
     /// As `TreeEntry.modified`.
     public var modified: Int64
+    /// As `TreeEntry.changed`.
+    public var changed: Int64
 
-    public init(path: [String], size: Int, modified: Int64) {
+    public init(path: [String], size: Int, modified: Int64, changed: Int64) {
         self.path = path
         self.size = size
         self.modified = modified
+        self.changed = changed
     }
 
     /// Every regular file of a tree, in the order in which importers see them.
@@ -19,7 +22,7 @@ public struct MediumFile: Sendable, Equatable {
     public static func all(in tree: any Tree) throws(TreeError) -> (files: [MediumFile], isAll: Bool) {
         var files: [MediumFile] = []
         let isAll = try FileWalk.entries(in: tree) { path, entry in
-            files.append(MediumFile(path: path, size: entry.size, modified: entry.modified))
+            files.append(MediumFile(path: path, size: entry.size, modified: entry.modified, changed: entry.changed))
         }
         return (files, isAll)
     }

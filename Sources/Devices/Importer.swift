@@ -1,4 +1,5 @@
 public import Clinical
+import Formats
 public import Wire
 
 /// A recording on a card that an importer recognised by its content: one file, or several that belong together.
@@ -86,16 +87,62 @@ public protocol Importer: Sendable {
     var support: SupportLevel { get }
     /// Recordings of this kind in the tree, recognised by content, never by name alone; in a stable order.
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem]
-    func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording
-    /// The item as it goes into the store. Of one that is carried at most 1 MiB is read, unless its header is longer or it had to be
-    /// tried first whether it can be decoded.
-    func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported
+    /// The bytes that are kept of an item: its file, or a ustar archive of its files. Nothing of them is decoded, so that what is here
+    /// already is known by their hash alone. Nil for an item that is carried as it is, however large.
+    func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]?
+    /// Decodes an item's original, with what the files beside it tell.
+    func read(_ item: ImportItem, original: [UInt8], from tree: any Tree) throws(ImportError) -> ImportedRecording
+    /// The item as it goes into the store. Of one that is carried at most 1 MiB is read, unless its header is longer.
+    /// - Parameter original: what `original(of:from:)` gave.
+    func take(_ item: ImportItem, original: [UInt8]?, from tree: any Tree) throws(ImportError) -> Imported
     /// Decodes one file's bytes, or an original that this importer made of several; `.notRecognised` when it is neither.
     func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording
 }
 
 extension Importer {
+    public func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? {
+        do { return try tree.read(item.path, limit: FileWalk.sizeLimit) } catch { throw .tree(error) }
+    }
+
+    public func read(
+        _ item: ImportItem, original: [UInt8], from tree: any Tree
+    ) throws(ImportError) -> ImportedRecording {
+        try decode(original)
+    }
+
+    public func take(_ item: ImportItem, original: [UInt8]?, from tree: any Tree) throws(ImportError) -> Imported {
+        guard let original else { throw .notRecognised }
+        return .decoded(try read(item, original: original, from: tree))
+    }
+
     public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
-        .decoded(try read(item, from: tree))
+        try take(item, original: original(of: item, from: tree), from: tree)
+    }
+
+    /// Reads an item's original and decodes it; `.notRecognised` for one that is only carried.
+    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
+        guard let original = try original(of: item, from: tree) else { throw .notRecognised }
+        return try read(item, original: original, from: tree)
+    }
+
+    /// `StoredItem.source` of what an original is decoded to.
+    public func source(ofHash sha256: String) -> String { "\(name)/\(sha256)" }
+
+    /// The files of an item for an archive, together not larger than an importer reads.
+    func entries(
+        of item: ImportItem, from tree: any Tree, named name: ([String]) -> String
+    ) throws(ImportError) -> [Ustar.Entry] {
+        var entries: [Ustar.Entry] = []
+        var left = FileWalk.sizeLimit
+        for path in item.parts {
+            do {
+                let bytes = try tree.read(path, limit: left)
+                left -= bytes.count
+                entries.append(Ustar.Entry(name: name(path), bytes: bytes))
+            } catch {
+                throw .tree(error)
+            }
+        }
+        return entries
     }
 }

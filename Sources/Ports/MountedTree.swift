@@ -53,11 +53,10 @@ public final class MountedTree: Tree {
                 throw treeError(errno, name)
             }
             let kind = kind(status)
-            let (modified, _) = Int64(status.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
             entries.append(
                 TreeEntry(
                     name: text, kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0,
-                    modified: modified &+ Int64(status.st_mtim.tv_nsec)))
+                    modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim)))
         }
         return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
@@ -187,6 +186,11 @@ private struct Descriptor: ~Copyable {
         discard self
         return number
     }
+}
+
+/// Since 1970; a time that can't be is some other one, and the same each time.
+private func nanoseconds(_ time: timespec) -> Int64 {
+    Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
 }
 
 private func treeError(_ code: Int32, _ path: String) -> TreeError {

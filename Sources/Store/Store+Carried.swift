@@ -58,6 +58,20 @@ extension Store {
         }
     }
 
+    /// The complete recording of a source, which is remembered as the holder of a file that has come again in another place or
+    /// under another date.
+    public func recording(
+        ofSource source: String, by person: String, mark: String
+    ) async throws(StoreError) -> RecordingID? {
+        guard try await knowsSource(source) else { return nil }
+        return try await write { tx in
+            guard let known = try tx.completeRecording(of: source) else { return nil }
+            try tx.audit(by: person, "recording.known-source", known)
+            try tx.mark(mark, known)
+            return try tx.recordingID(known)
+        }
+    }
+
     /// Remembers that a file of a medium is here.
     public func mark(_ mark: String, heldBy id: RecordingID) async throws(StoreError) {
         try await write { tx in try tx.mark(mark, id.description) }

@@ -18,12 +18,15 @@ public struct TreeEntry: Sendable, Equatable {
     public var size: Int
     /// When its content last changed, by the clock of whoever wrote it: Unix time in nanoseconds; 0 when nobody knows.
     public var modified: Int64
+    /// When its content or its entry last changed, the same way. Unlike `modified` no program that copies can set it.
+    public var changed: Int64
 
-    public init(name: String, kind: Kind, size: Int, modified: Int64 = 0) {
+    public init(name: String, kind: Kind, size: Int, modified: Int64 = 0, changed: Int64 = 0) {
         self.name = name
         self.kind = kind
         self.size = size
         self.modified = modified
+        self.changed = changed
     }
 }
 

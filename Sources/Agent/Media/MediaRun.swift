@@ -93,35 +93,46 @@ struct MediaRun: Sendable {
     }
 
     private func take(_ candidate: MediaSurvey.Candidate) async throws(Failure) {
-        let mark: String
-        do throws(TreeError) {
-            mark = try await Blocking.run { [tree] () throws(TreeError) in try candidate.mark(in: tree) }
-        } catch {
-            throw .file(.tree(error))
+        let (importer, item) = (candidate.importer, candidate.item)
+        let mark = try await look { [tree] () throws(ImportError) in
+            do throws(TreeError) { return try candidate.mark(in: tree) } catch { throw .tree(error) }
         }
         if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
             return tally.update { $0.known.append("\(known)") }
         }
-        let taken: Imported
-        do throws(ImportError) {
-            taken = try await Blocking.run { [tree] () throws(ImportError) in
-                try candidate.importer.take(candidate.item, from: tree)
-            }
-        } catch {
-            throw .file(error)
+        // The same bytes in another place, or under another date (a card's times move with the clock's summer): read, and not decoded.
+        let (original, source) = try await look { [tree] () throws(ImportError) in
+            let original = try importer.original(of: item, from: tree)
+            return (original, original.map { importer.source(ofHash: DocumentHasher.sha256($0)) })
+        }
+        if let source,
+            let known = try await ask({ () throws(StoreError) in
+                try await store.recording(ofSource: source, by: person, mark: mark)
+            })
+        {
+            return tally.update { $0.known.append("\(known)") }
+        }
+        let taken = try await look { [tree] () throws(ImportError) in
+            try importer.take(item, original: original, from: tree)
         }
         switch taken {
-        case .decoded(let read): try await keep(read, mark: mark)
+        case .decoded(let read): try await keep(read, source: source, mark: mark)
         // One file: what is carried has no parts.
         case .carried(let file): try await carry(file, candidate.files[0], mark: mark)
         }
     }
 
+    private func look<Value: Sendable>(
+        _ work: @escaping @Sendable () throws(ImportError) -> Value
+    ) async throws(Failure) -> Value {
+        do throws(ImportError) { return try await Blocking.run(work) } catch { throw .file(error) }
+    }
+
     /// A recording that was decoded: all of it in one transaction.
-    private func keep(_ read: ImportedRecording, mark: String) async throws(Failure) {
+    private func keep(_ read: ImportedRecording, source: String?, mark: String) async throws(Failure) {
         var recording = begun(
             read.device, modality: read.modality, start: read.start, rawStart: read.rawStart, claim: read.claim,
-            source: "\(read.device.driver)/\(DocumentHasher.sha256(read.original))", objectID: read.objectID)
+            source: source ?? "\(read.device.driver)/\(DocumentHasher.sha256(read.original))", objectID: read.objectID)
         recording.channels = read.waveform.channels
         // A file without a start waits for a person to say it: it is a signal in time.
         if read.start == nil { recording.clock.source = .unknown }

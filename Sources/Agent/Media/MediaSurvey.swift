@@ -120,14 +120,25 @@ enum LeftOver {
 }
 
 extension MediumFile {
-    /// What tells this file from every other without reading all of it: its place, size and time, its first and its last bytes.
+    /// 2000-01-01: a writer without a clock dates every file alike, some day before it.
+    private static let firstTime: Int64 = 946_684_800 * 1_000_000_000
+
+    /// What tells this file from every other, and from itself after it changed, without reading all of it: its place, size and times,
+    /// its first and its last bytes. Where its time tells nothing, all of them.
     func mark(in tree: any Tree) throws(TreeError) -> String {
-        let piece = 4096
-        return DocumentHasher.fingerprint([
-            Array(path.joined(separator: "/").utf8), Array("\(size) \(modified)".utf8),
-            try tree.read(path, offset: 0, count: piece),
-            try tree.read(path, offset: max(0, size - piece), count: piece),
-        ])
+        let end = 4096
+        var parts = [Array(path.joined(separator: "/").utf8), Array("\(size) \(modified) \(changed)".utf8)]
+        if modified < Self.firstTime {
+            let piece = 1 << 20
+            for offset in stride(from: 0, to: size, by: piece) {
+                let bytes = try tree.read(path, offset: offset, count: piece)
+                parts.append(Array(DocumentHasher.sha256(bytes).utf8))
+            }
+        } else {
+            parts.append(try tree.read(path, offset: 0, count: end))
+            parts.append(try tree.read(path, offset: max(0, size - end), count: end))
+        }
+        return DocumentHasher.fingerprint(parts)
     }
 }
 

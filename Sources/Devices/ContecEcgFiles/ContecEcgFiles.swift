@@ -25,16 +25,6 @@ public struct ContecEcgFiles: Importer {
         return items
     }
 
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        let bytes: [UInt8]
-        do {
-            bytes = try tree.read(item.path, limit: Self.sizeLimit)
-        } catch {
-            throw .tree(error)
-        }
-        return try decode(bytes)
-    }
-
     public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
         let file: ContecECG
         do {

@@ -26,7 +26,9 @@ public struct DicomMedia: Importer {
         return items
     }
 
-    public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
+    public func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? { nil }
+
+    public func take(_ item: ImportItem, original: [UInt8]?, from tree: any Tree) throws(ImportError) -> Imported {
         .carried(try carried(item, from: tree))
     }
 
@@ -55,12 +57,6 @@ public struct DicomMedia: Importer {
             modality: .imaging, device: device(header), mediaType: "application/dicom", start: header.start,
             rawStart: header.startText, claim: header.claim, objectID: header.objectID, study: study(header),
             notes: notes(header))
-    }
-
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        let bytes: [UInt8]
-        do { bytes = try tree.read(item.path, limit: FileWalk.sizeLimit) } catch { throw .tree(error) }
-        return try decode(bytes)
     }
 
     public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {

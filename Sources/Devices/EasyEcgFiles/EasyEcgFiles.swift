@@ -23,16 +23,6 @@ public struct EasyEcgFiles: Importer {
         return items
     }
 
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        let bytes: [UInt8]
-        do {
-            bytes = try tree.read(item.path, limit: FileWalk.sizeLimit)
-        } catch {
-            throw .tree(error)
-        }
-        return try decode(bytes)
-    }
-
     public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
         let file = try EasyEcgFile(bytes)
         return ImportedRecording(

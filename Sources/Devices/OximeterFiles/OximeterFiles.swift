@@ -28,16 +28,6 @@ public struct OximeterFiles: Importer {
         return items
     }
 
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        let bytes: [UInt8]
-        do {
-            bytes = try tree.read(item.path, limit: FileWalk.sizeLimit)
-        } catch {
-            throw .tree(error)
-        }
-        return try decode(bytes)
-    }
-
     public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
         if ContecSpO2.isHeader(bytes) { return try contec(bytes) }
         if ViatomFile.isHeader(bytes, size: bytes.count) { return try viatom(bytes) }

@@ -33,21 +33,15 @@ public struct ResmedCard: Importer {
         return items
     }
 
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        var entries: [Ustar.Entry] = []
-        var left = FileWalk.sizeLimit
-        for path in item.parts {
-            do {
-                let bytes = try tree.read(path, limit: left)
-                left -= bytes.count
-                entries.append(Ustar.Entry(name: Self.nameOnCard(path), bytes: bytes))
-            } catch {
-                throw .tree(error)
-            }
-        }
-        let original: [UInt8]
-        do { original = try Ustar(entries).encoded() } catch { throw .damaged("\(error)") }
-        var recording = try recording(of: entries, original: original)
+    public func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? {
+        let entries = try entries(of: item, from: tree, named: Self.nameOnCard)
+        do { return try Ustar(entries).encoded() } catch { throw .damaged("\(error)") }
+    }
+
+    public func read(
+        _ item: ImportItem, original: [UInt8], from tree: any Tree
+    ) throws(ImportError) -> ImportedRecording {
+        var recording = try decode(original)
         ResmedSurroundings(item, tree).describe(&recording, driver: name)
         return recording
     }

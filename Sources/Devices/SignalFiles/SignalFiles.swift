@@ -52,39 +52,25 @@ public struct SignalFiles: Importer {
         return items.filter { !segments.contains($0.path) }
     }
 
-    /// A DICOM waveform that is too long to be decoded in one piece, or of a kind that isn't decoded, is carried like an image.
-    public func take(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> Imported {
-        guard item.parts.count == 1 else { return .decoded(try read(item, from: tree)) }
-        let head: [UInt8]
-        do { head = try tree.read(item.path, offset: 0, count: SignalFileKind.headSize) } catch { throw .tree(error) }
-        guard SignalFileKind(head) == .dicom else { return .decoded(try read(item, from: tree)) }
-        if item.size <= FileWalk.sizeLimit {
-            do throws(ImportError) {
-                return .decoded(try read(item, from: tree))
-            } catch {
-                if case .tree = error { throw error }
-            }
-        }
-        return try DicomMedia().take(item, from: tree)
+    /// Nil for a DICOM waveform that is too long to be decoded in one piece.
+    public func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? {
+        guard item.size <= FileWalk.sizeLimit else { return nil }
+        let entries = try entries(of: item, from: tree) { $0.last ?? "" }
+        guard let first = entries.first else { throw .notRecognised }
+        guard SignalFileKind(first.bytes) == .wfdb else { return first.bytes }
+        do throws(EncodeError) { return try Ustar(entries).encoded() } catch { throw .unsupported("\(error)") }
     }
 
-    public func read(_ item: ImportItem, from tree: any Tree) throws(ImportError) -> ImportedRecording {
-        var entries: [Ustar.Entry] = []
-        var left = FileWalk.sizeLimit
-        for path in item.parts {
-            do {
-                let bytes = try tree.read(path, limit: left)
-                left -= bytes.count
-                entries.append(Ustar.Entry(name: path.last ?? "", bytes: bytes))
+    /// A DICOM waveform that is too long, or of a kind that isn't decoded, is carried like an image.
+    public func take(_ item: ImportItem, original: [UInt8]?, from tree: any Tree) throws(ImportError) -> Imported {
+        if let original {
+            do throws(ImportError) {
+                return .decoded(try read(item, original: original, from: tree))
             } catch {
-                throw .tree(error)
+                guard SignalFileKind(original) == .dicom else { throw error }
             }
         }
-        guard let first = entries.first else { throw .notRecognised }
-        guard SignalFileKind(first.bytes) == .wfdb else { return try decode(first.bytes) }
-        let archive: [UInt8]
-        do throws(EncodeError) { archive = try Ustar(entries).encoded() } catch { throw .unsupported("\(error)") }
-        return try decode(archive)
+        return .carried(try DicomMedia().carried(item, from: tree))
     }
 
     /// One file, or the archive that `read` makes of a WFDB record.
