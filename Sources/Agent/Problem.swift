@@ -250,6 +250,7 @@ enum AttentionSentence {
             case .outsideLoans: "l'appareil est prêté, et cet enregistrement est hors de la période de prêt"
             case .startUnknown: "l'appareil est prêté, et l'heure de début est inconnue"
             case .deviceWithoutSerial: "l'appareil est prêté, et ne dit pas son numéro de série"
+            case .sharedMemory: "l'appareil peut garder les mesures de plusieurs personnes"
             }
         return "sans patient : à attribuer" + (why.map { " (\($0))" } ?? "")
     }

@@ -116,7 +116,7 @@ actor SessionRecorder: SessionSink {
             clock: clock.facts(
                 deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source, deviceNow: deviceNow),
             source: start.item?.source)
-        _ = try await store.begin(recording, binding: binding)
+        _ = try await store.begin(recording, binding: binding, isShared: start.item?.isShared ?? false)
         let early = progress.isEmpty ? surprises : []
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1

@@ -67,6 +67,8 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     case startUnknown
     /// Its device was lent, and doesn't tell itself apart from others of its kind.
     case deviceWithoutSerial
+    /// It is out of a memory in which several people's are, or may be: neither a visit nor a loan says whose.
+    case sharedMemory
 }
 
 /// What the loans of a device say about a recording.

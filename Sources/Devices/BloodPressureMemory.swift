@@ -51,9 +51,11 @@ struct BloodPressureMemory: Equatable, Sendable {
     /// - Parameters:
     ///   - device: what names the device inside `StoredItem.source`.
     ///   - known: sources that are there already: of recordings, or of single measurements.
+    ///   - isShared: as `StoredItem.isShared`.
     ///   - reason: `.finished` becomes `.deviceEnded` when fewer came than were announced.
     func recording(
-        driver: String, device: String, known: Set<String> = [], reason: Recording.EndReason, at now: UInt64
+        driver: String, device: String, known: Set<String> = [], isShared: Bool = false, reason: Recording.EndReason,
+        at now: UInt64
     ) -> [DialogueAction] {
         guard !measurements.isEmpty else { return [] }
         let place = ([driver, device] + [bank.map { "\($0)" }, section].compactMap { $0 }).joined(separator: "/")
@@ -62,7 +64,7 @@ struct BloodPressureMemory: Equatable, Sendable {
         let item = StoredItem(
             source: "\(place)/\(times.first ?? "none")/\(times.last ?? "none")/\(measurements.count)",
             // A clock that was never set is the device's clock all the same: recorded as it is.
-            start: starts.first, rawStart: times.first, samples: 0)
+            start: starts.first, rawStart: times.first, samples: 0, isShared: isShared)
         let fresh = measurements.enumerated().filter { !known.contains("\(place)/\($0.element.rawTime)") }
         guard !known.contains(item.source), !fresh.isEmpty else { return [.skipped(item)] }
         var actions: [DialogueAction] = [

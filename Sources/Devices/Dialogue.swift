@@ -25,12 +25,15 @@ public struct StoredItem: Sendable, Equatable {
     public var rawStart: String?
     /// Samples per channel that the device announced.
     public var samples: Int
+    /// Several people's measurements are in the memory, or it was not read to the end: whose this is, only a person can say.
+    public var isShared: Bool
 
-    public init(source: String, start: LocalTime?, rawStart: String?, samples: Int) {
+    public init(source: String, start: LocalTime?, rawStart: String?, samples: Int, isShared: Bool = false) {
         self.source = source
         self.start = start
         self.rawStart = rawStart
         self.samples = samples
+        self.isShared = isShared
     }
 }
 

@@ -7,14 +7,18 @@ internal import Synchronization
 extension Store {
     /// Begins a recording; durable before it returns. Simulated devices' recordings become `.simulated` whatever the
     /// caller says.
-    /// - Parameter binding: the visit that was open when the capture was started, or nil.
+    /// - Parameters:
+    ///   - binding: the visit that was open when the capture was started, or nil.
+    ///   - isShared: it is out of a memory in which other people's are as well: it is nobody's before a person decides.
     /// - Returns: whose it is. A binding that does not hold never stops a recording: it begins unattributed.
     /// - Throws: `.diskLow` below the policy's limit; `.refused` for an id that exists.
     @discardableResult
-    public func begin(_ recording: Recording, binding: Binding?) async throws(StoreError) -> Attribution {
+    public func begin(
+        _ recording: Recording, binding: Binding?, isShared: Bool = false
+    ) async throws(StoreError) -> Attribution {
         try await write { tx in
             try tx.requireSpace(.refuseStart)
-            return try tx.begin(recording, binding)
+            return try tx.begin(recording, binding, isShared: isShared)
         }
     }
 
@@ -159,7 +163,7 @@ extension Transaction {
             arguments: [source])
     }
 
-    func begin(_ recording: Recording, _ binding: Binding?) throws -> Attribution {
+    func begin(_ recording: Recording, _ binding: Binding?, isShared: Bool = false) throws -> Attribution {
         let uuid = recording.id.description
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
         // What comes from a simulator can never pass for real.
@@ -190,7 +194,7 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(recording, binding, key)
+        return try attribute(recording, binding, isShared: isShared, key)
     }
 
     func append(_ uuid: String, _ blocks: [Block]) throws {

@@ -4,8 +4,10 @@ internal import GRDB
 
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
-    func attribute(_ recording: Recording, _ binding: Binding?, _ key: SymmetricKey) throws -> Attribution {
-        switch try proposal(recording, binding) {
+    func attribute(
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ key: SymmetricKey
+    ) throws -> Attribution {
+        switch try proposal(recording, binding, isShared: isShared) {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
@@ -21,9 +23,10 @@ extension Transaction {
         case nobody(UnattributedReason)
     }
 
-    private func proposal(_ recording: Recording, _ binding: Binding?) throws -> Proposal {
+    private func proposal(_ recording: Recording, _ binding: Binding?, isShared: Bool) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
+        if isShared, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
             let verdict = Binding.byLoan(

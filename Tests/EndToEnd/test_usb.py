@@ -53,6 +53,7 @@ def detached_and_given_back(testbed, name):
 
 
 def test_pressure_monitors_are_recognised_and_read(bench, testbed, sims):
+    bench.start_server()
     server = sims("omron-pressure", "beurer-pressure", "phdc:blood-pressure")
     testbed.say(f"plug omron 127.0.0.1 {server.port} 1-1")
     start_agent(bench, testbed)
@@ -66,15 +67,22 @@ def test_pressure_monitors_are_recognised_and_read(bench, testbed, sims):
     assert (beurer["model"], beurer["serial"]) == ("BM58", "SIM0002")
     assert phd["support"] == "singleSource" and phd["serial"] == "SIM0003"
 
+    visit = bench.wait_for_visits()[0]
+    bench.cli("visit", "open", visit["id"])
     session = bench.cli("download", omron["name"], "--json")
-    # One user (the second bank only repeats the first's values, and is left out), and what the monitor computed of the one whole week
-    # that it has.
-    assert [r["state"] for r in session["recordings"]] == ["complete"] * 2
-    readings = [reading for r in session["recordings"]
-                for reading in bench.cli("recording", r["recording"], "--json")["readings"]]
-    assert [r["value"] for r in readings if r["kind"] == "systolic"] == [126, 129, 132, 128]
-    assert all("computed by the device" in " ".join(r["flags"]) for r in readings[-3:])
-    assert bench.cli("download", omron["name"], "--json")["skipped"] == 2
+    # Two users, and what the monitor computed of the one whole week that it has of each.
+    assert [r["state"] for r in session["recordings"]] == ["complete"] * 4
+    details = [bench.cli("recording", r["recording"], "--json") for r in session["recordings"]]
+    assert [[r["value"] for r in d["readings"] if r["kind"] == "systolic"] for d in details] == [
+        [126, 129, 132], [114, 117], [128], [115]]
+    assert [{r["bank"] for r in d["readings"]} for d in details] == [{0}, {1}, {0}, {1}]
+    assert all("computed by the device" in " ".join(r["flags"]) for d in details[2:] for r in d["readings"])
+    assert bench.cli("download", omron["name"], "--json")["skipped"] == 4
+    # The open visit has one patient, the monitor two: none of it is the patient's before the nurse says which.
+    assert [d["recording"].get("visit") for d in details] == [None] * 4
+    assert all("plusieurs personnes" in d["recording"]["attention"] for d in details)
+    bench.cli("attribute", details[1]["recording"]["id"], visit["id"])
+    assert [r.get("visit") for r in bench.recordings() if r["id"] == details[1]["recording"]["id"]] == [visit["id"]]
 
     session = bench.cli("download", beurer["name"], "--json")
     assert len(session["recordings"]) == 2 and all(r["state"] == "complete" for r in session["recordings"])

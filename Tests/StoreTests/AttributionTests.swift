@@ -24,6 +24,23 @@ import Testing
         #expect(try await store.begin(.sample(), binding: nil) == .unattributed)
     }
 
+    @Test func aSharedMemoryIsNobodys() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        let recording = Recording.sample()
+        #expect(try await store.begin(recording, binding: binding, isShared: true) == .unattributed)
+        try await store.seal(recording.id, reason: .finished)
+        let summary = try #require(try await store.recording(recording.id)).summary
+        #expect(summary.binding == nil && summary.unattributed == .sharedMemory)
+        #expect(try await store.awaitingFreeze() == [])
+        // A person says whose it is, before or after.
+        try await store.attribute(recording.id, to: "v1", by: "nurse", why: nil, at: 7)
+        #expect(try await store.recording(recording.id)?.bindings.map(\.reason) == [.decision])
+        let decided = Binding(visit: "v1", reason: .decision, by: "nurse", at: 8)
+        #expect(try await store.begin(.sample(), binding: decided, isShared: true) == .attributed(visit: "v1"))
+    }
+
     @Test func aContradictionHolds() async throws {
         let bench = try await Bench()
         let binding = try await bench.openVisit()

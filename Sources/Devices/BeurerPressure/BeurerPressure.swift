@@ -160,13 +160,14 @@ struct BeurerPressureReadout: Sendable {
         let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
         let isShort = announced.map { records < $0 } ?? false
         let reason = isShort && reason.state == .complete ? .deviceEnded : reason
+        let isShared = isShort || users.count > 1
         var actions: [DialogueAction] = []
         for user in users.keys.sorted() {
             guard var memory = users[user] else { continue }
             memory.precede(with: raw)
             raw = []
             actions += memory.recording(
-                driver: BeurerPressure.name, device: device, known: known, reason: reason, at: now)
+                driver: BeurerPressure.name, device: device, known: known, isShared: isShared, reason: reason, at: now)
         }
         users = [:]
         return actions

@@ -46,10 +46,11 @@ public enum OmronPressure {
             device.version = "M7301IT 100"
         }
         device.serial = order.serial
-        device.banks = [measurements(3), measurements(2)]
+        device.banks = [measurements(3, systolic: 132), measurements(2, systolic: 117)]
         if let sunday = LocalTime(year: 2026, month: 11, day: 8, hour: 0, minute: 0, second: 0) {
             device.averages = [
-                .init(bank: 0, week: 1, sunday: sunday, systolic: 128, diastolic: 81, pulse: 69)
+                .init(bank: 0, week: 1, sunday: sunday, systolic: 128, diastolic: 81, pulse: 69),
+                .init(bank: 1, week: 1, sunday: sunday, systolic: 115, diastolic: 72, pulse: 62),
             ]
         }
         if order.faults.contains("deaf") { device.deafFor = 2 }
@@ -60,11 +61,15 @@ public enum OmronPressure {
         return OmronPressureSimulator(device)
     }
 
-    private static func measurements(_ count: Int) -> [OmronPressureSimulator.Measurement] {
+    /// Of one person, newest first.
+    private static func measurements(_ count: Int, systolic: Int) -> [OmronPressureSimulator.Measurement] {
         (0..<count).compactMap { index in
-            LocalTime(year: 2026, month: 11, day: 20 - index, hour: 7 + index, minute: 5, second: 40).map {
+            LocalTime(
+                year: 2026, month: 11, day: 20 - index, hour: 7 + index, minute: systolic % 60, second: 40
+            ).map {
                 OmronPressureSimulator.Measurement(
-                    time: $0, systolic: UInt8(132 - 3 * index), diastolic: UInt8(84 - index), pulse: UInt8(70 + index))
+                    time: $0, systolic: UInt8(systolic - 3 * index), diastolic: UInt8(systolic - 48 - index),
+                    pulse: UInt8(systolic - 62 + index))
             }
         }
     }

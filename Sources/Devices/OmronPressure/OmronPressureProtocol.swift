@@ -63,6 +63,10 @@ struct OmronPressureProtocol: Dialogue {
     /// Of the banks before: what comes again is not another person's (devices.md 5.3).
     private var earlier: [BloodPressureMeasurement] = []
     private var repeated = 0
+    /// Banks that were read: told together, since whose they are depends on whether there is more than one.
+    private var read: [BloodPressureMemory] = []
+    /// Several people's, as far as is known.
+    private var isShared = false
 
     init(goal: SessionGoal) {
         if case .download(let known) = goal {
@@ -244,9 +248,13 @@ struct OmronPressureProtocol: Dialogue {
             if index > 0 { return ask(.measurement(bank: bank, index: index - 1), at: now) }
             let again: [DialogueAction] =
                 repeated == 0 ? [] : [.surprise("\(repeated) measurements of bank \(bank) are another bank's")]
-            if !memory.measurements.isEmpty { averaged.append(bank) }
             earlier += memory.measurements
-            return again + sealed(.finished, at: now) + nextBank(after: bank, at: now)
+            if !memory.measurements.isEmpty {
+                averaged.append(bank)
+                read.append(memory)
+                memory = BloodPressureMemory(bank: Int(bank))
+            }
+            return again + nextBank(after: bank, at: now)
         case .average(let bank, let week, let isMorning):
             guard payload.count == 8 else { return misunderstood(at: now) }
             if let average = BloodPressureMeasurement(omronAverage: payload, isMorning: isMorning) {
@@ -290,7 +298,7 @@ struct OmronPressureProtocol: Dialogue {
     }
 
     private mutating func nextBank(after bank: UInt8, at now: UInt64) -> [DialogueAction] {
-        guard bank < Self.banks.upperBound else { return nextAverages(at: now) }
+        guard bank < Self.banks.upperBound else { return sealed(.finished, at: now) + nextAverages(at: now) }
         // Bytes of an empty bank go with the next one.
         let rest = memory.measurements.isEmpty ? memory.raw : []
         memory = BloodPressureMemory(bank: Int(bank + 1))
@@ -322,8 +330,10 @@ struct OmronPressureProtocol: Dialogue {
         case .serial: return identified(at: now)
         case .eliteClock: return [.surprise("no answer about the clock")] + eliteMeasurements(at: now)
         case .count(let bank) where bank > Self.banks.lowerBound:
-            // A monitor for one person.
-            return [.surprise("no answer about bank \(bank)")] + nextAverages(at: now)
+            // A monitor for one person says no; one that says nothing may hold another's all the same.
+            let isCut = silences >= Self.mostSilences
+            return [.surprise("no answer about bank \(bank)")] + sealed(isCut ? .deviceEnded : .finished, at: now)
+                + nextAverages(at: now)
         case .average:
             // Measurements are what counts, and they are stored; what came of the averages goes with them.
             averaged = []
@@ -337,13 +347,19 @@ struct OmronPressureProtocol: Dialogue {
 
     // MARK: Doing
 
-    /// What has been read of the bank, as a recording; at most once.
+    /// What has been read, a recording for each bank; at most once. After a cut nobody knows whether there is another person's.
     private mutating func sealed(_ reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
-        let (bank, section) = (memory.bank, memory.section)
-        defer { memory = BloodPressureMemory(bank: bank, section: section) }
-        guard !memory.measurements.isEmpty else { return [] }
-        return memory.recording(
-            driver: OmronPressure.name, device: nameplate.sourceName, known: known, reason: reason, at: now)
+        var told = read.map { ($0, Recording.EndReason.finished) }
+        if !memory.measurements.isEmpty { told.append((memory, reason)) }
+        if memory.section == nil, !nameplate.isElite {
+            isShared = told.count > 1 || !told.isEmpty && reason.state != .complete
+        }
+        (read, memory) = ([], BloodPressureMemory(bank: memory.bank, section: memory.section))
+        return told.flatMap { memory, reason in
+            memory.recording(
+                driver: OmronPressure.name, device: nameplate.sourceName, known: known, isShared: isShared,
+                reason: reason, at: now)
+        }
     }
 
     private mutating func wait(_ nanoseconds: UInt64, at now: UInt64) -> [DialogueAction] {

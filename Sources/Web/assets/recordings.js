@@ -280,7 +280,8 @@ function readings(list) {
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("recordings.start")), h("th", { scope: "col" }, t("recording.readings")), h("th", { scope: "col" }, t("recording.notes")))),
     h("tbody", {}, [...bySequence.values()].slice(0, 500).map((group) => h("tr", {},
       h("th", { scope: "row" }, group[0].at ? moment(group[0].at) : t("recording.nostart")), h("td", {}, group.map(text).join(" · ")),
-      h("td", { lang: "en" }, [...new Set(group.flatMap((reading) => reading.flags))].join(", ")))))));
+      h("td", {}, group[0].bank === undefined ? "" : `${t("recording.bank")} ${group[0].bank} `,
+        h("span", { lang: "en" }, [...new Set(group.flatMap((reading) => reading.flags))].join(", "))))))));
 }
 
 const UNITS = { "mm[Hg]": "mmHg", "Cel": "°C" };

@@ -282,6 +282,7 @@ const TEXTS = {
   "recording.other.file": "Autre fichier",
   "recording.carried": "Ce fichier est gardé et envoyé tel quel ; la page ne sait pas le montrer.",
   "recording.readings": "Valeurs",
+  "recording.bank": "Mémoire utilisateur",
   "reading.systolic": "systolique",
   "reading.diastolic": "diastolique",
   "reading.meanArterial": "moyenne",

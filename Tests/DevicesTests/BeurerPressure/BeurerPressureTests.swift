@@ -50,6 +50,10 @@ struct BeurerPressureTests {
             bench.recordings[0].readings.map(\.value.numerator) == [141, 88, 74, 138, 84, 70, 262, 90, 72])
         #expect(bench.recordings[1].readings.map(\.value.numerator) == [119, 71, 60])
         #expect(bench.recordings.map { $0.readings.first?.bank } == [1, 2])
+        // Two people's: whose each is, a person says.
+        #expect(bench.recordings.allSatisfy { $0.start.item?.isShared == true })
+        let alone = Self.bench { device in device.records.removeAll { $0.user == 2 } }
+        #expect(alone.recordings.map(\.start.item?.isShared) == [false])
         #expect(bench.recordings[0].readings[3].flags == ["irregular pulse"])
         #expect(bench.recordings[1].readings[0].flags == ["movement"])
         #expect(bench.recordings.allSatisfy { $0.end == .finished })
@@ -70,7 +74,7 @@ struct BeurerPressureTests {
         let dead = Self.bench { $0.diesAfter = 8 }
         #expect(dead.finish == .deviceEnded("the monitor fell silent"))
         #expect(dead.recordings.map(\.readings.count) == [6])
-        #expect(dead.recordings[0].end == .deviceEnded)
+        #expect(dead.recordings[0].end == .deviceEnded && dead.recordings[0].start.item?.isShared == true)
     }
 
     @Test("something that answers without a name is not this device")

@@ -184,6 +184,7 @@ struct OmronPressureDriverTests {
         #expect(bench.recordings[0].readings[3].flags == ["1 of an automatic series of 3"])
         #expect(bench.recordings[0].start.item?.start == Self.time(20, 8))
         #expect(Set(bench.recordings.map(\.start.item?.source)).count == 2)
+        #expect(bench.recordings[1].readings.allSatisfy { $0.bank == 1 })
         // Only what reads.
         let device = try #require(bench.device as? OmronPressureSimulator)
         #expect(Set(device.log) == ["VER", "PRF", "SRL", "GDC", "GME", "GMA", "GEA", "END"])
@@ -192,6 +193,50 @@ struct OmronPressureDriverTests {
         #expect(bench.sent.allSatisfy { $0.count == 8 })
         #expect(bench.violations.isEmpty)
         #expect(bench.elapsed < 15)
+    }
+
+    @Test("two people's measurements, or what a cut leaves of them, are nobody's until a person says so")
+    func shared() {
+        func shared(_ change: (inout Configuration) -> Void) -> [Bool?] {
+            Self.bench(.download(known: []), change).recordings.map(\.start.item?.isShared)
+        }
+        let week = OmronPressureSimulator.Average(
+            bank: 0, week: 1, sunday: Self.time(8, 0), systolic: 138, diastolic: 105, pulse: 112)
+        #expect(shared { $0.averages = [week] } == [true, true, true])
+        // One person, in either bank; a bank that repeats the other; a monitor without banks.
+        #expect(
+            shared {
+                $0.banks[1] = []; $0.averages = [week]
+            } == [false, false])
+        #expect(shared { $0.banks[0] = [] } == [false])
+        #expect(shared { $0.ignoresBanks = true } == [false])
+        #expect(
+            shared {
+                $0.dialect = .elitePlus; $0.version = nil
+            } == [false])
+        // Silent in the middle of the first bank, and of the second: there may be more than was read.
+        for answers in 7...14 {
+            let cut = shared {
+                $0.refusesEvery = 0
+                $0.diesAfter = answers
+            }
+            #expect(cut.allSatisfy { $0 == true }, "after \(answers)")
+        }
+    }
+
+    @Test("the monitor that is played has two users with measurements of their own")
+    func played() throws {
+        let simulation = OmronPressure.profile.simulation
+        var bench = Bench(
+            OmronPressureProtocol(goal: .download(known: [])), try #require(simulation.make()))
+        bench.run(until: 120)
+        #expect(
+            bench.recordings.map { Self.values($0) } == [
+                [[126, 82, 72], [129, 83, 71], [132, 84, 70]], [[114, 68, 56], [117, 69, 55]], [[128, 81, 69]],
+                [[115, 72, 62]],
+            ])
+        #expect(bench.recordings.map { $0.readings.first?.bank } == [0, 1, 0, 1])
+        #expect(bench.surprises.isEmpty)
     }
 
     @Test("what is known is not fetched into the store again")
@@ -416,6 +461,23 @@ struct OmronPressureListenerTests {
         #expect(measured.readings[3].flags == ["1 of an automatic series of 3"])
         #expect(measured.start == "2007-01-02 10:46:10")
         #expect(report.surprises.map(\.text) == ["a garbled report"])
+    }
+
+    /// Out of a real HEM-790IT's conversation with its vendor's program: openyou/libomron, `doc/logs/hem790it/790IT_TwoReadings.html`
+    /// at a07222a1, transfers 0422 to 0466. Refused once, asked again; the bytes behind a report's count are stale.
+    @Test("a reading of a real HEM-790IT")
+    func real() throws {
+        let asked = "> 02  07 47 4D 45 00 00 00 01\n> 02  01 01 4D 45 00 00 00 01\n"
+        let told = "< 81  07 4F 4B 00 08 04 15 10\n< 81  07 0A 2E 00 00 81 4E 4D\n< 81  03 00 00 AF 00 81 4E 4D\n"
+        let report = try Self.report(asked + "< 81  02 4E 4F 00 00 11 00 02\n" + asked + told)
+        let recorded = try #require(report.recordings.first)
+        #expect(report.recordings.count == 1 && report.surprises.isEmpty)
+        #expect(recorded.readings.map(\.value) == [129, 78, 77])
+        #expect(recorded.readings.map(\.name) == ["systolic", "diastolic", "pulseRate"])
+        #expect(recorded.readings.allSatisfy { $0.at == "2008-04-21 16:10:46" && $0.flags ?? [] == [] })
+        // Its side alone.
+        let alone = try Self.report(told)
+        #expect(alone.recordings.first?.readings.map(\.value) == [129, 78, 77])
     }
 
     @Test("endpoints, control lines, hidraw's leading zero and both directions' absence change nothing")
