@@ -73,7 +73,7 @@ struct PhdcConversation: Sendable {
 
     mutating func flush(all: Bool, at now: UInt64) -> [DialogueAction] {
         guard open != nil else { return [] }
-        let samples = open?.take(all: all) ?? []
+        let (samples, dropped) = open?.take(all: all) ?? ([], 0)
         let hasSamples = samples.contains { !$0.isEmpty }
         guard hasSamples || !raw.isEmpty else { return [] }
         var block = Block(samples: samples, raw: raw, at: now)
@@ -82,7 +82,8 @@ struct PhdcConversation: Sendable {
             open?.gap = nil
         }
         raw = []
-        return [.append(block)]
+        guard dropped > 0 else { return [.append(block)] }
+        return [.append(block)] + note(.gap, "\(dropped) samples of a channel are too far ahead of the others")
     }
 
     // MARK: Who it is

@@ -33,6 +33,9 @@ struct PhdcOpenRecording: Sendable {
 
     /// A channel that stays so far behind the others is filled up with absent samples.
     private static let slack = 5 * PhdcClock.ticksPerSecond
+    /// Absent samples that one block may be filled up with, of all channels together. Three kilobytes of a wave of a sample in ten
+    /// seconds would ask a fast one beside it for hundreds of millions.
+    private static let mostFilled = 1 << 18
 
     init(kind: Recording.Kind, person: UInt16?, waves: [PhdcWave], transfer: PhdcTransfer? = nil) {
         self.kind = kind
@@ -67,11 +70,14 @@ struct PhdcOpenRecording: Sendable {
 
     /// The samples that wait, of all channels up to the same moment.
     /// - Parameter all: everything; what a channel lacks is absent.
-    mutating func take(all: Bool) -> [[Sample]] {
+    /// - Returns: the samples; how many of them had no place, because the others are too far behind.
+    mutating func take(all: Bool) -> (samples: [[Sample]], dropped: Int) {
         began = nil
         let lengths = waves.indices.map { pending[$0].count * waves[$0].period }
-        let length = (all ? lengths.max() : lengths.min()) ?? 0
-        return waves.indices.map { index in
+        let shortest = lengths.min() ?? 0
+        let room = Self.mostFilled / max(1, waves.count) * (waves.map(\.period).min() ?? 0)
+        let length = all ? min(lengths.max() ?? 0, shortest + room) : shortest
+        let samples = waves.indices.map { index in
             // Rounded up where everything is taken, so that nothing stays behind.
             let period = waves[index].period
             let count = all ? (length + period - 1) / period : length / period
@@ -83,6 +89,10 @@ struct PhdcOpenRecording: Sendable {
             taken[index] += count
             return samples
         }
+        guard all else { return (samples, 0) }
+        let dropped = pending.reduce(0) { $0 + $1.count }
+        if dropped > 0 { pending = waves.map { _ in [] } }
+        return (samples, dropped)
     }
 }
 

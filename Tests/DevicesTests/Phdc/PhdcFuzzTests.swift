@@ -84,6 +84,57 @@ struct PhdcFuzzTests {
         }
     }
 
+    /// Found by the fuzzer: a device says that one of its waves has a sample in many seconds, and sends some hundred of it beside
+    /// a lead at 8000 Hz, which is then filled up to the same moment: a gigabyte for 3 kB at the longest period that is a wave's, all
+    /// memory there is where no period was too long.
+    @Test(
+        "a slow wave beside a fast one doesn't fill the memory", arguments: [80_000, 80_001, 0xFFFF_FFFE] as [UInt32])
+    func slowWave(_ period: UInt32) throws {
+        let updates = 3000
+        func wave(_ handle: UInt16, _ code: UInt16, _ period: UInt32, count: Int) -> PhdcObject {
+            PhdcObject(
+                kind: PhdcClass.array, handle: handle,
+                attributes: [
+                    PhdcAttribute(PhdcAttributeID.type, long: 0x0002_0000 | UInt32(code)),
+                    PhdcAttribute(PhdcAttributeID.samplePeriod, long: period),
+                    PhdcAttribute(
+                        PhdcAttributeID.arraySpecification,
+                        [UInt8(count >> 8), UInt8(count & 0xFF), 8, 255, 0x20, 0]),
+                    PhdcConfiguration.mapAttribute([(PhdcAttributeID.samples, UInt16(count))]),
+                ])
+        }
+        let configuration = PhdcConfigurationReport(
+            id: 0x4000, objects: [wave(1, 0x0101, 1, count: 10), wave(2, 0x0102, period, count: updates)])
+        let announced = PhdcEvent(handle: 0, time: 0, type: PhdcEventType.configuration, info: configuration.wire)
+        func report(_ number: UInt16, _ handle: UInt16, _ samples: [UInt8]) -> [UInt8] {
+            let report = PhdcScanReport(
+                number: number, items: [.init(person: nil, content: .fixed(handle: handle, samples))])
+            let event = PhdcEvent(handle: 0, time: 0, type: 0x0D1D, info: report.wire)
+            return PhdcApdu.presentation(PhdcData(number, .event(event, confirmed: false))).wire
+        }
+        let transcript = Transcript(
+            header: TranscriptHeader(model: "made up", date: "2026-11-27"),
+            events: [
+                .received(PhdcApdu.presentation(PhdcData(0, .event(announced, confirmed: true))).wire, after: 0.01),
+                .received(report(0, 1, Array(repeating: 1, count: 10)), after: 0.01),
+                .received(report(1, 2, Array(repeating: 2, count: updates)), after: 0.01),
+            ])
+        let started = ContinuousClock.now
+        let recorded = try #require(replay(transcript, through: Phdc.profile).recordings.first)
+        #expect(ContinuousClock.now - started < .seconds(20))
+        let samples = recorded.channels.reduce(0) { $0 + $1.samples }
+        // The fast lead's ten, and no more absent ones than a block may have.
+        #expect(samples <= 300_000 && recorded.channels.first?.samples ?? 0 >= 10, "\(samples) samples")
+        if period == 80_000 {
+            #expect(recorded.channels.map(\.name) == ["I", "II"])
+            #expect(recorded.notes.contains { $0.kind == .gap && $0.text.contains("too far ahead of the others") })
+        } else {
+            // No wave at all: kept as bytes.
+            #expect(recorded.channels.map(\.name) == ["I"])
+        }
+        #expect(recorded.bytes > updates)
+    }
+
     /// One transfer: a published frame or one of the simulator's kind, perhaps damaged.
     private static func input(_ random: inout Seeded) -> [UInt8] {
         switch UInt8.random(in: 0...5, using: &random) {
