@@ -233,6 +233,15 @@ extension PhdcConversation {
             return note(.sensor, "\(name): no value (\(reason))" + stamp.suffix)
         }
         open?.states["absent \(object.handle) \(code ?? "")"] = nil
+        // Not the patient's, whatever it is: kept, told, and never a value of anybody.
+        if let foreign = PhdcNomenclature.foreign(value.code, status: value.status) {
+            let unit = PhdcNomenclature.unit(value.unit)
+            let text = "\(name) (\(code ?? "?")) = \(value.number) \(unit): \(foreign), no patient's value"
+            return note(.device, text + stamp.suffix)
+        }
+        if metric?.kind == .glucose, let sample = metric?.name.split(separator: ", ").dropFirst().first {
+            flags.append(String(sample))
+        }
         if value.number.isSuspicious { flags.append("special mantissa") }
         if value.code == nil { flags.append("configuration not heard") }
         flags += object.supplementalTypes.map(PhdcNomenclature.modality)

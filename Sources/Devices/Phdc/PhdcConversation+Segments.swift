@@ -21,9 +21,11 @@ extension PhdcConversation {
         ]
         let arrays = waves(of: segment)
         let samples = arrays.map { Int(clamping: Int(segment.usage) * $0.specification.count) }.max() ?? 0
+        let persons = Set(
+            segments.values.filter { $0.usage > 0 }.compactMap(\.person).filter { $0 != PhdcScanReport.nobody })
         return StoredItem(
             source: parts.joined(separator: ":"), start: segment.start,
-            rawStart: segment.rawStart.map(PhdcClock.text), samples: samples)
+            rawStart: segment.rawStart.map(PhdcClock.text), samples: samples, isShared: persons.count > 1)
     }
 
     /// The object that an element of an entry belongs to.
@@ -160,7 +162,8 @@ extension PhdcConversation {
             let value = PhdcObservation.shown(attribute.value)
             actions += surprise("object \(object.handle): attribute \(phdcHexadecimal(attribute.id)) = \(value)")
         }
-        let own = observation.stamp.map { PhdcReadingTime($0, nameplate) } ?? time
+        let own =
+            observation.stamp.map { PhdcReadingTime($0, nameplate, adjustment: segment.adjustment) } ?? time
         let sequence = open?.measurement ?? 0
         for value in observation.values {
             actions += say(value, object, own, sequence, segment.person, throttled: false, at: now)

@@ -31,8 +31,17 @@ enum PhdcNomenclature {
     }
 
     static let plethysmogram = PhdcCode(PhdcCode.scada, 0x4BB4)
+    /// What a glucose meter is tested with; meters keep its results beside the patient's (phdc.md 10.3).
+    static let controlSolution = PhdcCode(PhdcCode.scada, 0x71D0)
 
-    /// Partition 2 (phdc.md 13.3, 13.4).
+    /// Why a value is not of whoever was measured; nil for all others.
+    /// - Parameter status: MeasurementStatus (phdc.md 7.3).
+    static func foreign(_ code: PhdcCode?, status: UInt16) -> String? {
+        if code == controlSolution { return "a control solution" }
+        return (4...5).first { status & 0x8000 >> $0 != 0 }.flatMap { measurementStatus[$0] }
+    }
+
+    /// Partition 2 (phdc.md 13.3, 13.4). Glucose by its sample: ISO/IEEE 11073-10417, as antidote's and OpenHealth's lists have it.
     private static let vitals: [UInt16: Metric] = [
         0x481A: Metric(.pulseRate, "pulse rate"), 0x482A: Metric(.pulseRate, "pulse rate (cuff)"),
         0x4182: Metric(.pulseRate, "heart rate (ECG)"), 0x4A04: Metric(.other, "non-invasive blood pressure"),
@@ -45,7 +54,12 @@ enum PhdcNomenclature {
         0xE020: Metric(.temperature, "toe temperature"), 0xE024: Metric(.temperature, "axillary temperature"),
         0xE028: Metric(.temperature, "gastro-intestinal temperature"), 0xE140: Metric(.weight, "body mass"),
         0xE144: Metric(.height, "body height"), 0xE14C: Metric(.other, "body fat"),
-        0xE150: Metric(.bmi, "body mass index"), 0x71B8: Metric(.glucose, "glucose"),
+        0xE150: Metric(.bmi, "body mass index"), 0x7114: Metric(.glucose, "glucose"),
+        0x71B8: Metric(.glucose, "glucose"), 0x71BC: Metric(.glucose, "glucose, capillary plasma"),
+        0x71C0: Metric(.glucose, "glucose, venous whole blood"), 0x71C4: Metric(.glucose, "glucose, venous plasma"),
+        0x71C8: Metric(.glucose, "glucose, arterial whole blood"),
+        0x71CC: Metric(.glucose, "glucose, arterial plasma"), 0x71D4: Metric(.glucose, "glucose, interstitial fluid"),
+        controlSolution.code: Metric(.other, "glucose of a control solution"), 0x71DC: Metric(.other, "HbA1c"),
         0x3F28: Metric(.other, "R-R interval"), 0x3F20: Metric(.other, "QT interval"),
         0x3F24: Metric(.other, "QTc interval"), 0x500A: Metric(.other, "respiration rate"),
         0x50D4: Metric(.other, "airway flow"), 0x5397: Metric(.other, "airway pressure P95"),
@@ -53,7 +67,7 @@ enum PhdcNomenclature {
         0xD002: Metric(.other, "trigger"),
     ]
 
-    /// Partition 128 (phdc.md 13.5), up to where both published lists agree.
+    /// Partition 128 (phdc.md 13.5), up to where both published lists agree; a glucose meter's context as in 11073-10417.
     private static let device: [UInt16: String] = [
         20000: "device status", 21976: "ECG device status", 21977: "ECG context", 21982: "heart rate (instantaneous)",
         22000: "blood pressure measurement status", 22100: "flow generator time", 22104: "usage time",
@@ -63,7 +77,7 @@ enum PhdcNomenclature {
         22192: "AHI obstructive", 22196: "AHI central", 22220: "humidifier stage", 22224: "humidifier temperature",
         22228: "humidifier humidity", 22232: "trigger sensitivity level", 22234: "inspiratory rise level",
         22240: "adaptation level", 22260: "adapt-freeze setting", 22264: "autostart/stop", 22268: "device mode",
-        22280: "therapy mode",
+        22280: "therapy mode", 29152: "exercise", 29236: "place of the sample", 29256: "meal",
     ]
 
     /// Values of enumerations (phdc.md 12.1, 12.5, 13.3, 13.5).
@@ -76,6 +90,8 @@ enum PhdcNomenclature {
         22269: "undetermined", 22270: "standby", 22271: "therapy", 22272: "mask fitting", 22273: "drying",
         22274: "exporting", 22281: "undetermined", 22282: "CPAP", 22283: "CPAP-auto", 22284: "BPAP-S",
         22285: "BPAP-T", 22286: "BPAP-ST", 22287: "S-auto", 22288: "T-auto", 22289: "ST-auto", 22290: "ACSV",
+        29240: "finger", 29244: "alternative site", 29248: "earlobe", 29252: "control solution",
+        29260: "before a meal", 29264: "after a meal", 29268: "fasting", 29272: "casual",
     ]
 
     private static let vitalValues: [UInt16: String] = [

@@ -27,6 +27,13 @@ struct PhdcObservation: Sendable {
         /// Microseconds.
         case highResolution(UInt64)
         case baseOffset([UInt8])
+
+        var isCalendar: Bool {
+            switch self {
+            case .absolute, .baseOffset: true
+            case .relative, .highResolution: false
+            }
+        }
     }
 
     var values: [Value] = []

@@ -7,7 +7,14 @@ struct PhdcReadingTime: Sendable, Equatable {
     var raw: String?
     var flags: [String] = []
 
-    init(_ stamp: PhdcObservation.Stamp?, _ nameplate: PhdcNameplate) {
+    /// - Parameter adjustment: seconds by which the clock that made the stamp was wrong (phdc.md 3.3). Counters have no such clock.
+    init(_ stamp: PhdcObservation.Stamp?, _ nameplate: PhdcNameplate, adjustment: Int = 0) {
+        defer {
+            if adjustment != 0, let stated = at, stamp?.isCalendar == true {
+                at = stated.adding(seconds: adjustment)
+                flags.append(at == nil ? "invalid time" : "device clock corrected by \(adjustment) s")
+            }
+        }
         switch stamp {
         case nil: break
         case .absolute(let bytes):

@@ -27,6 +27,8 @@ struct PhdcSegment: Sendable, Equatable {
     /// The start as the device sent it.
     let rawStart: [UInt8]?
     let start: LocalTime?
+    /// Seconds to be added to the segment's dates, whose clock was set since: Date-and-Time-Adjustment (phdc.md 3.3, 10.2).
+    let adjustment: Int
     /// Entries.
     let usage: UInt32
     /// Ticks between two entries; nil when they are episodic.
@@ -58,14 +60,16 @@ struct PhdcSegment: Sendable, Equatable {
         let absolute = info.attributes[id: PhdcAttributeID.segmentStart]?.value
         let offset = info.attributes[id: PhdcAttributeID.segmentStartBaseOffset]?.value
         rawStart = absolute ?? offset
-        var begin = absolute.flatMap(PhdcClock.absolute) ?? offset.flatMap(PhdcClock.baseOffset)
+        var seconds = 0
         if let adjust = info.attributes[id: PhdcAttributeID.timeAdjustment]?.value, adjust.count == 6 {
             let bits = adjust.reduce(0) { $0 << 8 | Int($1) }
             // 48 bits with a sign, hundredths of a second.
             let hundredths = bits >= 1 << 47 ? bits - 1 << 48 : bits
-            begin = begin?.adding(seconds: hundredths / 100)
+            seconds = hundredths / 100
         }
-        start = begin
+        adjustment = seconds
+        let begin = absolute.flatMap(PhdcClock.absolute) ?? offset.flatMap(PhdcClock.baseOffset)
+        start = begin?.adding(seconds: seconds)
         usage = info.attributes[id: PhdcAttributeID.segmentUsage]?.u32 ?? 0
         let own = info.attributes[id: PhdcAttributeID.samplePeriod] ?? storeAttributes[id: PhdcAttributeID.samplePeriod]
         period = own?.u32.flatMap { $0 == 0 || $0 == PhdcClock.unsupported ? nil : $0 }
@@ -101,7 +105,7 @@ struct PhdcSegment: Sendable, Equatable {
             let bytes = Array(try header.bytes(8))
             if stamp == nil { stamp = .baseOffset(bytes) }
         }
-        if stamp != nil { return PhdcReadingTime(stamp, nameplate) }
+        if stamp != nil { return PhdcReadingTime(stamp, nameplate, adjustment: adjustment) }
         guard let start, let period else { return PhdcReadingTime(nil, nameplate) }
         let seconds = Int(index) * Int(period) / PhdcClock.ticksPerSecond
         return PhdcReadingTime(
