@@ -20,6 +20,57 @@ struct ForeignCaptureTests {
     /// Seven samples (devices.md 3.7).
     static let dump = ["0F A0 E0 BD E0 BE DF 83", "0F 8A FF FF FF FF DE C0", "0F 80 DD BF 80 80 80 80"]
 
+    /// A CMS50D+ (V7) and its vendor's program, both sides, as headrotor/art-sensors publishes them (`spO2/stream_data.py` at
+    /// 0893e6a2): every question of the program, what the device answered to it, and the first frames of its stream.
+    @Test("a real CMS50D+ and its vendor's program")
+    func realSession() throws {
+        let stream = ["B3 96", "B0 96", "AE 95", "AC 95", "AB 95", "AA 95", "AA 95"].map {
+            "01 E0 85 \($0) C1 E1 FF FF"
+        }
+        let session: [(asked: String, answers: [String])] = [
+            ("A7", ["0C 80"]), ("A2", ["0C 80"]), ("A0", ["06 80 80 87"]), ("B0", ["11 80 81 81 80 80 80 80 80"]),
+            ("AC", ["0E 80 81"]), ("B3", ["13 80 A0 A0 A0 A0 A0 A0 A0 14 80 A0 A0 A0 A0 A0 80 80"]),
+            ("A8", ["02 80 80 A0 A0 A0 A0 A0 A0 02 81 FF A0 A0 A0 A0 A0 A0"]), ("AA", ["04 80 F5 F3 E5 F2 A0 A0 A0"]),
+            ("A9", ["03 80 A0 A0 A0 A0 A0 A0 A0"]), ("A1", stream),
+        ]
+        let lines = session.flatMap { asked, answers in
+            ["> 01  7D 81 \(asked) 80 80 80 80 80 80"] + Self.lines("< 81", answers)
+        }
+        let report = try Self.report(lines)
+        #expect(report.surprises.isEmpty, "\(Self.texts(report))")
+        let identity = try #require(report.identity)
+        // All its names are blanks, but for the identifier that it was made with.
+        #expect(identity.serial == "user" && identity.firmware == "protocol 7")
+        let recorded = try #require(report.recordings.first)
+        #expect(report.recordings.count == 1 && recorded.kind == .live && recorded.samples == 7)
+        let pleth = try #require(recorded.channels.first)
+        #expect(pleth.first == 0x33 && pleth.minimum == 0x2A && pleth.maximum == 0x33)
+        // 33 30 2E 2C 2B 2A 2A.
+        #expect(pleth.sum == 316)
+        #expect(recorded.channels.contains { $0.first == 97 && $0.minimum == 97 && $0.maximum == 97 })
+        #expect(recorded.channels.contains { $0.first == 65 && $0.minimum == 65 && $0.maximum == 65 })
+        #expect(recorded.bytes >= 7 * 9)
+        // The device's side alone says the same.
+        let alone = try Self.report(lines.filter { $0.hasPrefix("<") })
+        #expect(alone.recordings.map(\.channels) == report.recordings.map(\.channels))
+    }
+
+    /// A Pulox PO-250 (V7) that found its first values: AndreasZachariae/cms50dplus-driver, `cms50dplus_driver/data` at 79560bc1.
+    @Test("a real stream before and after its first values")
+    func firstValues() throws {
+        let frames = [
+            "01 E0 85 D1 9A 80 80 FF FF", "01 E0 85 CF 99 80 80 FF FF", "01 E0 85 CC 99 80 80 FF FF",
+            "01 E0 C5 C9 99 D3 E1 FF FF", "01 E0 85 C4 98 D3 E1 FF FF", "01 E0 85 C1 98 D3 E1 FF FF",
+        ]
+        let report = try Self.report(Self.lines("<", frames))
+        let channels = try #require(report.recordings.first).channels
+        #expect(report.surprises.isEmpty && channels.allSatisfy { $0.samples == 6 })
+        // Plethysmogram, SpO2, pulse, perfusion index.
+        #expect(channels.map(\.absent) == [0, 3, 3, 6])
+        let sums: [Double] = [442, 291, 249]
+        #expect(Array(channels.map(\.sum).prefix(3)) == sums)
+    }
+
     static func lines(_ sign: String, _ frames: [String]) -> [String] { frames.map { "\(sign)  \($0)" } }
 
     @Test("padding is never counted, whether or not a length was said")
