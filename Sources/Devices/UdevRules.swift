@@ -41,6 +41,31 @@ public enum UdevRules {
         return (lines + ["", "LABEL=\"ess_agent_brltty_end\"", ""]).joined(separator: "\n")
     }
 
+    /// The text of `70-ess-agent.hwdb`: what `lsusb` and a desktop call a device, in place of the name of the chip inside it.
+    /// Only for those that are met as USB devices: behind the ids of a serial bridge there may be anything. As everywhere,
+    /// ids make a candidate; nothing is decided by this name.
+    public static func renderedNames(_ profiles: [DialogueProfile] = Registry.dialogues) -> String {
+        var lines = ["# Generated from the device registry by `ess-agent udev-rules --hwdb`. Do not edit."]
+        var order: [UdevMatch] = []
+        var titles: [UdevMatch: [String]] = [:]
+        for profile in profiles {
+            for match in profile.matches + profile.choices where match.subsystem == "usb" && match.productID != nil {
+                if titles[match] == nil { order.append(match) }
+                titles[match, default: []].append(profile.title)
+            }
+        }
+        for match in order {
+            guard let vendor = match.vendorID, let product = match.productID else { continue }
+            lines += [
+                "",
+                // hwdb matches by the letters, and the kernel writes them large.
+                "usb:v\(vendor.uppercased())p\(product.uppercased())*",
+                " ID_MODEL_FROM_DATABASE=\((titles[match] ?? []).joined(separator: " or "))",
+            ]
+        }
+        return (lines + [""]).joined(separator: "\n")
+    }
+
     /// What the device itself is to start; a tty does it by its own node.
     private static func wanted(_ match: UdevMatch) -> String { match.subsystem == "usb" ? "ess-agent.service" : "" }
 

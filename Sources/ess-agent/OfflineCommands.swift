@@ -116,9 +116,16 @@ struct UdevRulesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "udev-rules", abstract: "Print the udev rules for all known devices.")
     @Flag(help: "Those that keep brltty away, which come behind its own.") var brltty = false
+    @Flag(help: "The devices' names for udev's hardware database (hwdb) instead.") var hwdb = false
+
+    func validate() throws {
+        if brltty && hwdb { throw ValidationError("--brltty and --hwdb are two files; ask for one") }
+    }
 
     func run() async throws {
-        print(brltty ? UdevRules.renderedAgainstBrltty() : UdevRules.rendered(), terminator: "")
+        let text =
+            hwdb ? UdevRules.renderedNames() : brltty ? UdevRules.renderedAgainstBrltty() : UdevRules.rendered()
+        print(text, terminator: "")
     }
 }
 

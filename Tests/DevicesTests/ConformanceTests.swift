@@ -217,6 +217,11 @@ struct DialogueConformanceTests {
             try Data(UdevRules.renderedAgainstBrltty().utf8).write(to: late)
         }
         #expect(try String(contentsOf: late, encoding: .utf8) == UdevRules.renderedAgainstBrltty())
+        let names = Fixtures.root.appending(path: "udev/70-ess-agent.hwdb")
+        if ProcessInfo.processInfo.environment["ESS_WRITE_FIXTURES"] != nil {
+            try Data(UdevRules.renderedNames().utf8).write(to: names)
+        }
+        #expect(try String(contentsOf: names, encoding: .utf8) == UdevRules.renderedNames())
         for profile in Registry.dialogues {
             for match in profile.matches + profile.choices {
                 let line = try #require(
