@@ -79,17 +79,18 @@ def eight_streams(device, rate, leads):
         time.sleep(SECONDS)
         spent, grown, lasted = cpu(pid) - before, resident(pid) - memory, time.monotonic() - begin
         came = [samples_of(world, name) - first[name] for name in names]
-        gaps, total = 0, []
+        gaps, total = [], []
         for name in names:
             session = world.cli("stop", name, "--json")
             detail = world.cli("recording", session["recordings"][0]["recording"], "--json")
-            gaps += len([n for n in detail["notes"] if n["kind"] == "gap"])
+            gaps += [n["text"] for n in detail["notes"] if n["kind"] == "gap"]
             total.append(detail["channels"][0]["samples"])
         # Blocks are a second long, and the eight are looked at one after the other.
         slack = rate * 3
         wanted = rate * lasted
-        table.row(f"eight of {device}, gaps", gaps, bound="0", holds=gaps == 0,
-                  note=f"{min(total)} to {max(total)} samples of {leads} leads each, {rate} Hz")
+        # Where the machine is busy the device that is played may itself be late: then its samples are fewer than the clock says.
+        table.row(f"eight of {device}, gaps", len(gaps), bound="0", holds=not gaps,
+                  note="; ".join([f"{min(total)} to {max(total)} samples of {leads} leads each, {rate} Hz", *gaps[:3]]))
         table.row(f"eight of {device}, slowest stream", min(came) / lasted, "Hz", baseline=rate, note="beside: the device's",
                   bound="the device's", holds=min(came) > wanted - slack)
         equivalent = spent / lasted / 8 * (12 * 1000) / (leads * rate) * 100
