@@ -17,7 +17,7 @@ ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 APT_BENCH := $(APT_TEST) sqlite3 flac zstd xz-utils modemmanager dbus procps
 
-APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
+APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod swtpm
 
 .PHONY: help run test test-long fuzz bench deb test-package test-system build lint setup-run setup-test setup-deb \
 	setup-package setup-system clean

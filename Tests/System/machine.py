@@ -18,7 +18,7 @@ import time
 import guest_tree
 from guest_tree import CACHE, run
 
-GUEST_PACKAGES = ["usbip", "systemd-timesyncd"]
+GUEST_PACKAGES = ["usbip", "systemd-timesyncd", "libtss2-esys-3.0.2-0", "libtss2-rc0", "libtss2-tcti-device0"]
 # What a laptop has that is asked for here; the rest of Debian's 4,000 modules only makes the image slow.
 MODULES = [
     "drivers/usb", "drivers/hid", "drivers/input", "drivers/virtio", "drivers/block", "drivers/net/virtio_net.ko", "drivers/net/net_failover.ko", "drivers/scsi",
@@ -147,18 +147,19 @@ class GuestFailed(AssertionError):
 class Machine:
     """One laptop. `boot()` switches it on, `cut_power()` is what a dead battery does."""
 
-    def __init__(self, scratch, image, memory=1024):
-        self.scratch, self.memory = scratch, memory
+    def __init__(self, scratch, image, memory=1024, tpm=None):
+        """`tpm` is the directory of a software TPM's state: another directory is another machine's chip."""
+        self.scratch, self.memory, self.tpm = scratch, memory, tpm
         self.disk = scratch / "disk.qcow2"
         run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "raw", str(self.disk))
         self.console = scratch / "console.log"
-        self.process = self.control = self.monitor = None
+        self.process = self.control = self.monitor = self.tpm_process = None
         self.number = 0
         self.boots = 0
 
     # Power
 
-    def boot(self, seconds=240):
+    def boot(self, seconds=600):
         place = kernel()
         self.boots += 1
         paths = {name: self.scratch / f"{name}.{self.boots}" for name in ("control", "qmp")}
@@ -174,6 +175,7 @@ class Machine:
             "-chardev", f"socket,id=control,path={paths['control']},server=on,wait=off",
             "-device", "virtserialport,chardev=control,name=ess.control",
             "-qmp", f"unix:{paths['qmp']},server=on,wait=off",
+            *self._start_tpm(),
         ]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=open(self.scratch / "qemu.log", "ab"), stderr=subprocess.STDOUT)
         try:
@@ -205,6 +207,30 @@ class Machine:
             if channel:
                 channel.close()
         self.control = self.monitor = None
+        if self.tpm_process:
+            # It ends by itself with its machine.
+            try:
+                self.tpm_process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.tpm_process.kill()
+                self.tpm_process.wait()
+            self.tpm_process = None
+
+    def _start_tpm(self):
+        """Starts the software TPM, if there is to be one; returns QEMU's arguments for it."""
+        if not self.tpm:
+            return []
+        self.tpm.mkdir(exist_ok=True)
+        path = self.scratch / f"tpm.{self.boots}"
+        self.tpm_process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.tpm}", "--ctrl", f"type=unixio,path={path}", "--terminate"],
+            stdin=subprocess.DEVNULL, stdout=open(self.scratch / "tpm.log", "ab"), stderr=subprocess.STDOUT)
+        end = time.monotonic() + 20
+        while not path.exists():
+            if time.monotonic() > end or self.tpm_process.poll() is not None:
+                raise GuestFailed(f"no TPM: {(self.scratch / 'tpm.log').read_text()[-2000:]}")
+            time.sleep(0.05)
+        return ["-chardev", f"socket,id=tpm,path={path}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]
 
     def _connect(self, path):
         end = time.monotonic() + 20

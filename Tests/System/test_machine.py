@@ -6,6 +6,7 @@ its patient. `make test-system` runs it (about 12 minutes).
 
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
@@ -324,3 +325,36 @@ def test_the_store_is_sound_and_nobody_is_named_in_the_journal(laptop, outside):
     names = " ".join(f"-e '{p['family']}'" for p in patients)
     readable = laptop.sh(f"grep -l -a -F -r {names} /var/lib/ess-agent", check=False)
     assert not readable.strip(), f"a patient's name is readable in {readable}"
+
+
+@pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm isn't installed: no TPM to bind keys to")
+def test_keys_bound_to_the_tpm(running, image, outside, tmp_path):
+    """`setup` seals both keys to the chip: the service starts with them, again after a power cut, and on another machine not at all."""
+    # One machine at a time; the next test that needs the other one boots it.
+    running.cut_power()
+    with machine.machine(tmp_path, image, tpm=tmp_path / "chip") as laptop:
+        laptop.boot()
+        # "-firmware": this machine has no EFI, which nothing here needs.
+        assert {"+driver", "+system", "+subsystem"} <= set(laptop.sh("systemd-creds has-tpm2", check=False).split())
+        # What the image brought in plain files is the administrator's to set up now.
+        laptop.sh("systemctl stop ess-agent; sed -i '/^server/d; /^client/d' /etc/ess-agent/ess-agent.conf.d/50-test.conf")
+        laptop.sh("mkdir /root/given && mv /etc/ess-agent/*.pem /etc/ess-agent/client.key /root/given/")
+        laptop.sh(f"cd /root/given && ess-agent setup --server https://10.0.2.2:{outside.bench.port} --ca ca.pem --certificate client.pem "
+                  "--key client.key --laptop ess-042 --with-key tpm2 && rm client.key && systemctl restart ess-agent")
+        laptop.wait("visits came down under the sealed key", lambda: laptop.agent("visits", "--json"))
+        assert laptop.sh("ls /var/lib/ess-agent/master.key 2>/dev/null", check=False) == "", "the key lies beside the database"
+        laptop.sh("ess-agent setup --check")
+        opened = laptop.sh("systemd-creds --name=master-key decrypt /etc/credstore.encrypted/ess-agent.master-key - | sha256sum")
+        laptop.sh("sync")
+        laptop.cut_power()
+        laptop.boot()
+        laptop.wait("the agent answers", lambda: laptop.agent("status", "--json"))
+        assert laptop.sh("systemd-creds --name=master-key decrypt /etc/credstore.encrypted/ess-agent.master-key - | sha256sum") == opened
+        laptop.cut_power()
+        # The thief's machine: the same disk, another chip.
+        laptop.tpm = tmp_path / "another-chip"
+        laptop.boot()
+        said = laptop.sh("systemd-creds --name=master-key decrypt /etc/credstore.encrypted/ess-agent.master-key - | wc -c", check=False)
+        assert said.split()[-1] == "0", said
+        assert laptop.sh("systemctl show ess-agent -p ExecMainStatus --value").strip() == "243", "it came up without its keys"
+        assert laptop.sh("ls /var/lib/ess-agent/master.key 2>/dev/null", check=False) == "", "a new key was made for old recordings"
