@@ -13,23 +13,11 @@ import time
 
 import table
 from bench import BIN, ROOT, Bench, eventually
+from process import cpu, resident
 from test_udev import Testbed
 from test_usbip import Server
 
 SECONDS = int(os.environ.get("ESS_BENCH_SECONDS", "30"))
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu(pid):
-    """Seconds of the process' own time."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def resident(pid):
-    """Kilobytes."""
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 def started(world):
