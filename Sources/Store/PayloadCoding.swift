@@ -36,8 +36,10 @@ public struct PayloadCoding: Sendable {
     }
 
     func encode(_ samples: [[Sample]], of channels: [Channel]) -> [UInt8] {
+        if let coded = packSamples(channels, samples), coded.count + 1 < SampleCoding.size(of: samples) {
+            return [Kind.samples] + coded
+        }
         let plain = SampleCoding.encode(samples)
-        if let coded = packSamples(channels, samples), coded.count + 1 < plain.count { return [Kind.samples] + coded }
         if let packed = pack(plain), packed.count + 1 < plain.count { return [Kind.packed] + packed }
         return plain
     }

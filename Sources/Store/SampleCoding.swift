@@ -15,16 +15,22 @@ enum SampleCoding {
             let width = width(of: samples)
             append(UInt32(samples.count), to: &bytes)
             bytes.append(UInt8(width))
-            bytes.reserveCapacity(bytes.count + samples.count * width)
-            for sample in samples {
-                switch width {
-                case 1: bytes.append(UInt8(bitPattern: sample == .absent ? .min : Int8(sample)))
-                case 2: append(sample == .absent ? Int16.min : Int16(sample), to: &bytes)
-                default: append(sample, to: &bytes)
-                }
+            switch width {
+            case 1: bytes += samples.map { UInt8(bitPattern: $0 == .absent ? .min : Int8($0)) }
+            case 2: append(samples.map { ($0 == .absent ? Int16.min : Int16($0)).littleEndian }, to: &bytes)
+            default: append(samples.map(\.littleEndian), to: &bytes)
             }
         }
         return bytes
+    }
+
+    /// Bytes of what `encode` makes of them.
+    static func size(of channels: [[Sample]]) -> Int { channels.reduce(3) { $0 + 5 + $1.count * width(of: $1) } }
+
+    /// Every second of every device goes through here: copied as a whole, not byte by byte.
+    private static func append<T: FixedWidthInteger>(_ values: [T], to bytes: inout [UInt8]) {
+        // Integers have no padding: their bytes are all defined.
+        unsafe values.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// - Throws: `.corrupt` for anything that `encode` can't have written. Allocates no more than the bytes justify.

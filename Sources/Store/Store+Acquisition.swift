@@ -22,17 +22,6 @@ extension Store {
         }
     }
 
-    /// Adds samples in one transaction; they are on the disk when it returns. Blocks are merged into chunks; a block's
-    /// `gap` becomes a note at the moment of its first sample (callers need not add one).
-    /// - Throws: `.refused` when the recording is sealed or a block has another number of channels; `.diskLow` when the
-    ///   last reserve is reached, `.diskFull` when SQLite says so: then seal with `.storageFailed`.
-    public func append(_ id: RecordingID, blocks: [Block]) async throws(StoreError) {
-        try await write { tx in
-            try tx.requireSpace(.stopRunning)
-            try tx.append(id.description, blocks)
-        }
-    }
-
     public func add(_ note: Note, to id: RecordingID) async throws(StoreError) {
         try await write { tx in
             let row = try tx.recordingRow(id.description)
@@ -45,6 +34,7 @@ extension Store {
     /// Of several recordings of one source, one remains to be sent: a complete one supersedes interrupted ones, a
     /// longer interrupted download a shorter one; never one that was tried to be sent. All are kept.
     public func seal(_ id: RecordingID, reason: Recording.EndReason) async throws(StoreError) {
+        growing.withLock { $0[id.description] = nil }
         try await write { tx in
             let row = try tx.recordingRow(id.description)
             if try (row["end_reason"] as String?) == reason.rawValue { return }
@@ -71,11 +61,11 @@ extension Store {
             }
             let attribution = try tx.begin(recording, binding)
             let id = recording.id.description
+            var growing = try tx.growing(id)
             for block in Self.pieces(of: waveform, original, at: recording.clock.hostMonotonic) {
-                try tx.append(id, [block])
+                try tx.append([block], to: &growing)
             }
-            let key = try tx.dataKey(try tx.recordingRow(id))
-            for note in notes { try tx.add(note, id, key: key) }
+            for note in notes { try tx.add(note, id, key: growing.key) }
             try tx.seal(id, reason: .finished, at: tx.now)
             return .stored(attribution)
         }
@@ -102,27 +92,6 @@ extension Store {
         }
     }
 }
-
-/// What a recording's channels are, by the text in which they are kept: a live recording asks each second, and decoding twelve of them
-/// costs more than sealing what they brought.
-private enum ChannelTexts {
-    /// More than any number of devices that record at once.
-    private static let most = 32
-    private static let known = Mutex<[String: [Channel]]>([:])
-
-    static func channels(_ text: String) throws(StoreError) -> [Channel] {
-        if let channels = known.withLock({ $0[text] }) { return channels }
-        let channels = try JSON.decode([Channel].self, text)
-        known.withLock {
-            if $0.count >= most { $0 = [:] }
-            $0[text] = channels
-        }
-        return channels
-    }
-}
-
-/// Bytes of payload in one row, about.
-private let chunkLimit = 1 << 20
 
 extension Transaction {
     /// - Parameter limit: the verdict from which on it is refused.
@@ -195,62 +164,6 @@ extension Transaction {
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
         return try attribute(recording, binding, isShared: isShared, key)
-    }
-
-    func append(_ uuid: String, _ blocks: [Block]) throws {
-        let row = try recordingRow(uuid)
-        guard try row["state"] as String == "open" else { throw StoreError.refused("recording \(uuid) is sealed") }
-        let key = try dataKey(row)
-        var counts = try JSON.decode([Int].self, row["counts"] as String)
-        guard blocks.allSatisfy({ $0.samples.count == counts.count }) else {
-            throw StoreError.refused("a block has another number of channels than its recording")
-        }
-        let channels = try ChannelTexts.channels(row["channels"])
-        let rates = channels.map(\.rate.value)
-        var n: Int = try row["chunks"]
-        var bytes: Int = try row["bytes"]
-        guard (0..<1 << 40).contains(n), (0..<1 << 48).contains(bytes),
-            counts.allSatisfy({ (0..<1 << 40).contains($0) })
-        else { throw StoreError.corrupt("the counts of \(uuid)") }
-        for chunk in Self.merged(blocks) {
-            if let gap = chunk.gap {
-                let position = zip(counts, rates).map { Double($0) / $1 }.max() ?? 0
-                try add(Note(kind: .gap, at: position, text: gap), uuid, key: key)
-            }
-            try db.cachedStatement(
-                sql: """
-                    INSERT INTO chunk (recording, n, first, arrived, created, decoder, raw, decoded)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                    """
-            ).execute(
-                arguments: [
-                    uuid, n, try JSON.text(counts), Int64(bitPattern: chunk.at), now, environment.decoder,
-                    try key.seal(packing: chunk.raw, environment.coding, at: "\(uuid)|chunk.raw|\(n)"),
-                    try key.seal(
-                        environment.coding.encode(chunk.samples, of: channels), at: "\(uuid)|chunk.decoded|\(n)"),
-                ])
-            counts = zip(counts, chunk.samples).map { $0 + $1.count }
-            bytes += chunk.raw.count
-            n += 1
-        }
-        try db.cachedStatement(sql: "UPDATE recording SET chunks = ?, bytes = ?, counts = ? WHERE uuid = ?").execute(
-            arguments: [n, bytes, try JSON.text(counts), uuid])
-    }
-
-    /// Blocks without a gap between them, up to the size of a row.
-    private static func merged(_ blocks: [Block]) -> [Block] {
-        var chunks: [Block] = []
-        for block in blocks {
-            guard block.gap == nil, let last = chunks.last, last.raw.count + block.raw.count <= chunkLimit else {
-                chunks.append(block)
-                continue
-            }
-            let end = chunks.count - 1
-            for channel in block.samples.indices { chunks[end].samples[channel] += block.samples[channel] }
-            chunks[end].raw += block.raw
-            chunks[end].at = block.at
-        }
-        return chunks
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {

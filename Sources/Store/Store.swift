@@ -44,6 +44,7 @@ public final class Store: Sendable {
     private let lock: DirectoryLock
     /// What was found so far.
     let damage = Mutex(KnownDamage())
+    let growing = Mutex(GrowingRecordings())
 
     private init(
         environment: Environment, directory: String, vault: Vault, pool: DatabasePool, lock: DirectoryLock
