@@ -110,4 +110,19 @@ extension Recording {
         case .unknown: nil
         }
     }
+
+    /// When what was recorded ended: counted from the start, whatever the clocks on the wall did meanwhile.
+    /// - Parameter seconds: of samples; nil is the answer for none.
+    func zonedEnd(lasting seconds: Double) -> String? {
+        guard seconds > 0, seconds < 1e9 else { return nil }
+        let start: Int64
+        switch clock.source {
+        case .host: start = clock.hostWall
+        case .device, .file, .person:
+            guard let local = clock.deviceStart else { return nil }
+            start = Int64(local.civilSeconds - utcOffsetMinutes(at: local) * 60) * 1000
+        case .unknown: return nil
+        }
+        return rfc3339(unixMilliseconds: start + Int64(seconds * 1000))
+    }
 }

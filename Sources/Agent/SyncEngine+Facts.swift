@@ -76,9 +76,10 @@ extension SyncEngine {
             let sensor = VisitFacts.Sensor(id: Identity.of(recording.device), identity: recording.device)
             if !sensors.contains(where: { $0.id == sensor.id }) { sensors.append(sensor) }
             let start = recording.zonedStart
+            let end = recording.zonedEnd(lasting: detail.summary.seconds)
             entries.append(
                 VisitFacts.Entry(
-                    document: document, recording: recording, sensor: sensor.id, start: start, end: nil,
+                    document: document, recording: recording, sensor: sensor.id, start: start, end: end,
                     original: DocumentHasher.identity(of: .original, in: recording.id),
                     address: try await address(of: document, visit: pending.visit)))
             recorded = max(recorded, recording.clock.hostWall)
@@ -88,7 +89,7 @@ extension SyncEngine {
             if let values = try await reportedValues(document, recording) {
                 reported.append(VisitFacts.Reported(recording: recording, sensor: sensor.id, values: values))
             }
-            fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-")".utf8))
+            fingerprint.append(Array("\(document.id) \(document.sha256) \(start ?? "-") \(end ?? "-")".utf8))
         }
         let times = try await store.visitTimes(pending.visit.id)
         let opened = times.opened.map(rfc3339(unixMilliseconds:))

@@ -8,6 +8,7 @@ Disks are ext4 images on a loop device (root is needed for that; skipped otherwi
 Tests/Bench/lies.c."""
 
 import contextlib
+import datetime
 import hashlib
 import os
 import pathlib
@@ -1022,6 +1023,35 @@ def test_the_wall_clock_jumps_while_recording(field, lies, hours):
     lies.tell()
     field.start_agent(environment=lies.environment)
     everything_arrives(field)
+
+
+def unix_milliseconds(text):
+    return round(datetime.datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(("start", "read", "effective"), [
+    # The clocks go back at 03:00 that night, and forward at 02:00 the other one: the night keeps its begin and its length.
+    ("2026-10-24 23:00:00", "2026-10-25T08:00:00+01:00", ("2026-10-24T23:00:00+02:00", "2026-10-25T04:00:00+01:00")),
+    ("2026-03-28 23:00:00", "2026-03-29T08:00:00+02:00", ("2026-03-28T23:00:00+01:00", "2026-03-29T06:00:00+02:00")),
+])
+def test_a_night_in_which_the_clocks_are_changed(field, lies, start, read, effective):
+    field.agent.stop()
+    field.start_agent(environment={**lies.environment, "TZ": "Europe/Paris"})
+    open_first_visit(field)
+    field.plug_oximeter("--night-seconds", "21600", "--start", start)
+    field.wait_for_device()
+    lies.tell(wall=unix_milliseconds(read) - time.time_ns() // 1_000_000)
+    recording = field.cli("download", "ttySIM0", "--json")["recordings"][0]["recording"]
+    assert abs(view(field, recording)["seconds"] - 21_600) <= 1
+    lies.tell()
+    everything_arrives(field)
+    references = [entry["resource"] for entry in field.fhir("DocumentReference?_count=50")["entry"]]
+    [period] = {tuple(sorted(reference["context"]["period"].items())) for reference in references}
+    period = dict(period)
+    # Six hours on the device's clock, whatever the clocks on the wall did meanwhile.
+    assert tuple(datetime.datetime.fromisoformat(period[side]) for side in ("start", "end")) == tuple(
+        datetime.datetime.fromisoformat(text) for text in effective), period
+    assert period["start"].endswith(effective[0][-6:]), period
 
 
 def test_a_wall_clock_that_is_set_back_does_not_hold_up_sending(field, lies):
