@@ -34,19 +34,23 @@ final class Pty: Sendable {
     func send(_ bytes: [UInt8]) { _ = unsafe write(master, bytes, bytes.count) }
 
     /// Exactly so many bytes, or fewer when the line hangs up. Waits on a thread that may block.
-    func receive(_ count: Int) async -> [UInt8] {
-        await withCheckedContinuation { continuation in
-            DispatchQueue(label: "pty").async { [master] in
-                var bytes: [UInt8] = []
-                var buffer = [UInt8](repeating: 0, count: 4096)
-                while bytes.count < count {
-                    let got = unsafe read(master, &buffer, min(buffer.count, count - bytes.count))
-                    guard got > 0 else { break }
-                    bytes += buffer[..<got]
-                }
-                continuation.resume(returning: bytes)
+    func receive(_ count: Int) async -> [UInt8] { await receiving(count).first { _ in true } ?? [] }
+
+    /// Reads from now on, on a thread of its own, however busy the tests' threads are.
+    func receiving(_ count: Int) -> AsyncStream<[UInt8]> {
+        let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
+        DispatchQueue(label: "pty").async { [master] in
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while bytes.count < count {
+                let got = unsafe read(master, &buffer, min(buffer.count, count - bytes.count))
+                guard got > 0 else { break }
+                bytes += buffer[..<got]
             }
+            continuation.yield(bytes)
+            continuation.finish()
         }
+        return stream
     }
 
     func settings() -> termios {

@@ -114,7 +114,7 @@ import Wire
         let pty = try Pty()
         let port = try await TTYPort.open(pty.path, line: Self.line)
         let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-        async let received = pty.receive(bytes.count)
+        let received = pty.receiving(bytes.count)
         do {
             try await port.write(bytes)
         } catch {
@@ -123,7 +123,7 @@ import Wire
             pty.hangUp()
             throw error
         }
-        #expect(await received == bytes)
+        #expect(await received.first { _ in true } == bytes)
         await port.close()
         pty.hangUp()
     }
