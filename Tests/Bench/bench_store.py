@@ -3,7 +3,6 @@
 ESS_BENCH_RECORDINGS sets how many (100000); ESS_BENCH_COMMITS the seconds of the first part (5)."""
 
 import contextlib
-import http.client
 import json
 import os
 import pathlib
@@ -14,6 +13,7 @@ import subprocess
 import tempfile
 import time
 
+import door
 import table
 from bench import BIN, Bench, eventually
 
@@ -110,21 +110,9 @@ def multiply(path, count):
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-class Door(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost")
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 def status(world):
     begin = time.monotonic()
-    with contextlib.closing(Door(world.socket)) as door:
-        door.request("GET", "/api/status")
-        answer = json.load(door.getresponse())
+    answer = door.status(world)
     return (time.monotonic() - begin) * 1e3, answer
 
 
