@@ -18,7 +18,7 @@ extension SyncEngine {
             if item.upload != .none || item.attempts > 0 {
                 verdict = try await settle(item, link, isUploaded: item.isUploaded)
             }
-            guard verdict != .settled, try await mend(document) else { return }
+            guard verdict != .settled else { return }
             let lane = try await openLane(link)
             var location: String?
             if case .created(let known, _) = item.upload, verdict == .missing {
@@ -26,7 +26,7 @@ extension SyncEngine {
             } else {
                 try await store.beginUpload(document.id)
             }
-            progress = (document.id, 0, document.size)
+            underway.begin(document.id, of: document.size)
             do throws(UplinkError) {
                 try await lane.upload(
                     BytesLane.Item(
@@ -194,6 +194,25 @@ extension SyncEngine {
         return .otherBytes
     }
 
+    /// What was set aside for want of a receipt may have one by now: the server was slow, or is mended. That is proof, whoever asks.
+    func takeLateReceipts(_ link: ServerLink) async {
+        // The other profiles would read each document back.
+        guard configuration.region.profile == .full else { return }
+        do {
+            for document in try await store.setAsideWithoutReceipt(limit: 50) {
+                guard let binding = try await store.recording(document.recording)?.bindings.last,
+                    let visit = try await store.visit(binding.visit),
+                    case .stored(let receipt) = try await receipt(for: document, of: visit, link),
+                    receipt.covers(rid: document.id, sha256: document.sha256, size: document.size)
+                else { continue }
+                try await store.record(receipt, isLate: true)
+                logger.notice("a receipt that came late", metadata: ["document": "\(document.id)"])
+            }
+        } catch {
+            logger.info("late receipts can't be asked for", metadata: ["error": "\(type(of: error))"])
+        }
+    }
+
     /// The server was restored from a backup: does it still have what it gave a receipt for, and what was said of it?
     func confirm(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
         do {
@@ -235,11 +254,9 @@ extension SyncEngine {
     }
 
     private func confirmed(_ document: UUID, _ offset: Int) {
-        guard progress?.document == document else { return }
-        let sent = max(0, offset - (progress?.sent ?? offset))
-        rate.note(sent, at: now)
-        progress?.sent = offset
-        spend(sent)
+        guard let new = underway.reached(offset, of: document) else { return }
+        rate.note(new, at: now)
+        spend(new)
     }
 
     static func fileExtension(_ mediaType: String) -> String {

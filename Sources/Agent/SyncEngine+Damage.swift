@@ -4,11 +4,11 @@ import Logging
 import Store
 
 extension SyncEngine {
-    /// Before a document's bytes leave: of one that the disk damaged the same bytes are built again, because a recording
+    /// When a document can't be read: of one that the disk damaged the same bytes are built again, because a recording
     /// always gives the same; when they can't be, it is set aside and told, and holds up nobody.
-    /// - Returns: whether it can be sent.
+    /// - Returns: false when it isn't damaged.
     func mend(_ document: Document) async throws -> Bool {
-        guard try await !store.isIntact(document.id) else { return true }
+        guard try await !store.isIntact(document.id) else { return false }
         logger.warning("a document is damaged on this laptop's disk", metadata: ["document": "\(document.id)"])
         let rebuilt = try? await Freezing.render(document.recording, store, logger)?.parts
         if let same = rebuilt?.first(where: { $0.0 == document }) {
@@ -17,6 +17,6 @@ extension SyncEngine {
             return true
         }
         try await quarantine(document.id, "its bytes are damaged on this laptop's disk, and can't be built again")
-        return false
+        return true
     }
 }

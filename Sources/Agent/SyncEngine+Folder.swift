@@ -28,7 +28,7 @@ extension SyncEngine {
                 folderState = SyncSentence.folderBroken
                 logger.error("the exchange folder", metadata: ["error": "\(Self.kind(error))"])
             }
-            progress = nil
+            underway.clear()
             await bell.wait(atMost: .seconds(min(configuration.worklistInterval, configuration.retryMaximum)))
         }
     }
@@ -115,13 +115,13 @@ extension SyncEngine {
             if await folder.has(name) { return }
         }
         try await store.beginUpload(document.id)
-        progress = (document.id, 0, document.size)
+        underway.begin(document.id, of: document.size)
         try await folder.write(name, size: document.size) { [store] in
             try await store.documentBytes(document.id, offset: $0, count: $1)
         }
         try await store.uploadCreated(document.id, location: "folder:\(clock.wall)")
         try await store.uploadConfirmed(document.id, offset: document.size)
-        progress = nil
+        underway.end(document.id)
     }
 
     // MARK: In
@@ -199,12 +199,12 @@ extension SyncEngine {
         view.state = folderState == nil ? "online" : "offline"
         view.problem = folderState.map { $0 == SyncSentence.folderMissing ? "folder-missing" : "configuration" }
         view.sentence = folderState ?? SyncSentence.folderReady
-        if let progress {
+        if let item = underway.first {
             view.state = "sending"
             view.sentence = SyncSentence.sending
-            view.document = "\(progress.document)".lowercased()
-            view.sentBytes = progress.sent
-            view.totalBytes = progress.total
+            view.document = "\(item.document)".lowercased()
+            view.sentBytes = item.sent
+            view.totalBytes = item.total
         }
         return view
     }

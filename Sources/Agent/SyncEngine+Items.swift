@@ -41,11 +41,12 @@ public struct SyncItemsView: Codable, Sendable, Equatable {
 extension SyncEngine {
     /// - Parameter limit: how many that wait are named; the counts of `status` tell how many there are.
     public func items(limit: Int = 500, received: Int = 50) async throws -> SyncItemsView {
-        let rate = progress == nil ? nil : rate.bytesPerSecond(at: now)
+        let rate = underway.first == nil ? nil : rate.bytesPerSecond(at: now)
         let remaining = try await store.remainingBytes()
         let items = try await store.syncItems(limit: limit, received: received).map { item in
-            let isMoving = progress?.document == item.document.id
-            let confirmed = isMoving ? max(item.confirmed, progress?.sent ?? 0) : item.confirmed
+            let moving = underway[item.document.id]
+            let isMoving = moving != nil
+            let confirmed = max(item.confirmed, moving?.sent ?? 0)
             return SyncItemsView.Item(
                 document: "\(item.document.id)".lowercased(), recording: "\(item.document.recording)",
                 visit: item.visit, modality: item.modality.rawValue, role: item.document.role.rawValue,

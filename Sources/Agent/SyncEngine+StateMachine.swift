@@ -143,15 +143,9 @@ public struct SyncStateMachine: Sendable {
         if let due = work.unreceipted.filter({ $0.value <= now }).min(by: { $0.value < $1.value }) {
             return .receipt(due.key)
         }
-        // Bytes follow their facts; but when the facts were refused the bytes go on: at the centre they are safer than here.
-        let waiting = Set(work.unannounced)
         let opening = max(bytesPausedUntil ?? -.infinity, bytesHeldUntil ?? -.infinity)
         let isOpen = now >= opening
-        if isOpen,
-            let document = work.documents.first(where: { !waiting.contains($0.visit) || visits[$0.visit] != nil })
-        {
-            return .bytes(document.id)
-        }
+        if isOpen, let document = sendable(work).first { return .bytes(document) }
         if let visit = work.unfinished.first(where: { isFree($0, now) }) { return .finish(visit: visit) }
         for (visit, state) in work.reports.sorted(by: { $0.key < $1.key }) {
             let step = Step.report(visit: visit, state)
@@ -165,6 +159,13 @@ public struct SyncStateMachine: Sendable {
         times += work.reports.map { others[Self.key(.report(visit: $0.key, $0.value))] }
         if !isOpen, !work.documents.isEmpty { times.append(opening) }
         return .rest(until: times.compactMap { $0 }.min())
+    }
+
+    /// Documents whose bytes may go, in their order. Bytes follow their facts; but when the facts were refused the bytes go on: at the
+    /// centre they are safer than here.
+    public func sendable(_ work: Work) -> [UUID] {
+        let waiting = Set(work.unannounced)
+        return work.documents.lazy.filter { !waiting.contains($0.visit) || visits[$0.visit] != nil }.map(\.id)
     }
 
     /// The bell rang or the nurse asked: a pause of the link ends now.

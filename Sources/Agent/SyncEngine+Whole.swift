@@ -18,7 +18,7 @@ extension SyncEngine {
             let lane = try wholeLane(link)
             let content = try await content(item.document, item.visit)
             try await store.beginUpload(item.document.id)
-            progress = (item.document.id, 0, item.document.size)
+            underway.begin(item.document.id, of: item.document.size)
             try await lane.store(content) { [weak self] sent in
                 Task { await self?.sentWhole(item.document.id, sent) }
             }
@@ -31,11 +31,11 @@ extension SyncEngine {
     }
 
     private func sentWhole(_ document: UUID, _ sent: Int) {
-        guard progress?.document == document, let total = progress?.total else { return }
-        let new = max(0, min(sent, total) - (progress?.sent ?? 0))
+        guard let total = underway[document]?.total,
+            let new = underway.reached(min(sent, total), of: document)
+        else { return }
         rate.note(new, at: now)
         spend(new)
-        progress?.sent = min(sent, total)
     }
 
     /// The receipt, or what stands for it.

@@ -19,7 +19,7 @@ public actor SyncEngine {
     var offer = Offer()
     var offerTag: String?
     var lane: BytesLane?
-    var progress: (document: UUID, sent: Int, total: Int)?
+    var underway = Underway()
     var rate = SendingRate()
     /// How large a chunk the line bears.
     let pace = PaceMemory()
@@ -119,10 +119,16 @@ public actor SyncEngine {
         }
         isSettled = false
         wasInterrupted = false
+        if case .bytes = step {
+            let sendable = Set(machine.sendable(work))
+            return try await sendTogether(items.filter { sendable.contains($0.document.id) }, link, facts)
+        }
         do throws(UplinkError) {
             switch step {
             case .greet: try await greet(link)
-            case .worklist: try await pullWorklist(link)
+            case .worklist:
+                try await pullWorklist(link)
+                await takeLateReceipts(link)
             case .answers: try await pullAnswers(link)
             case .announce(let visit), .finish(let visit):
                 let state: FactsState = step == .announce(visit: visit) ? .preliminary : .final
@@ -132,25 +138,26 @@ public actor SyncEngine {
             case .reply(let id): try await sendReply(id, link)
             case .entries(let visit): try await sendEntries(visit, link)
             case .confirm(let id): try await confirm(id, link)
-            case .bytes(let id):
-                if let item = items.first(where: { $0.document.id == id }) { try await send(item, link) }
+            case .bytes: break
             case .receipt(let id): try await askAgain(id, link)
             case .report(let visit, let state): try await report(visit, state, link)
             case .rest: break
             }
-            machine.succeeded(step, now: now)
-            lastContact = clock.wall
-            lastError = nil
+            succeeded(step)
         } catch {
             guard !Task.isCancelled else { return }
             if wasInterrupted, case .link = error {
-                progress = nil
                 lane = nil
                 return
             }
             try await handle(error, step, facts)
         }
-        progress = nil
+    }
+
+    func succeeded(_ step: SyncStateMachine.Step) {
+        machine.succeeded(step, now: now)
+        lastContact = clock.wall
+        lastError = nil
     }
 
     /// The wall clock was set: pauses that it ended in the far future don't hold.
@@ -181,7 +188,7 @@ public actor SyncEngine {
         return work
     }
 
-    private func handle(_ error: UplinkError, _ step: SyncStateMachine.Step, _ facts: [PendingFacts]) async throws {
+    func handle(_ error: UplinkError, _ step: SyncStateMachine.Step, _ facts: [PendingFacts]) async throws {
         lastError = error
         lane = nil
         // The error's text may hold a server's words: only its kind goes into the log (PRODUCT.md, rule 9).
@@ -260,7 +267,7 @@ public actor SyncEngine {
         await lookAtNetwork()
         // What is held back is not always the less urgent.
         let items = try await store.outbox(
-            now: clock.wall, limit: unreceipted.count + (policy.isRestricted ? 500 : 1),
+            now: clock.wall, limit: unreceipted.count + (policy.isRestricted ? 500 : Self.mostTogether),
             includingSimulated: configuration.isTestServer)
         withheld = configuration.isTestServer ? 0 : try await store.pendingCount(origin: .simulated)
         return allowed(items).filter { unreceipted[$0.document.id] == nil }
@@ -313,12 +320,12 @@ public actor SyncEngine {
             view.problem = "server-full"
             view.sentence = SyncSentence.serverFull
         }
-        if let progress {
+        if let item = underway.first {
             view.state = "sending"
             view.sentence = SyncSentence.sending
-            view.document = "\(progress.document)".lowercased()
-            view.sentBytes = progress.sent
-            view.totalBytes = progress.total
+            view.document = "\(item.document)".lowercased()
+            view.sentBytes = item.sent
+            view.totalBytes = item.total
         }
         return view
     }

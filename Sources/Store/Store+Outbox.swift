@@ -156,21 +156,35 @@ extension Store {
     /// Puts a quarantined document back into the queue, at once and from its first byte.
     public func requeue(_ id: UUID, by actor: String) async throws(StoreError) {
         try await change(id) { tx, _ in
+            try tx.takeBack(id)
             try tx.db.execute(
-                sql: """
-                    UPDATE attempt SET quarantined_at = NULL, quarantine = NULL, count = 0, not_before = 0
-                    WHERE document = ?
-                    """, arguments: [id.text])
-            try tx.db.execute(
-                sql: "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = 0, "
-                    + "is_quarantined = 0 WHERE document = ?", arguments: [id.text])
+                sql:
+                    "UPDATE outgoing SET state = 'none', location = NULL, confirmed = 0, restarts = 0 WHERE document = ?",
+                arguments: [id.text])
             try tx.audit(by: actor, "document.requeue", id.text)
         }
     }
 
+    /// Documents that were set aside with all their bytes on a server that gave no receipt for them.
+    public func setAsideWithoutReceipt(limit: Int) async throws(StoreError) -> [Document] {
+        try await read { tx in
+            try Row.fetchAll(
+                tx.db,
+                sql: """
+                    SELECT d.* FROM outgoing o JOIN document d ON d.id = o.document
+                    JOIN recording r ON r.uuid = d.recording
+                    WHERE o.is_quarantined = 1 AND o.is_superseded = 0 AND o.received_at IS NULL
+                    AND o.state = 'created' AND o.confirmed = d.size AND r.purged_at IS NULL
+                    ORDER BY o.urgency, o.begun, d.id LIMIT ?
+                    """, arguments: [limit]
+            ).map { try tx.document($0) }
+        }
+    }
+
     /// Keeps the server's acknowledgement. The same one again changes nothing.
+    /// - Parameter isLate: its document was set aside for want of it, and no longer is.
     /// - Throws: `.notFound`; `.refused` unless it repeats the document's identity, size and SHA-256.
-    public func record(_ receipt: Receipt) async throws(StoreError) {
+    public func record(_ receipt: Receipt, isLate: Bool = false) async throws(StoreError) {
         try await write { tx in
             let (document, _) = try tx.document(receipt.rid)
             guard receipt.covers(rid: document.id, sha256: document.sha256, size: document.size) else {
@@ -197,6 +211,7 @@ extension Store {
                 sql: "UPDATE outgoing SET begun_at = COALESCE(begun_at, ?), received_at = ? WHERE document = ?",
                 arguments: [tx.now, tx.now, document.id.text])
             try tx.progressed(document.id)
+            if isLate { try tx.takeBack(document.id) }
             try tx.audit(by: "server", "document.receipt", document.id.text, "epoch \(receipt.storeEpoch)")
         }
     }
@@ -252,6 +267,16 @@ extension Transaction {
             let location = try key.openText(row["location"], at: "\(document)|outgoing.location")
             return .created(location: location, confirmed: try row["confirmed"])
         }
+    }
+
+    /// It is set aside no longer.
+    fileprivate func takeBack(_ id: UUID) throws {
+        try db.execute(
+            sql: """
+                UPDATE attempt SET quarantined_at = NULL, quarantine = NULL, count = 0, not_before = 0
+                WHERE document = ?
+                """, arguments: [id.text])
+        try db.execute(sql: "UPDATE outgoing SET is_quarantined = 0 WHERE document = ?", arguments: [id.text])
     }
 
     /// What went wrong before is over.

@@ -160,7 +160,7 @@ public struct BytesLane: Sendable {
         var upload = Upload(
             size: item.size, location: known, checksums: digest != nil && tus.checksum != nil, limits: limits,
             mayBeLocked: item.mayBeLocked, pace: memory.pace)
-        defer { memory.pace = upload.pace }
+        defer { memory.pace = upload.pace.joined(memory.pace) }
         var actions = upload.start()
         while true {
             var event: Upload.Event?

@@ -12,6 +12,15 @@ public struct Pace: Sendable, Equatable {
     /// Whole chunks that went well since the last change.
     private var streak = 0
 
+    /// The largest chunks go fast, and nothing was ever cut.
+    public var isUnbounded: Bool { !wasEverCut && chunk >= largest }
+
+    /// Two uploads on one line at the same time: the one that was cut knows more.
+    func joined(_ other: Pace?) -> Pace {
+        guard let other, other.wasEverCut, !wasEverCut else { return self }
+        return other
+    }
+
     /// Whole chunks in a row that are believed after a cut.
     static let enough = 16
 

@@ -137,6 +137,8 @@ import Synchronization
             try body.open()
             try set(CURLOPT_UPLOAD, 1)
             unsafe try check(ess_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(size)))
+            // A quarter as many questions for the next bytes as with libcurl's own 64 KiB.
+            if size > 1 << 20 { try set(CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10) }
             try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
         } else if request.method == .head {
             try set(CURLOPT_NOBODY, 1)

@@ -67,3 +67,27 @@ struct PaceTests {
         #expect(pace.chunk == 128 << 10)
     }
 }
+
+extension PaceTests {
+    @Test func ofTwoUploadsAtOnceTheOneThatWasCutKnowsMore() {
+        let limits = Upload.Limits(firstChunk: 1024, leastChunk: 64, mostChunk: 4096)
+        let whole = Pace(limits, after: nil)
+        var cut = whole
+        let canBeSmaller = cut.wasCut(limits)
+        #expect(canBeSmaller)
+        #expect(whole.joined(cut) == cut && cut.joined(whole) == cut)
+        #expect(whole.joined(nil) == whole)
+    }
+
+    @Test func aLineIsUnboundedWhenTheLargestChunksGoFast() {
+        let limits = Upload.Limits(firstChunk: 1024, leastChunk: 64, mostChunk: 2048)
+        var pace = Pace(limits, after: nil)
+        #expect(!pace.isUnbounded)
+        pace.arrived(1024, in: .milliseconds(1), limits)
+        #expect(pace.isUnbounded)
+        _ = pace.wasCut(limits)
+        #expect(!pace.isUnbounded)
+        for _ in 0..<40 { pace.arrived(pace.chunk, in: .milliseconds(1), limits) }
+        #expect(!pace.isUnbounded, "it was cut once")
+    }
+}
