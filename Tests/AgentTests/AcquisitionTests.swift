@@ -51,7 +51,7 @@ private struct Impatient: Dialogue {
 
     private mutating func hurried(_ actions: [DialogueAction]) -> [DialogueAction] {
         if calmAfterRenewal, actions.contains(.renew) { isCalm = true }
-        return actions.map { if case .ask(let duration) = $0 { .ask(duration / (isCalm ? 10 : 100)) } else { $0 } }
+        return actions.map { if case .ask(let duration) = $0 { .ask(isCalm ? duration : duration / 100) } else { $0 } }
     }
 }
 
