@@ -200,8 +200,7 @@ extension SyncEngine {
         guard configuration.region.profile == .full else { return }
         do {
             for document in try await store.setAsideWithoutReceipt(limit: 50) {
-                guard let binding = try await store.recording(document.recording)?.bindings.last,
-                    let visit = try await store.visit(binding.visit),
+                guard let visit = try await visit(of: document),
                     case .stored(let receipt) = try await receipt(for: document, of: visit, link),
                     receipt.covers(rid: document.id, sha256: document.sha256, size: document.size)
                 else { continue }
@@ -213,13 +212,18 @@ extension SyncEngine {
         }
     }
 
+    /// Under which it goes up: the binding that holds.
+    private func visit(of document: Document) async throws(StoreError) -> Visit? {
+        guard let binding = try await store.recording(document.recording)?.bindings.last else { return nil }
+        return try await store.visit(binding.visit)
+    }
+
     /// The server was restored from a backup: does it still have what it gave a receipt for, and what was said of it?
     func confirm(_ id: UUID, _ link: ServerLink) async throws(UplinkError) {
         do {
             guard let epoch = offer.storeEpoch,
                 let document = try await store.receiptsToConfirm(epoch: epoch).first(where: { $0.id == id }),
-                let binding = try await store.recording(document.recording)?.bindings.last,
-                let visit = try await store.visit(binding.visit)
+                let visit = try await visit(of: document)
             else { return }
             switch try await receipt(for: document, of: visit, link) {
             case .stored(var receipt) where receipt.covers(rid: id, sha256: document.sha256, size: document.size):

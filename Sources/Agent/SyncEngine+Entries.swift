@@ -11,7 +11,7 @@ extension SyncEngine {
     func sendEntries(_ visit: String, _ link: ServerLink) async throws(UplinkError) {
         do {
             guard let pending = try await store.entriesPending(visit: visit).first else { return }
-            var search = PoisonSearch<UUID>()
+            var search = PoisonSearch()
             try await deliver(pending, link, &search)
             // What was refused is all that still waits: when the answer comes again, only that is set aside.
             if let (_, first) = search.refused.first { throw first }
@@ -24,7 +24,7 @@ extension SyncEngine {
 
     /// One answer that a server doesn't take must not keep the others here (as with documents, `deliver` of the facts).
     private func deliver(
-        _ pending: PendingEntries, _ link: ServerLink, _ search: inout PoisonSearch<UUID>
+        _ pending: PendingEntries, _ link: ServerLink, _ search: inout PoisonSearch
     ) async throws {
         do {
             let facts = try await facts(pending)

@@ -10,7 +10,7 @@ import Uplink
 extension SyncEngine {
     func send(_ pending: PendingFacts, _ link: ServerLink) async throws(UplinkError) {
         do {
-            var search = PoisonSearch<UUID>()
+            var search = PoisonSearch()
             try await deliver(pending, link, &search)
             guard let (_, first) = search.refused.first else { return }
             // All of them: it is the visit that is refused, not one document.
@@ -34,7 +34,7 @@ extension SyncEngine {
 
     /// One bad resource poisons a whole transaction for ever (sync.md 1.1): halves are tried until it stands alone, so that
     /// the others arrive at once. When nothing arrives, the search ends early.
-    private func deliver(_ pending: PendingFacts, _ link: ServerLink, _ search: inout PoisonSearch<UUID>) async throws {
+    private func deliver(_ pending: PendingFacts, _ link: ServerLink, _ search: inout PoisonSearch) async throws {
         do {
             try await deliver(pending, link)
             search.delivered += pending.documents.count
@@ -126,12 +126,12 @@ extension SyncEngine {
 }
 
 /// How far a search for what poisons a transaction has come.
-struct PoisonSearch<ID> {
+struct PoisonSearch {
     /// Refusals without a success, after which all are refused.
-    private static var patience: Int { 8 }
+    private static let patience = 8
     var delivered = 0
     private var refusals = 0
-    var refused: [(ID, UplinkError)] = []
+    var refused: [(UUID, UplinkError)] = []
 
     /// Counts a refusal.
     /// - Parameter count: of what was refused together.

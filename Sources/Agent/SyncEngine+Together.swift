@@ -7,7 +7,7 @@ import Uplink
 // after the other, they leave a fast line idle for most of the time.
 
 extension SyncEngine {
-    /// As many as a large worklist's day needs, and no more than a server's patience with one laptop.
+    /// Enough that some wait for disks while others are on the line, and no more than one laptop should ask of a server at once.
     static let mostTogether = 6
 
     /// The first, and what goes beside it without holding it up: as many bytes as one chunk on this line, and four of the largest where
@@ -31,17 +31,11 @@ extension SyncEngine {
         // The first one asks what the server's tus can do; the other profiles have no pace to go by.
         let isKnown = configuration.region.profile == .full && lane != nil
         let count = isKnown ? Self.together(items.map(\.document.size), pace: pace.pace) : 1
-        let chosen = items.prefix(count)
-        var outcomes: [Outcome] = []
-        if chosen.count == 1, let item = chosen.first {
-            outcomes = [await outcome(item, link)]
-        } else {
-            outcomes = await withTaskGroup(of: Outcome.self) { group in
-                for item in chosen { group.addTask { await self.outcome(item, link) } }
-                var outcomes: [Outcome] = []
-                for await outcome in group { outcomes.append(outcome) }
-                return outcomes
-            }
+        let outcomes = await withTaskGroup(of: Outcome.self) { group in
+            for item in items.prefix(count) { group.addTask { await self.outcome(item, link) } }
+            var outcomes: [Outcome] = []
+            for await outcome in group { outcomes.append(outcome) }
+            return outcomes
         }
         underway.clear()
         guard !Task.isCancelled else { return }

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What is being sent at this moment: the first is the most urgent.
+/// What is being sent at this moment, in the order in which it began.
 struct Underway: Sendable {
     struct Item: Sendable {
         var document: UUID

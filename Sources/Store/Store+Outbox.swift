@@ -168,16 +168,11 @@ extension Store {
     /// Documents that were set aside with all their bytes on a server that gave no receipt for them.
     public func setAsideWithoutReceipt(limit: Int) async throws(StoreError) -> [Document] {
         try await read { tx in
-            try Row.fetchAll(
-                tx.db,
-                sql: """
-                    SELECT d.* FROM outgoing o JOIN document d ON d.id = o.document
-                    JOIN recording r ON r.uuid = d.recording
-                    WHERE o.is_quarantined = 1 AND o.is_superseded = 0 AND o.received_at IS NULL
-                    AND o.state = 'created' AND o.confirmed = d.size AND r.purged_at IS NULL
-                    ORDER BY o.urgency, o.begun, d.id LIMIT ?
-                    """, arguments: [limit]
-            ).map { try tx.document($0) }
+            try tx.heldDocuments(
+                where: """
+                    o.is_quarantined = 1 AND o.is_superseded = 0 AND o.received_at IS NULL
+                    AND o.state = 'created' AND o.confirmed = d.size
+                    """, ["limit": limit])
         }
     }
 
@@ -240,6 +235,20 @@ extension Transaction {
                 AND r.visit IS NOT NULL \(condition)
                 ORDER BY o.urgency, o.begun, o.document LIMIT :limit
                 """, arguments: arguments)
+    }
+
+    /// Documents whose data are still here, most urgent first.
+    /// - Parameter arguments: those of the condition, and `limit`.
+    func heldDocuments(where condition: String, _ arguments: StatementArguments) throws -> [Document] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT d.* FROM outgoing o JOIN document d ON d.id = o.document
+                JOIN recording r ON r.uuid = d.recording
+                WHERE r.purged_at IS NULL AND \(condition)
+                ORDER BY o.urgency, o.begun, d.id LIMIT :limit
+                """, arguments: arguments
+        ).map { try document($0) }
     }
 
     func outboxItem(_ row: Row) throws -> OutboxItem {

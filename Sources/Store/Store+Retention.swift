@@ -129,16 +129,11 @@ extension Store {
     /// restored from a backup, so ask again for each; then `record` the new receipt, or say that it is lost.
     public func receiptsToConfirm(epoch: String) async throws(StoreError) -> [Document] {
         try await read { tx in
-            try Row.fetchAll(
-                tx.db,
-                sql: """
-                    SELECT d.* FROM outgoing o JOIN document d ON d.id = o.document
-                    JOIN recording r ON r.uuid = d.recording
-                    WHERE o.received_at IS NOT NULL AND r.purged_at IS NULL AND (
-                        SELECT store_epoch FROM receipt WHERE document = d.id ORDER BY id DESC LIMIT 1) <> ?
-                    ORDER BY o.urgency, o.begun, d.id
-                    """, arguments: [epoch]
-            ).map { try tx.document($0) }
+            try tx.heldDocuments(
+                where: """
+                    o.received_at IS NOT NULL
+                    AND (SELECT store_epoch FROM receipt WHERE document = d.id ORDER BY id DESC LIMIT 1) <> :epoch
+                    """, ["epoch": epoch, "limit": Int.max])
         }
     }
 

@@ -7,10 +7,20 @@ import random
 import pydicom
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 CLASS = "1.2.840.10008.5.1.4.1.1.3.1"
 JANE = {"family": "LEFÈVRE", "given": ["Jeanne"], "birthDate": "1938-04-12", "sex": "female"}
+
+
+def file(data, syntax=ExplicitVRLittleEndian):
+    """The object as a file (PS3.10): its bytes."""
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
+    out = pydicom.filebase.DicomBytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
 
 
 def cine(patient, uid, size=200_000, frames=4, seed=1, name=None, patient_id="LOCAL-7", study="2.25.77"):
@@ -35,12 +45,7 @@ def cine(patient, uid, size=200_000, frames=4, seed=1, name=None, patient_id="LO
     data.PixelData = encapsulate([noise.randbytes(size // frames // 2 * 2) for _ in range(frames)])
     data["PixelData"].VR = "OB"
     data["PixelData"].is_undefined_length = True
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = CLASS, uid
-    out = pydicom.filebase.DicomBytesIO()
-    data.save_as(out, enforce_file_format=True)
-    return out.getvalue()
+    return file(data, JPEGBaseline8Bit)
 
 
 def implicit(bytes):
@@ -100,12 +105,7 @@ def report(patient, uid, patient_id="LOCAL-7", study="2.25.77"):
     data.ValueType, data.ConceptNameCodeSequence = "CONTAINER", code("125200", "DCM", "Adult Echocardiography Procedure Report")
     data.CompletionFlag, data.VerificationFlag = "COMPLETE", "UNVERIFIED"
     data.ContentSequence = [node("CONTAINER", "CONTAINS", ("121070", "DCM", "Findings"), ContentSequence=[site, fraction, diameter])]
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, uid
-    out = pydicom.filebase.DicomBytesIO()
-    data.save_as(out, enforce_file_format=True)
-    return out.getvalue()
+    return file(data)
 
 
 def index(patient):

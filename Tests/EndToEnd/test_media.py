@@ -306,8 +306,7 @@ def ecg(patient, uid, **changed):
     """A General ECG as a cart writes it: two leads of 5 s, a median beat, the number of a local register."""
     import array
 
-    import pydicom
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence
 
     def code(value, scheme, meaning):
@@ -344,12 +343,7 @@ def ecg(patient, uid, **changed):
     data.WaveformSequence = Sequence([group("RHYTHM", 2500, "ORIGINAL"), group("MEDIAN BEAT", 300, "DERIVED")])
     for name, value in changed.items():
         setattr(data, name, value)
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, uid
-    out = pydicom.filebase.DicomBytesIO()
-    data.save_as(out, enforce_file_format=True)
-    return out.getvalue()
+    return sticks.file(data)
 
 
 def other_ins():
