@@ -6,7 +6,8 @@ SHELL := /bin/bash
 APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev libsystemd-dev pkg-config python3
 APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
 APT_PACKAGE := $(APT_DEB) mmdebstrap
-APT_TEST := $(APT_PACKAGE) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
+APT_MACHINE := qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
+APT_TEST := $(APT_PACKAGE) $(APT_MACHINE) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
 	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2 curl
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
@@ -19,7 +20,7 @@ ROOT     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 APT_BENCH := $(APT_TEST) sqlite3 flac zstd xz-utils modemmanager dbus procps
 
-APT_SYSTEM := $(APT_PACKAGE) qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod swtpm
+APT_SYSTEM := $(APT_PACKAGE) $(APT_MACHINE) swtpm
 
 .PHONY: help run test test-long fuzz bench deb test-package test-system build lint setup-run setup-test setup-deb \
 	setup-package setup-system clean
@@ -47,7 +48,8 @@ test: setup-test lint
 	  || { cat .build/systemd-security.txt; exit 1; }
 	@tail -n 1 .build/systemd-security.txt
 	ESS_BINARIES=$(CURDIR)/$(BIN) ESS_DEB_DIRECTORY=.build/deb-debug debian/build.sh
-	ESS_DEBS=.build/deb-debug $(PYTHON) -m pytest -q -rs Tests/System/test_package.py Tests/System/test_setup.py
+	ESS_DEBS=.build/deb-debug ESS_BIN_DIR=$(BIN) $(PYTHON) -m pytest -q -rs --durations=3 Tests/System/test_package.py Tests/System/test_setup.py \
+	  Tests/System/test_serial_cable.py
 
 ## make test-long      500 kills, disk faults, power cuts, five minutes of fuzzing for each parser
 test-long: setup-test
@@ -61,7 +63,7 @@ fuzz: setup-run
 	ESS_FUZZ=1 swift build -c release --sanitize fuzzer --scratch-path .build-fuzz --product ess-fuzz
 	python3 Tests/Fuzz/run.py .build-fuzz/release/ess-fuzz $(ONLY)
 
-## make bench          measures, beside a baseline of the same run; ONLY="store sync" runs only those
+## make bench          measures, beside a baseline of the same run; ONLY="store sync" runs only those, ESS_BENCH_MINUTES=30 the live ECG of a release
 bench: setup-bench
 	swift build -c release
 	ESS_BIN_DIR=.build/release $(PYTHON) Tests/Bench/run.py $(ONLY)

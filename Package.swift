@@ -37,6 +37,8 @@ let checklists =
     .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Devices/\($0)") } ?? []
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+/// SQLite's own functions, for the one that GRDB doesn't have (its progress handler).
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 /// RSA, that Crypto leaves out: what some authorisation servers still ask for.
 let rsa: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
@@ -93,7 +95,7 @@ let package = Package(
         // One outside thing each.
         source("Devices", ["Wire", "Clinical", "Formats"], exclude: checklists),
         source("Ports", ["Wire", "CUDev", "CLibUSB"]),
-        source("Store", ["Clinical", grdb, crypto]),
+        source("Store", ["Clinical", grdb, sqlite, crypto]),
         source("Uplink", ["Clinical", "FHIR", "CCurl"]),
         // People.
         source(

@@ -6,7 +6,7 @@ import Glibc
 /// systemd's notification protocol: one datagram to `$NOTIFY_SOCKET` (sd_notify(3)). Without the variable it does nothing.
 public struct SystemdNotifier: Sendable {
     private let path: String?
-    /// How often systemd wants to hear from us (half of WatchdogSec); nil without a watchdog.
+    /// How often systemd should hear from us (a third of WatchdogSec, so that one slow answer is not too late); nil without a watchdog.
     public let watchdogInterval: Duration?
 
     /// From the process's environment.
@@ -16,11 +16,13 @@ public struct SystemdNotifier: Sendable {
         path = environment["NOTIFY_SOCKET"].flatMap { $0.isEmpty ? nil : $0 }
         let isForUs = environment["WATCHDOG_PID"].flatMap { Int32($0) }.map { $0 == getpid() } ?? true
         watchdogInterval = environment["WATCHDOG_USEC"].flatMap { Int64($0) }
-            .flatMap { isForUs && $0 > 0 ? .microseconds($0 / 2) : nil }
+            .flatMap { isForUs && $0 > 0 ? .microseconds($0 / 3) : nil }
     }
 
     public func ready() { send("READY=1") }
     public func stopping() { send("STOPPING=1") }
+    /// The start goes on, and may take this much longer from now.
+    public func extendStart(by time: Duration) { send("EXTEND_TIMEOUT_USEC=\(time.components.seconds * 1_000_000)") }
     public func watchdog() { send("WATCHDOG=1") }
     /// A French sentence for `systemctl status`; no identity.
     public func status(_ text: String) { send("STATUS=\(text.replacing("\n", with: " "))") }

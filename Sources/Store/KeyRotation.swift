@@ -124,6 +124,7 @@ extension Transaction {
                 let wrapped = try Data.fetchOne(
                     db, sql: "SELECT data_key FROM recording WHERE uuid = ?", arguments: [uuid])
                 guard let wrapped else { continue }
+                WriterSteps.step()
                 try db.execute(
                     sql: "UPDATE recording SET data_key = ? WHERE uuid = ?",
                     arguments: [try vault.rewrap(wrapped, for: uuid, into: other), uuid])
@@ -153,6 +154,7 @@ extension Transaction {
                 db, sql: "SELECT \(sealed) FROM \(table) WHERE \(column) = ?", arguments: [id])
             guard let old, let name = String.fromDatabaseValue(id) ?? Int64.fromDatabaseValue(id).map(String.init)
             else { continue }
+            WriterSteps.step()
             let text = try vault.identity.open(old, at: place(name))
             try db.execute(
                 sql: "UPDATE \(table) SET \(sealed) = ? WHERE \(column) = ?",
@@ -167,6 +169,7 @@ extension Transaction {
             guard let row = try Row.fetchOne(db, sql: "SELECT * FROM audit WHERE id = ?", arguments: [id]) else {
                 continue
             }
+            WriterSteps.step()
             head.count = id
             head.hash = auditHash(
                 after: head.hash, id: id, at: try row["at"], actor: try row["actor"], action: try row["action"],

@@ -117,6 +117,7 @@ public final class Store: Sendable {
             try db.execute(sql: "PRAGMA trusted_schema = OFF")
             // Looks at each page before believing it.
             try db.execute(sql: "PRAGMA cell_size_check = ON")
+            if !db.configuration.readonly { WriterSteps.count(on: db) }
         }
         return configuration
     }

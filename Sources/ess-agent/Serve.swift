@@ -26,7 +26,9 @@ struct Serve: AsyncParsableCommand {
         let notifier = SystemdNotifier()
         let agent: Agent
         do {
-            agent = try await Agent(settings, notifier: notifier, logger: logger)
+            agent = try await StartPatience.whileStarting(notifier) {
+                try await Agent(settings, notifier: notifier, logger: logger)
+            }
         } catch let problem as Problem {
             logger.critical("can't start", metadata: ["problem": "\(problem.key)"])
             throw fail(problem)

@@ -32,6 +32,8 @@ struct PlayedDevice: ExpressibleByArgument {
 
     func serial(number: Int) -> String { DeviceSimulation.Order(number: number).serial }
 
+    var persona: USBPersona { profile.simulation.persona(order) }
+
     var isSerial: Bool { if case .serial = profile.transport { true } else { false } }
 }
 
@@ -52,9 +54,12 @@ struct ListCommand: ParsableCommand {
 
 struct PlayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "play", abstract: "Plays a device of a serial line on a pseudo terminal.",
+        commandName: "play",
+        abstract: "Plays a device of a serial line on a pseudo terminal, or any through a USB gadget's file.",
         discussion: """
-            Prints the terminal's path, and plays until SIGTERM or SIGINT. Devices of USB are played by `ess-sim usbip`.
+            Prints the terminal's path, and plays until SIGTERM or SIGINT. Devices of USB are played by `ess-sim usbip`; or, where a \
+            USB gadget was set up with the device's identity (configfs, on dummy_hcd or a real controller), on the gadget's file: \
+            `ess-sim play contec-ecg90a --on /dev/hidg0`.
             """)
 
     @Argument(help: PlayedDevice.help) var device: PlayedDevice
@@ -62,11 +67,19 @@ struct PlayCommand: ParsableCommand {
     @Option(help: "A symbolic link to the terminal, made at the start and removed at the end.")
     var link: String?
 
+    @Option(help: "The file of a USB gadget instead of a pseudo terminal: /dev/hidg0, /dev/ttyGS0.")
+    var on: String?
+
     @Option(help: "Tells two of one model apart.")
     var number = 1
 
     func validate() throws {
-        guard device.isSerial else {
+        if on != nil {
+            guard link == nil else { throw ValidationError("--link is for a pseudo terminal") }
+            guard device.isSerial || device.persona.isReports else {
+                throw ValidationError("\(device.profile.name) has endpoints that no such file carries: ess-sim usbip")
+            }
+        } else if !device.isSerial {
             throw ValidationError("\(device.profile.name) is no serial device: ess-sim usbip \(device.text)")
         }
         guard (1...9999).contains(number) else { throw ValidationError("--number is 1 to 9999") }
@@ -74,6 +87,12 @@ struct PlayCommand: ParsableCommand {
 
     func run() throws {
         guard let played = device.device(number: number) else { return }
+        if let on {
+            let file = try GadgetFile(path: on, isReports: device.persona.isReports)
+            defer { file.close() }
+            try Output.say(on)
+            return TerminalBench(terminal: file, device: played).play()
+        }
         let terminal = try PseudoTerminal(link: link)
         defer { terminal.close() }
         try Output.say(terminal.path)

@@ -17,9 +17,9 @@ struct SystemFailure: Error, CustomStringConvertible {
 }
 
 /// The device's end of a pseudo terminal; the host opens `path`, or the link to it.
-struct PseudoTerminal {
-    /// Not blocking.
+struct PseudoTerminal: DeviceLine {
     let descriptor: Int32
+    var isReports: Bool { false }
     let path: String
     private let link: String?
 
@@ -69,4 +69,31 @@ struct PseudoTerminal {
         guard count > 0 else { return nil }
         return String(decoding: name[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+}
+
+/// The file of a USB gadget that somebody has set up (`/dev/hidg0` of a HID function, `/dev/ttyGS0` of a serial one): the host at its
+/// other end is a real kernel, behind dummy_hcd or a cable.
+struct GadgetFile: DeviceLine {
+    let descriptor: Int32
+    let isReports: Bool
+
+    init(path: String, isReports: Bool) throws {
+        // A Swift string, valid for the call.
+        descriptor = unsafe open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemFailure(path) }
+        self.isReports = isReports
+        try makeRaw()
+    }
+
+    /// A serial function's file is a terminal; a HID function's has no settings.
+    func makeRaw() throws {
+        guard isatty(descriptor) == 1 else { return }
+        var settings = termios()
+        // `settings` is a local value that outlives each call.
+        guard unsafe tcgetattr(descriptor, &settings) == 0 else { throw SystemFailure("tcgetattr") }
+        unsafe cfmakeraw(&settings)
+        guard unsafe tcsetattr(descriptor, TCSANOW, &settings) == 0 else { throw SystemFailure("tcsetattr") }
+    }
+
+    func close() { _ = Glibc.close(descriptor) }
 }

@@ -21,18 +21,28 @@ func monotonicNow() -> UInt64 {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-/// Lets a simulated device live at the end of a pseudo terminal, until a signal ends it.
-struct TerminalBench {
-    let terminal: PseudoTerminal
+/// The device's end of a line to a host: a pseudo terminal, or the file of a USB gadget.
+protocol DeviceLine {
+    /// Not blocking.
+    var descriptor: Int32 { get }
+    /// What a device says in one portion is written in one piece, as a report is.
+    var isReports: Bool { get }
+    /// Nobody listened: the line is made as it was at the beginning.
+    func makeRaw() throws
+}
+
+/// Lets a simulated device live at the end of a line, until a signal ends it.
+struct TerminalBench<Line: DeviceLine> {
+    let terminal: Line
     var device: any DeviceSimulator
 
     /// Bytes that wait for a host that reads slowly; beyond that they are lost, as on a real line.
-    private static let patience = 1 << 20
+    private static var patience: Int { 1 << 20 }
 
     func play() {
         endOnSignals()
         var device = device
-        var waiting: [UInt8] = []
+        var waiting: [[UInt8]] = []
         while !isOver.load(ordering: .relaxed) {
             let now = monotonicNow()
             let next = device.nextTick(after: now) ?? now + 50_000_000
@@ -43,9 +53,9 @@ struct TerminalBench {
             _ = unsafe poll(&entry, 1, pause)
             let isConnected = Int32(entry.revents) & POLLHUP == 0
             if Int32(entry.revents) & POLLIN != 0 {
-                waiting += device.received(read(), at: monotonicNow()).flatMap { $0 }
+                add(device.received(read(), at: monotonicNow()), to: &waiting)
             }
-            waiting += device.tick(at: monotonicNow()).flatMap { $0 }
+            add(device.tick(at: monotonicNow()), to: &waiting)
             guard isConnected else {
                 // Nobody listens: what a device says is lost, and the next host finds a raw line again.
                 waiting = []
@@ -53,9 +63,23 @@ struct TerminalBench {
                 usleep(20_000)
                 continue
             }
-            waiting.removeFirst(write(waiting))
-            if waiting.count > Self.patience { waiting.removeFirst(waiting.count - Self.patience) }
+            while let portion = waiting.first {
+                let count = write(portion)
+                if count < portion.count {
+                    if count > 0 { waiting[0].removeFirst(count) }
+                    break
+                }
+                waiting.removeFirst()
+            }
         }
+    }
+
+    /// Bytes of a terminal are one stream; reports stay apart.
+    private func add(_ portions: [[UInt8]], to waiting: inout [[UInt8]]) {
+        let said = portions.filter { !$0.isEmpty }
+        guard !said.isEmpty else { return }
+        waiting += terminal.isReports ? said : [said.flatMap { $0 }]
+        while waiting.count > 1, waiting.reduce(0, { $0 + $1.count }) > Self.patience { waiting.removeFirst() }
     }
 
     /// What the host has sent; nothing when it has gone meanwhile.
@@ -68,8 +92,7 @@ struct TerminalBench {
 
     /// The number of bytes that went out.
     private func write(_ bytes: [UInt8]) -> Int {
-        guard !bytes.isEmpty else { return 0 }
         // `bytes` outlives the call, and its size is passed along.
-        return max(0, unsafe Glibc.write(terminal.descriptor, bytes, bytes.count))
+        max(0, unsafe Glibc.write(terminal.descriptor, bytes, bytes.count))
     }
 }

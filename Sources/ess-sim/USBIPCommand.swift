@@ -24,7 +24,7 @@ struct USBIPCommand: ParsableCommand {
     func run() throws {
         let played = devices.enumerated().map { index, device in
             USBIPDevice(
-                persona: device.profile.simulation.persona(device.order), serial: device.serial(number: index + 1),
+                persona: device.persona, serial: device.serial(number: index + 1),
                 number: index + 1
             ) {
                 // The argument was checked when it was read.

@@ -101,11 +101,14 @@ def run(field, context):
         all_frames += page.evaluate(TAKE)
     lasted = time.monotonic() - begun
     spent, browsers = 100 * (cpu(agent) - spent) / lasted, 100 * (descendants_cpu(os.getpid(), "chrom") - browsers) / lasted
-    table.row(f"agent's CPU over {MINUTES:g} min of live ECG with the page open", spent, "% of a core",
-              note=f"stored, sealed and streamed to the page; the browser that draws it took {browsers:.0f} %")
-    frames(f"live ECG through the daemon, {MINUTES:g} min", all_frames, baseline)
+    # What was measured, not what was asked for.
+    table.row(f"agent's CPU over {lasted / 60:.1f} min of live ECG with the page open", spent, "% of a core",
+              note=f"{spent / 100 * lasted:.1f} s of processor: stored, sealed and streamed to the page; the browser that draws it took {browsers:.0f} %"
+              + ("" if lasted >= 1800 else "; a release is measured over 30 min: ESS_BENCH_MINUTES=30"))
+    assert page.locator("svg.body").is_visible(), "the page left the live trace meanwhile"
+    frames(f"live ECG through the daemon, {lasted / 60:.1f} min", all_frames, baseline)
     last, after = memory()
-    table.row(f"memory of the page after {MINUTES:g} min of live ECG", last, "MB", baseline=first, bound="within 3 MB of the beginning",
+    table.row(f"memory of the page after {lasted / 60:.1f} min of live ECG", last, "MB", baseline=first, bound="within 3 MB of the beginning",
               holds=last - first < 3, note=f"JavaScript heap after a collection; nodes {nodes:.0f} to {after:.0f}")
     gap = page.locator("p.gap.missed").count()
     table.row("blocks that the page missed", gap, "", bound="0", holds=gap == 0)

@@ -27,12 +27,12 @@ GRAPH = {
 }
 # Target -> the packages' modules that it may import.
 OUTSIDE = {
-    "Store": {"GRDB", "Crypto"},
+    "Store": {"GRDB", "GRDBSQLite", "Crypto"},
     "Agent": {"Crypto", "CryptoExtras", "X509", "SwiftASN1", "Logging", "ServiceLifecycle"},
     "Web": {"Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "Logging", "ServiceLifecycle"},
     "ess-agent": {"ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"},
     "ess-server": {
-        "GRDB", "Crypto", "CryptoExtras", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
+        "GRDB", "GRDBSQLite", "Crypto", "CryptoExtras", "X509", "SwiftASN1", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
         "NIOSSL", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals",
     },
     "ess-sim": {"ArgumentParser"},

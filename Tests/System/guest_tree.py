@@ -39,13 +39,13 @@ def packages():
     return found
 
 
-def unavailable(suite=SUITE):
-    """Why a tree of this suite can't be had here; None where it can. A tree that could be made and isn't is a failure, not this."""
+def unavailable(suite=SUITE, extra=()):
+    """Why such a tree can't be had here; None where it can. A tree that could be made and isn't is a failure, not this."""
     if os.geteuid() != 0:
         return "needs root: chroot and mounts"
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         return "this container lets nobody mount"
-    if (CACHE / suite / "etc/os-release").exists():
+    if (place(suite, extra) / "etc/os-release").exists():
         return None
     if not shutil.which("mmdebstrap"):
         return "mmdebstrap isn't installed"
@@ -73,9 +73,14 @@ def source(suite):
     return [SOURCES[suite].format(keyring=keyring)]
 
 
+def place(suite, extra=()):
+    """Where the tree is kept; with other packages it is another one."""
+    return CACHE / (f"{suite}-{hashlib.sha256(' '.join([*PACKAGES, *extra]).encode()).hexdigest()[:8]}" if extra else suite)
+
+
 def base_tree(extra=(), suite=SUITE):
-    """The unpacked minimal Debian; made once. `extra` are further packages (the kernel of the guest)."""
-    tree = CACHE / f"{suite}{'-guest' if extra else ''}"
+    """The unpacked minimal Debian; made once. `extra` are further packages (the guest's)."""
+    tree = place(suite, extra)
     if not (tree / "etc/os-release").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = CACHE / f"{tree.name}.new"

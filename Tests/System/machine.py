@@ -18,7 +18,7 @@ import time
 import guest_tree
 from guest_tree import CACHE, run
 
-GUEST_PACKAGES = ["usbip", "systemd-timesyncd", "libtss2-esys-3.0.2-0", "libtss2-rc0", "libtss2-tcti-device0"]
+GUEST_PACKAGES = ["usbip", "sqlite3", "systemd-timesyncd", "libtss2-esys-3.0.2-0", "libtss2-rc0", "libtss2-tcti-device0"]
 # What a laptop has that is asked for here; the rest of Debian's 4,000 modules only makes the image slow.
 MODULES = [
     "drivers/usb", "drivers/hid", "drivers/input", "drivers/virtio", "drivers/block", "drivers/net/virtio_net.ko", "drivers/net/net_failover.ko", "drivers/scsi",
@@ -45,6 +45,16 @@ while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do /bin/busybox usleep 50000; n=$((n 
 /bin/busybox mount -t ext4 -o rw /dev/vda /root || exec /bin/busybox sh
 exec /bin/busybox switch_root /root /sbin/init
 """
+
+
+def unavailable():
+    """Why no such machine can be had here; None where it can."""
+    for program in ("qemu-system-x86_64", "qemu-img", "mke2fs", "mkfs.vfat", "mcopy", "cpio", "depmod"):
+        if not shutil.which(program):
+            return f"{program} isn't installed"
+    if not pathlib.Path("/bin/busybox").exists():
+        return "busybox-static isn't installed"
+    return guest_tree.unavailable(extra=GUEST_PACKAGES)
 
 
 def kernel():
@@ -147,9 +157,10 @@ class GuestFailed(AssertionError):
 class Machine:
     """One laptop. `boot()` switches it on, `cut_power()` is what a dead battery does."""
 
-    def __init__(self, scratch, image, memory=1024, tpm=None):
-        """`tpm` is the directory of a software TPM's state: another directory is another machine's chip."""
-        self.scratch, self.memory, self.tpm = scratch, memory, tpm
+    def __init__(self, scratch, image, memory=1024, tpm=None, logged=None):
+        """`tpm` is the directory of a software TPM's state: another directory is another machine's chip.
+        `logged` is the image of a second disk, of which every write and flush goes into a log beside it (`.log`)."""
+        self.scratch, self.memory, self.tpm, self.logged = scratch, memory, tpm, logged
         self.disk = scratch / "disk.qcow2"
         run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "raw", str(self.disk))
         self.console = scratch / "console.log"
@@ -175,7 +186,7 @@ class Machine:
             "-chardev", f"socket,id=control,path={paths['control']},server=on,wait=off",
             "-device", "virtserialport,chardev=control,name=ess.control",
             "-qmp", f"unix:{paths['qmp']},server=on,wait=off",
-            *self._start_tpm(),
+            *self._start_tpm(), *self._logged_disk(),
         ]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=open(self.scratch / "qemu.log", "ab"), stderr=subprocess.STDOUT)
         try:
@@ -231,6 +242,15 @@ class Machine:
                 raise GuestFailed(f"no TPM: {(self.scratch / 'tpm.log').read_text()[-2000:]}")
             time.sleep(0.05)
         return ["-chardev", f"socket,id=tpm,path={path}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]
+
+    def _logged_disk(self):
+        if not self.logged:
+            return []
+        log = self.logged.with_suffix(".log")
+        log.write_bytes(b"")
+        node = {"driver": "blklogwrites", "node-name": "logged", "log-sector-size": 512, "file": {"driver": "file", "filename": str(self.logged)},
+                "log": {"driver": "file", "filename": str(log)}}
+        return ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=logged,id=logged-disk"]
 
     def _connect(self, path):
         end = time.monotonic() + 20
@@ -319,6 +339,15 @@ class Machine:
         self.qmp("chardev-add", id=name, backend={"type": "socket", "data": {
             "addr": {"type": "unix", "data": {"path": str(path)}}, "server": False}})
         self.qmp("device_add", driver="usb-serial", id=f"{name}-usb", chardev=name, bus="xhci.0")
+
+    def pull_serial(self, name="ftdi"):
+        self.qmp("device_del", id=f"{name}-usb")
+        for _ in range(100):
+            try:
+                return self.qmp("chardev-remove", id=name)
+            except GuestFailed:
+                time.sleep(0.1)
+        raise GuestFailed(f"{name} is still in use")
 
     def pull(self, name):
         self.qmp("device_del", id=f"{name}-usb")

@@ -1,133 +1,17 @@
 """The whole way on a whole machine: real kernel, udev, systemd and USB; packages installed by apt; faults from outside.
 
 At the end of each scenario the server outside must hold each recording that the laptop had reported as stored: once, with its hash, for
-its patient. `make test-system` runs it (about 12 minutes).
+its patient. `make test-system` runs it (about 15 minutes).
 """
 
-import os
 import pathlib
 import shutil
-import subprocess
 import time
 
-import bench
-import guest_tree
+import field
 import machine
 import pytest
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: chroot and mounts")
-
-
-class Outside:
-    """What isn't in the laptop: the centre's server, and devices."""
-
-    def __init__(self):
-        self.bench = bench.Bench()
-        run = self.bench._run
-        server = bench.BIN / "ess-server"
-        run([server, "init", "--directory", self.bench.server_directory, "--host", "10.0.2.2"])
-        run([server, "seed", "--directory", self.bench.server_directory])
-        run([server, "enrol", "--directory", self.bench.server_directory, "--name", "laptop-1", "--output", self.bench.laptop])
-        self.bench.start_server()
-
-    @property
-    def files(self):
-        return self.bench.server_files()
-
-    def usb(self, *devices):
-        """A USB/IP server that plays devices; returns its port and their bus ids."""
-        process = subprocess.Popen([bench.BIN / "ess-sim", "usbip", "--port", "0", *devices], stdout=subprocess.PIPE, text=True)
-        self.bench.programs.append(PlainProgram(process))
-        port = int(process.stdout.readline().split(":")[-1])
-        return port, [process.stdout.readline().split()[0] for _ in devices]
-
-    def card(self, scratch, name, *options):
-        """A FAT image with an ECG card's files."""
-        tree = self.bench.make_card(*map(str, options))
-        image = scratch / f"{name}.img"
-        guest_tree.run("mkfs.vfat", "-C", "-n", "ECG", str(image), "32768")
-        guest_tree.run("mcopy", "-s", "-i", str(image), *[str(p) for p in sorted(tree.iterdir())], "::/")
-        return image
-
-    def close(self):
-        self.bench.close()
-
-
-class PlainProgram:
-    def __init__(self, process):
-        self.process = process
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture(scope="session")
-def outside():
-    outside = Outside()
-    yield outside
-    outside.close()
-
-
-@pytest.fixture(scope="session")
-def image(outside, tmp_path_factory):
-    scratch = tmp_path_factory.mktemp("image")
-    keys = outside.bench.laptop
-    return machine.make_image(
-        scratch,
-        {
-            "server": f"https://10.0.2.2:{outside.bench.port}", "server-ca": "/etc/ess-agent/ca.pem",
-            "client-certificate": "/etc/ess-agent/client.pem", "client-key": "/etc/ess-agent/client.key", "test-server": "yes",
-            "retry-min": "0.5", "retry-max": "2", "worklist-interval": "5",
-        },
-        [(keys / name, f"/etc/ess-agent/{name}") for name in ("ca.pem", "client.pem", "client.key")])
-
-
-@pytest.fixture(scope="session")
-def running(image, tmp_path_factory):
-    with machine.machine(tmp_path_factory.mktemp("laptop"), image) as laptop:
-        yield laptop.boot()
-
-
-@pytest.fixture
-def laptop(running):
-    if running.control is None:
-        running.boot()
-    running.link(True)
-    running.wait("the agent answers", lambda: running.agent("status", "--json"))
-    running.wait("visits came down", lambda: running.agent("visits", "--json"))
-    yield running
-
-
-@pytest.fixture
-def visit(laptop):
-    """An open visit; closed again at the end."""
-    chosen = laptop.agent("visits", "--json")[0]["id"]
-    laptop.agent("visit", "open", chosen)
-    yield chosen
-    if laptop.control is not None:
-        laptop.agent("visit", "close", check=False)
-
-
-def device(laptop, driver, state="ready"):
-    """The plugged-in device of a driver, once it is in a state."""
-    def there():
-        return next((d for d in laptop.agent("devices", "--json") if d.get("driver") == driver and d["state"] == state), None)
-    return laptop.wait(f"a {driver} is {state}", there)
-
-
-def everything_arrived(laptop, outside, at_least):
-    """Each recording that has a patient is at the server once, as the laptop has it; returns the recordings."""
-    laptop.agent("sync", "--wait", "--timeout", "150", seconds=200)
-    recordings, files = laptop.agent("recordings", "--json"), outside.files
-    documents = [d for r in recordings for d in r["documents"]]
-    assert len(documents) == len({d["id"] for d in documents})
-    for document in documents:
-        assert document["state"] == "received", document
-        assert files[document["id"]] == (document["size"], document["sha256"]), document
-    assert set(files) == {d["id"] for d in documents}, "the server has something that the laptop doesn't know"
-    assert len(recordings) >= at_least
-    return recordings
+from field import device, everything_arrived, import_card, kept_samples, live_ecg, recording, waiting
 
 
 def test_booted_ready_and_confined(laptop):
@@ -180,31 +64,6 @@ def test_a_stick_is_mounted_read_only_and_imported(laptop, visit, outside, tmp_p
     everything_arrived(laptop, outside, before + len(view["imported"]))
 
 
-def live_ecg(laptop, outside):
-    """A running live capture of a simulated electrocardiograph: its id, and a way to ask how many samples a channel has safely."""
-    port, ids = outside.usb("contec-ecg90a")
-    laptop.attach(port, ids[0])
-    name = device(laptop, "contec-ecg90a")["name"]
-    laptop.agent("start", name)
-
-    def session():
-        found = next((d for d in laptop.agent("devices", "--json") if d["name"] == name), {}).get("session")
-        return found["recordings"][0] if found and found["recordings"] else None
-    rid = laptop.wait("a recording is open", session)["recording"]
-
-    def safe():
-        return (session() or {}).get("samples", 0)
-    return rid, safe
-
-
-def recording(laptop, rid):
-    return next(r for r in laptop.agent("recordings", "--json") if r["id"] == rid)
-
-
-def kept_samples(laptop, rid):
-    return min(channel["samples"] for channel in laptop.agent("recording", rid, "--json")["channels"])
-
-
 def test_power_cut_in_a_live_ecg(laptop, visit, outside):
     rid, safe = live_ecg(laptop, outside)
     stored = laptop.wait("three seconds are stored", lambda: safe() if safe() >= 750 else None)
@@ -226,23 +85,37 @@ def test_pulled_out_in_a_live_ecg(laptop, visit, outside):
     everything_arrived(laptop, outside, 1)
 
 
-def import_card(laptop, outside, scratch, number, seconds=10):
-    """A card of its own number comes in; the stick is pulled out again. Returns the recordings' ids.
+GADGET = r"""
+modprobe dummy_hcd && modprobe libcomposite
+mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+cd /sys/kernel/config/usb_gadget && mkdir -p ecg && cd ecg
+echo 0x0483 > idVendor; echo 0x5750 > idProduct
+mkdir -p strings/0x409 configs/c.1 functions/hid.usb0
+echo STMicroelectronics > strings/0x409/manufacturer; echo ECG90A > strings/0x409/product; echo SIM0001 > strings/0x409/serialnumber
+echo 64 > functions/hid.usb0/report_length
+printf '\x06\x00\xff\x09\x01\xa1\x01\x15\x00\x26\xff\x00\x75\x08\x95\x40\x09\x01\x81\x02\x95\x08\x09\x01\x91\x02\xc0' \
+    > functions/hid.usb0/report_desc
+ln -s "$PWD/functions/hid.usb0" configs/c.1/
+echo dummy_udc.0 > UDC
+systemd-run -q --unit ecg-gadget ess-sim play contec-ecg90a --on /dev/hidg0
+"""
 
-    (Devices over USB/IP would lose their cable together with the network.)
-    """
-    name = f"card{number}"
-    laptop.plug_stick(outside.card(scratch, name, "--number", number, "--seconds", seconds, "--heart-rate", 50 + number), name)
-    place = laptop.wait("mounted", lambda: laptop.sh("findmnt -rn -o TARGET | grep ^/run/ess-media/")).split()[0]
-    view = laptop.agent("import", place, "--json", seconds=200)
-    laptop.pull_stick(name)
-    laptop.wait("unmounted", lambda: not laptop.sh(f"findmnt -rn {place}", check=False).strip())
-    assert view["imported"] and not view["failed"]
-    return view["imported"]
 
-
-def waiting(laptop):
-    return laptop.agent("status", "--json")["counts"]["waiting"]
+def test_pulled_out_in_a_live_ecg_of_a_gadget(laptop, visit, outside):
+    """Another host controller than USB/IP's: the electrocardiograph is a HID gadget behind dummy_hcd, in the laptop's own kernel."""
+    laptop.sh(GADGET)
+    try:
+        found = device(laptop, "contec-ecg90a")
+        assert "dummy_hcd" in laptop.sh("readlink -f /sys/bus/usb/devices/usb*/*-1 | grep dummy_hcd", check=False)
+        laptop.agent("start", found["name"])
+        open_one = laptop.wait("two seconds are stored", lambda: r if (r := field.session(laptop, found["name"])) and r["samples"] >= 1600 else None)
+        laptop.sh("echo > /sys/kernel/config/usb_gadget/ecg/UDC")
+        rid = open_one["recording"]
+        kept = laptop.wait("sealed", lambda: r if (r := recording(laptop, rid))["state"] != "open" else None)
+        assert kept["state"] == "interrupted" and kept_samples(laptop, rid) >= open_one["samples"]
+    finally:
+        laptop.sh("systemctl stop ecg-gadget; echo > /sys/kernel/config/usb_gadget/ecg/UDC; modprobe -r usb_f_hid dummy_hcd", check=False)
+    everything_arrived(laptop, outside, 1)
 
 
 def test_power_cut_in_an_upload_on_a_bad_line(laptop, visit, outside, tmp_path):
