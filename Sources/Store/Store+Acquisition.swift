@@ -50,7 +50,14 @@ extension Store {
     public func importRecording(
         _ recording: Recording, waveform: Waveform, original: [UInt8], notes: [Note] = [], binding: Binding?
     ) async throws(StoreError) -> ImportOutcome {
-        try await write { tx in
+        let pieces = Self.pieces(of: waveform, original, at: recording.clock.hostMonotonic)
+        // Coded before the one writer is taken: a day of an ECG takes long, and what is recorded meanwhile must not wait for it.
+        let coded: [[UInt8]?] =
+            waveform.channels == recording.channels
+            ? try await outside { [environment] in
+                pieces.map { environment.coding.encode($0.samples, of: recording.channels) }
+            } : []
+        return try await write { tx in
             if let source = recording.source, let known = try tx.completeRecording(of: source) {
                 try tx.audit(by: binding?.by ?? "agent", "recording.known-source", known)
                 return .alreadyStored(try tx.recordingID(known))
@@ -62,8 +69,9 @@ extension Store {
             let attribution = try tx.begin(recording, binding)
             let id = recording.id.description
             var growing = try tx.growing(id)
-            for block in Self.pieces(of: waveform, original, at: recording.clock.hostMonotonic) {
-                try tx.append([block], to: &growing)
+            for (block, coded) in zip(pieces, coded) {
+                WriterSteps.step()
+                try tx.append([block], to: &growing, coded: coded)
             }
             for note in notes { try tx.add(note, id, key: growing.key) }
             try tx.seal(id, reason: .finished, at: tx.now)

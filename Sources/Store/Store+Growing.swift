@@ -26,8 +26,11 @@ struct Growing: Sendable {
         var gap: (text: String, position: Double)?
     }
 
+    /// - Parameter coded: the samples of a single block, where they were coded before.
     /// - Throws: `.refused` for another number of channels.
-    mutating func seal(_ blocks: [Block], _ coding: PayloadCoding) throws(StoreError) -> [Chunk] {
+    mutating func seal(
+        _ blocks: [Block], _ coding: PayloadCoding, coded: [UInt8]? = nil
+    ) throws(StoreError) -> [Chunk] {
         guard blocks.allSatisfy({ $0.samples.count == counts.count }) else {
             throw .refused("a block has another number of channels than its recording")
         }
@@ -39,7 +42,7 @@ struct Growing: Sendable {
                     n: chunks, first: counts, arrived: Int64(bitPattern: block.at),
                     raw: try key.seal(packing: block.raw, coding, at: "\(uuid)|chunk.raw|\(chunks)"),
                     decoded: try key.seal(
-                        coding.encode(block.samples, of: channels), at: "\(uuid)|chunk.decoded|\(chunks)"),
+                        coded ?? coding.encode(block.samples, of: channels), at: "\(uuid)|chunk.decoded|\(chunks)"),
                     gap: block.gap.map { ($0, position) }))
             counts = zip(counts, block.samples).map { $0 + $1.count }
             bytes += block.raw.count
@@ -127,9 +130,9 @@ extension Transaction {
         return growing
     }
 
-    func append(_ blocks: [Block], to growing: inout Growing) throws {
+    func append(_ blocks: [Block], to growing: inout Growing, coded: [UInt8]? = nil) throws {
         let before = growing
-        let chunks = try growing.seal(blocks, environment.coding)
+        let chunks = try growing.seal(blocks, environment.coding, coded: coded)
         guard try add(chunks, from: before, to: growing) else {
             throw StoreError.corrupt("the counts of \(growing.uuid)")
         }
