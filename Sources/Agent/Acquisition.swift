@@ -1,5 +1,6 @@
 import Clinical
 public import Devices
+import Ports
 public import Wire
 
 /// Where the actions of a session go, other than to the port. The agent writes them into the store; `record` only looks.
@@ -21,7 +22,8 @@ public struct Acquisition: Sendable {
     private enum Event: Sendable {
         case bytes(Arrival)
         case portEnded(PortError)
-        case timer(Int)
+        /// At that time, not when its turn comes: what had arrived by then stands before it.
+        case timer(Int, at: UInt64)
         case stop
         case abandon
     }
@@ -30,6 +32,8 @@ public struct Acquisition: Sendable {
     private let clock: HostClock
     private let sink: any SessionSink
     private let mayRenew: Bool
+    /// The tests' way to know that a wait is over.
+    var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     private let events: AsyncStream<Event>
     private let inlet: AsyncStream<Event>.Continuation
 
@@ -102,9 +106,10 @@ public struct Acquisition: Sendable {
                 case .ask(let duration):
                     timer.task?.cancel()
                     timer.generation += 1
-                    let (generation, inlet) = (timer.generation, inlet)
+                    let generation = timer.generation
                     timer.task = Task {
-                        if (try? await Task.sleep(for: duration)) != nil { inlet.yield(.timer(generation)) }
+                        guard (try? await elapse(duration)) != nil else { return }
+                        inlet.yield(.timer(generation, at: clock.monotonic))
                     }
                 case .finish(let end):
                     return failure ?? .finished(end)
@@ -132,9 +137,10 @@ public struct Acquisition: Sendable {
             let actions: [DialogueAction]
             switch event {
             case .bytes(let arrival): actions = dialogue.received(arrival.bytes, from: arrival.endpoint, at: arrival.at)
-            case .timer(let generation):
+            case .timer(let generation, let at):
                 guard generation == timer.generation else { continue }
-                actions = dialogue.timerFired(at: clock.monotonic)
+                // A disk that took seconds for the samples before it is no silence of the device's.
+                actions = dialogue.timerFired(at: at)
             case .stop: actions = dialogue.stop(at: clock.monotonic)
             case .portEnded(let error):
                 failure = failure ?? .portFailed(error)
@@ -149,6 +155,19 @@ public struct Acquisition: Sendable {
         }
         return failure ?? .portFailed(.gone)
     }
+
+    /// Where the whole process stood still (a starved or sleeping laptop), the wait is over before what came meanwhile was read: then
+    /// that is waited for, too.
+    private func elapse(_ duration: Duration) async throws {
+        let due = clock.monotonic + UInt64(max(0, duration / .nanoseconds(1)))
+        try await sleep(duration)
+        guard clock.monotonic > due + Self.late else { return }
+        await PortsThread.turn()
+        try await Task.sleep(for: .nanoseconds(Int64(Self.late)))
+    }
+
+    /// Nanoseconds that a busy laptop may be late without anything having stood still.
+    private static let late: UInt64 = 200_000_000
 
     /// After the store refused, the device is told to stop so that it keeps its own copy; answers are of no interest.
     private func farewell(_ outcome: Outcome, _ dialogue: inout any Dialogue) async -> Outcome {

@@ -1,9 +1,10 @@
-import Agent
 import Clinical
 import Devices
 import Synchronization
 import Testing
 import Wire
+
+@testable import Agent
 
 /// Collects what a session says.
 private final class Collector: SessionSink {
@@ -53,6 +54,46 @@ private struct Impatient: Dialogue {
         if calmAfterRenewal, actions.contains(.renew) { isCalm = true }
         return actions.map { if case .ask(let duration) = $0 { .ask(isCalm ? duration : duration / 100) } else { $0 } }
     }
+}
+
+/// Is busy with the first thing that it is given until the driver's wait is over, and a second longer.
+private final class SlowDisk: SessionSink {
+    private let clock = HostClock()
+    private let freed = Mutex<UInt64>(0)
+    private let fired = Mutex<UInt64>(0)
+    private let (waits, waited) = AsyncStream.makeStream(of: Void.self)
+
+    /// When it was ready again, nanoseconds.
+    var freedAt: UInt64 { freed.withLock { $0 } }
+    /// What the driver was told for the end of its wait.
+    var firedAt: UInt64 { fired.withLock { $0 } }
+
+    func waitIsOver() { waited.yield() }
+    func fired(at time: UInt64) { fired.withLock { $0 = time } }
+
+    func perform(_ action: DialogueAction) async throws(Problem) {
+        guard freedAt == 0 else { return }
+        for await _ in waits { break }
+        // For the two steps between the end of the wait and its being told.
+        try? await Task.sleep(for: .seconds(1))
+        freed.withLock { $0 = clock.monotonic }
+    }
+}
+
+/// Waits for a moment, has something kept meanwhile, and ends when its wait is over.
+private struct Waiting: Dialogue {
+    let disk: SlowDisk
+
+    mutating func start(at now: UInt64) -> [DialogueAction] {
+        [.ask(.milliseconds(1)), .note(Note(kind: .device, text: "kept"))]
+    }
+    mutating func received(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] { [] }
+    mutating func timerFired(at now: UInt64) -> [DialogueAction] {
+        disk.fired(at: now)
+        return [.finish(.done)]
+    }
+    mutating func stop(at now: UInt64) -> [DialogueAction] { [.finish(.done)] }
+    mutating func gone(at now: UInt64) -> [DialogueAction] { [.finish(.done)] }
 }
 
 @Suite("The pump between a port and a driver", .timeLimit(.minutes(1)))
@@ -193,5 +234,18 @@ struct HostClockTests {
         let first = clock.monotonic
         #expect(clock.monotonic >= first)
         #expect(clock.bootID.count == 36)
+    }
+}
+
+extension AcquisitionTests {
+    @Test("what a slow disk takes is no silence of the device's")
+    func slowDisk() async {
+        let disk = SlowDisk()
+        var acquisition = Acquisition(port: port(simulated(nights: [])), clock: clock, sink: disk)
+        acquisition.sleep = { _ in disk.waitIsOver() }
+        let outcome = await acquisition.run(Waiting(disk: disk))
+        #expect(outcome == .finished(.done))
+        // The wait was over while the disk was busy; what arrived until it was ready would have stood behind it.
+        #expect(disk.firedAt < disk.freedAt)
     }
 }
