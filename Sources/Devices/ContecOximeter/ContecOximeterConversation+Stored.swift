@@ -80,7 +80,7 @@ extension ContecOximeterConversation {
         }
         clearLeadIn()
         stream = .stored(stored)
-        let item = facts.item(device: nameplate.sourceName, perfusion: perfusion)
+        let item = facts.item(device: nameplate.sourceName, perfusion: perfusion, isShared: isShared)
         let start = RecordingStart(
             kind: .stored, modality: .oximetry, channels: ContecOximeterChannels.stored(perfusion: perfusion),
             item: item)

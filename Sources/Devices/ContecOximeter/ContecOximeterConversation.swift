@@ -39,6 +39,8 @@ struct ContecOximeterConversation: Sendable {
     var lastStoredEnd: Recording.EndReason?
     var nameplate = ContecOximeterNameplate()
     var facts: [ContecOximeterPlace: ContecOximeterStoredFacts] = [:]
+    /// More than one user is known to the device: a night may be another person's.
+    var isShared = false
     /// Places that were described and not downloaded since, in the device's order.
     var waiting: [ContecOximeterPlace] = []
     /// Bytes since the last answer that belong to no recording.

@@ -4,7 +4,8 @@ import Clinical
 struct ContecOximeterNameplate: Equatable, Sendable {
     private var modelParts: [UInt8: [UInt8]] = [:]
     private(set) var vendor: String?
-    private(set) var serial: String?
+    /// Frame 04.
+    private var identifier: String?
     private(set) var protocolVersion: String?
     /// Frame 0E; nil when the device has not said.
     private(set) var hasPerfusion: Bool?
@@ -18,16 +19,22 @@ struct ContecOximeterNameplate: Equatable, Sendable {
         return name.isEmpty ? nil : name
     }
 
+    /// The identifier, where it is this device's own. A CMS50D+ fresh from the factory says `user` (a real capture has it): many devices
+    /// say so, and the loan of one of them would take another's nights. A name of one repeated character is nobody's either.
+    var serial: String? {
+        identifier.flatMap { $0.lowercased() == "user" || Set($0).count < 2 ? nil : $0 }
+    }
+
     /// At least one frame that only this kind of device sends in answer to a question (devices.md 3.8.2).
     var isIdentified: Bool {
-        !modelParts.isEmpty || vendor != nil || serial != nil || protocolVersion != nil
+        !modelParts.isEmpty || vendor != nil || identifier != nil || protocolVersion != nil
     }
 
     mutating func take(_ frame: ContecOximeterFrame) {
         switch frame {
         case .model(let index, let text) where index < 2: modelParts[index] = text
         case .vendor(let text): vendor = Self.text(text)
-        case .identifier(let text): serial = Self.text(text)
+        case .identifier(let text): identifier = Self.text(text)
         // Always seen as 0, 7; OSCAR calls it the protocol's version.
         case .version(let major, let minor): protocolVersion = major == 0 ? "\(minor)" : "\(major).\(minor)"
         case .perfusionSupport(let value): hasPerfusion = value == 0
@@ -40,13 +47,14 @@ struct ContecOximeterNameplate: Equatable, Sendable {
         guard isIdentified else { return nil }
         return DeviceIdentity(
             driver: ContecOximeter.name, vendor: vendor.flatMap { $0.isEmpty ? nil : $0 } ?? "Contec",
-            model: model ?? "protocol V7 oximeter", serial: serial.flatMap { $0.isEmpty ? nil : $0 },
+            model: model ?? "protocol V7 oximeter", serial: serial,
             firmware: protocolVersion.map { "protocol \($0)" }, support: .verified)
     }
 
     /// What names the device inside `StoredItem.source`.
     var sourceName: String {
-        let name = identity.map { $0.serial ?? $0.model } ?? "unknown"
+        let own = identifier.flatMap { $0.isEmpty ? nil : $0 }
+        let name = own ?? identity?.model ?? "unknown"
         return String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
     }
 
@@ -92,10 +100,11 @@ struct ContecOximeterStoredFacts: Equatable, Sendable {
     }
 
     /// `device`: `ContecOximeterNameplate.sourceName`.
-    func item(device: String, perfusion: Bool) -> StoredItem {
+    /// - Parameter isShared: as `StoredItem.isShared`.
+    func item(device: String, perfusion: Bool, isShared: Bool) -> StoredItem {
         let count = samples(perfusion: perfusion) ?? 0
         return StoredItem(
             source: "\(ContecOximeter.name)/\(device)/\(place.user)/\(place.segment)/\(rawStart ?? "none")/\(count)",
-            start: start, rawStart: rawStart, samples: count)
+            start: start, rawStart: rawStart, samples: count, isShared: isShared)
     }
 }

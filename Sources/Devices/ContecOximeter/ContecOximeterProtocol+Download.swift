@@ -43,6 +43,7 @@ extension ContecOximeterProtocol {
         case .userCount:
             // Without an answer there is one user.
             let count: UInt8 = if case .answered = outcome { max(1, walk.userCount) } else { 1 }
+            conversation.isShared = count > 1
             walk.users = Array(0..<count)
             return nextUser(at: now)
         case .segmentCount(let user):
@@ -97,7 +98,8 @@ extension ContecOximeterProtocol {
         // same bytes.
         let likely = facts.hasPerfusion ?? conversation.nameplate.hasPerfusion ?? false
         for perfusion in [likely, !likely] {
-            let item = facts.item(device: conversation.nameplate.sourceName, perfusion: perfusion)
+            let item = facts.item(
+                device: conversation.nameplate.sourceName, perfusion: perfusion, isShared: conversation.isShared)
             if known.contains(item.source) {
                 walk.spent.append(place)
                 return [.skipped(item)] + nextPlace(at: now)

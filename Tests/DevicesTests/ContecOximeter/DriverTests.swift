@@ -286,6 +286,10 @@ struct ContecOximeterDriverTests {
         #expect(bench.recordings.map(\.samples) == nights.map { Self.meant($0) })
         let sources = bench.recordings.compactMap(\.start.item?.source)
         #expect(Set(sources).count == 3)
+        // Two people's: whose each is, only a person can say.
+        #expect(bench.recordings.allSatisfy { $0.start.item?.isShared == true })
+        let own = Self.downloaded { $0.memory = Array(nights.prefix(2)) }
+        #expect(own.recordings.allSatisfy { $0.start.item?.isShared == false })
 
         var again = Self.bench(.download(known: [sources[0], sources[2]])) { $0.memory = nights }
         again.run(until: 60)
