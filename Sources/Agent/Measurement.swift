@@ -7,21 +7,22 @@ import Store
 /// What this laptop's disk does with recordings, sealed as they always are: for support ("is it fit for this?") and for
 /// `make bench`. Nothing here is a patient's.
 public struct DiskMeasurement: Codable, Sendable {
-    /// Durable transactions one after the other, each a second of twelve leads.
-    public var commits: Int
-    public var seconds: Double
-    /// Of samples and original bytes, before coding.
-    public var bytes: Int
-    /// What one transaction writes: sealed rows, on average.
-    public var storedBytes: Int
-    /// The same transactions sealed and not coded: what the encryption alone costs.
-    public var uncoded: Uncoded
-
-    public struct Uncoded: Codable, Sendable {
+    /// Durable commits, each a second of twelve leads, one after the other on each device.
+    public struct Rate: Codable, Sendable {
+        /// That record at once, each as fast as the store takes it.
+        public var devices: Int
         public var commits: Int
         public var seconds: Double
+        /// Of samples and original bytes, before coding.
+        public var bytes: Int
+        /// What one commit writes: sealed rows, on average.
         public var storedBytes: Int
     }
+
+    /// As recordings are kept.
+    public var coded: [Rate]
+    /// Sealed and not coded: what the encryption alone costs.
+    public var sealed: [Rate]
     /// Eight devices at once, a second of each every second: from the block's last byte to durable, milliseconds.
     public var streams: Int
     public var median: Double
@@ -55,43 +56,70 @@ public struct Measurement: Sendable {
             let store = try await Store.open(
                 directory: place, key: key, environment: configuration.environment(clock))
             let blocks = (0..<16).map { Self.second($0) }
-            let (commits, lasted, stored) = try await commits(store, blocks, seconds: seconds)
-            let size =
-                blocks.reduce(0) { $0 + $1.raw.count + $1.samples.reduce(0) { $0 + $1.count * 2 } } / blocks.count
             var environment = configuration.environment(clock)
             environment.coding = .none
             let plain = try await Store.open(directory: "\(place)/uncoded", key: key, environment: environment)
-            let uncoded = try await self.commits(plain, blocks, seconds: seconds)
+            var (coded, sealed): ([DiskMeasurement.Rate], [DiskMeasurement.Rate]) = ([], [])
+            for devices in [1, Self.devices] {
+                sealed.append(try await rate(plain, blocks, devices: devices, seconds: seconds))
+                coded.append(try await rate(store, blocks, devices: devices, seconds: seconds))
+            }
             try await plain.close()
-            let latencies = try await streams(8, store, blocks, seconds: seconds).sorted()
+            let latencies = try await streams(Self.devices, store, blocks, seconds: seconds).sorted()
             try await store.close()
             func at(_ share: Double) -> Double {
                 latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))]
             }
             return DiskMeasurement(
-                commits: commits, seconds: lasted, bytes: commits * size, storedBytes: stored,
-                uncoded: .init(commits: uncoded.commits, seconds: uncoded.seconds, storedBytes: uncoded.stored),
-                streams: 8,
-                median: at(0.5), percentile99: at(0.99), slowest: at(1))
+                coded: coded, sealed: sealed, streams: Self.devices, median: at(0.5), percentile99: at(0.99),
+                slowest: at(1))
         } catch {
             throw Problem(error)
         }
     }
 
-    /// One after the other; `stored`: bytes a commit.
-    private func commits(
-        _ store: Store, _ blocks: [Block], seconds: Int
-    ) async throws(StoreError) -> (commits: Int, seconds: Double, stored: Int) {
-        let id = try await begin(store)
-        var commits = 0
+    private static let devices = 8
+
+    private func rate(
+        _ store: Store, _ blocks: [Block], devices: Int, seconds: Int
+    ) async throws(StoreError) -> DiskMeasurement.Rate {
         let start = clock.monotonic
-        while clock.monotonic - start < UInt64(seconds) * 1_000_000_000 {
-            try await store.append(id, blocks: [blocks[commits % blocks.count]])
-            commits += 1
+        let each = try await together(devices) { device throws(StoreError) in
+            let id = try await begin(store)
+            var commits = 0
+            while clock.monotonic - start < UInt64(seconds) * 1_000_000_000 {
+                try await store.append(id, blocks: [blocks[(device + commits) % blocks.count]])
+                commits += 1
+            }
+            return (id, commits)
         }
         let lasted = Double(clock.monotonic - start) / 1e9
-        try await store.seal(id, reason: .finished)
-        return (commits, lasted, try await store.storedBytes(id) / max(1, commits))
+        var stored = 0
+        for (id, _) in each {
+            try await store.seal(id, reason: .finished)
+            stored += try await store.storedBytes(id)
+        }
+        let commits = each.reduce(0) { $0 + $1.1 }
+        let size = blocks.reduce(0) { $0 + $1.raw.count + $1.samples.reduce(0) { $0 + $1.count * 2 } } / blocks.count
+        return DiskMeasurement.Rate(
+            devices: devices, commits: commits, seconds: lasted, bytes: commits * size,
+            storedBytes: stored / max(1, commits))
+    }
+
+    private func together<T: Sendable>(
+        _ count: Int, _ work: @escaping @Sendable (Int) async throws(StoreError) -> T
+    ) async throws(StoreError) -> [T] {
+        let results = await withTaskGroup(of: Result<T, StoreError>.self) { group in
+            for device in 0..<count {
+                group.addTask {
+                    do throws(StoreError) { return .success(try await work(device)) } catch { return .failure(error) }
+                }
+            }
+            return await group.reduce(into: [Result<T, StoreError>]()) { $0.append($1) }
+        }
+        var all: [T] = []
+        for result in results { all.append(try result.get()) }
+        return all
     }
 
     /// The store of a configuration, while no agent runs.
@@ -124,30 +152,18 @@ public struct Measurement: Sendable {
     private func streams(
         _ count: Int, _ store: Store, _ blocks: [Block], seconds: Int
     ) async throws(StoreError) -> [Double] {
-        let results = await withTaskGroup(of: Result<[Double], StoreError>.self) { group in
-            for stream in 0..<count {
-                group.addTask {
-                    do throws(StoreError) {
-                        let id = try await begin(store)
-                        var latencies: [Double] = []
-                        for n in 0..<max(2, seconds) {
-                            let arrived = clock.monotonic
-                            try await store.append(id, blocks: [blocks[(stream + n) % blocks.count]])
-                            latencies.append(milliseconds(since: arrived))
-                            try? await Task.sleep(for: .milliseconds(max(0, 1000 - Int(latencies[n]))))
-                        }
-                        try await store.seal(id, reason: .finished)
-                        return .success(latencies)
-                    } catch {
-                        return .failure(error)
-                    }
-                }
+        try await together(count) { stream throws(StoreError) in
+            let id = try await begin(store)
+            var latencies: [Double] = []
+            for n in 0..<max(2, seconds) {
+                let arrived = clock.monotonic
+                try await store.append(id, blocks: [blocks[(stream + n) % blocks.count]])
+                latencies.append(milliseconds(since: arrived))
+                try? await Task.sleep(for: .milliseconds(max(0, 1000 - Int(latencies[n]))))
             }
-            return await group.reduce(into: [Result<[Double], StoreError>]()) { $0.append($1) }
-        }
-        var all: [Double] = []
-        for result in results { all += try result.get() }
-        return all
+            try await store.seal(id, reason: .finished)
+            return latencies
+        }.flatMap { $0 }
     }
 
     private func milliseconds(since start: UInt64) -> Double { Double(clock.monotonic - start) / 1e6 }

@@ -1,4 +1,4 @@
-public import Clinical
+internal import Clinical
 internal import Crypto
 internal import FoundationEssentials
 internal import GRDB
@@ -84,33 +84,6 @@ struct GrowingRecordings {
             if newValue != nil, known.count >= Self.most { known = [:] }
             known[uuid] = newValue
         }
-    }
-}
-
-extension Store {
-    /// Adds samples in one transaction; they are on the disk when it returns. Blocks are merged into chunks; a block's
-    /// `gap` becomes a note at the moment of its first sample (callers need not add one).
-    /// - Throws: `.refused` when the recording is sealed or a block has another number of channels; `.diskLow` when the
-    ///   last reserve is reached, `.diskFull` when SQLite says so: then seal with `.storageFailed`.
-    public func append(_ id: RecordingID, blocks: [Block]) async throws(StoreError) {
-        let uuid = id.description
-        // Taken out: of two that append to one recording at once, the second reads its row.
-        let before = growing.withLock { growing in
-            defer { growing[uuid] = nil }
-            return growing[uuid]
-        }
-        // Coded and sealed here, each device by itself: the one writer is only kept for what has to be done in order.
-        var after = before
-        let chunks = try after?.seal(blocks, environment.coding) ?? []
-        let ready = after
-        let grown = try await write { tx in
-            try tx.requireSpace(.stopRunning)
-            if let before, let ready, try tx.add(chunks, from: before, to: ready) { return ready }
-            var growing = try tx.growing(uuid)
-            try tx.append(blocks, to: &growing)
-            return growing
-        }
-        growing.withLock { $0[uuid] = grown }
     }
 }
 

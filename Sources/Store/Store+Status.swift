@@ -24,8 +24,10 @@ extension Store {
                 SELECT COUNT(*) FROM recording WHERE start_known = 0 AND superseded_by IS NULL AND state <> 'open'
                 AND is_frozen = 0 AND chunks > 0
                 """)
-            counts.received = try tx.count(
-                "SELECT COUNT(*) FROM outgoing WHERE received_at IS NOT NULL AND is_quarantined = 0")
+            // As a difference, because either is read from an index alone; as one question each row is looked up (20 times as long).
+            counts.received =
+                try tx.count("SELECT COUNT(*) FROM outgoing WHERE received_at IS NOT NULL")
+                - tx.count("SELECT COUNT(*) FROM outgoing WHERE is_quarantined = 1 AND received_at IS NOT NULL")
             counts.quarantined = try tx.count(
                 "SELECT COUNT(*) FROM outgoing WHERE is_quarantined = 1 AND is_superseded = 0")
             let pending = "SELECT COUNT(*) FROM outgoing WHERE \(Transaction.isPending)"

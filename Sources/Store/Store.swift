@@ -45,6 +45,7 @@ public final class Store: Sendable {
     /// What was found so far.
     let damage = Mutex(KnownDamage())
     let growing = Mutex(GrowingRecordings())
+    let appends = Mutex(WaitingAppends())
 
     private init(
         environment: Environment, directory: String, vault: Vault, pool: DatabasePool, lock: DirectoryLock
