@@ -56,7 +56,7 @@ struct Health: Sendable {
                     let status = try await verbs.status()
                     return "\(status.sentence) \(status.sync.sentence)"
                 }),
-            interval: notifier.watchdogInterval ?? .seconds(30), feed: { notifier.watchdog() },
+            interval: notifier.watchdogInterval ?? .seconds(60), feed: { notifier.watchdog() },
             tell: { notifier.status($0) }, logger: logger)
     }
 
