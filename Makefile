@@ -8,7 +8,7 @@ APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot bi
 APT_PACKAGE := $(APT_DEB) mmdebstrap
 APT_MACHINE := qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
 APT_TEST := $(APT_PACKAGE) $(APT_MACHINE) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
-	chromium fonts-dejavu-core age orthanc orthanc-dicomweb nginx-light iproute2 curl
+	chromium fonts-dejavu-core age biosig-tools orthanc orthanc-dicomweb nginx-light iproute2 curl
 VENV     := .venv
 PYTHON   := $(VENV)/bin/python
 REQUIRE  := --requirements Tests/Interop/requirements.txt --requirements Tests/EndToEnd/requirements-browser.txt
