@@ -76,7 +76,7 @@ extension SyncEngine {
         let document = item.document
         var answer = ReceiptWait.Answer.unknown
         // A small one is checked in no time; for a large one the others needn't wait.
-        for pause in [10, 40, 150] {
+        for pause in [10, 20, 40, 80, 100] {
             switch try await judge(
                 try await receipt(for: document, of: item.visit, link), document, restarts: item.restarts, link)
             {

@@ -7,34 +7,55 @@ import Uplink
 // after the other, they leave a fast line idle for most of the time.
 
 extension SyncEngine {
-    /// Enough that some wait for disks while others are on the line, and no more than one laptop should ask of a server at once.
-    static let mostTogether = 6
+    /// Enough that some wait for disks while others are on the line, and no more than one laptop should ask of a server at once. Each is a
+    /// connection, and a new one costs more than a small document.
+    static let mostTogether = 4
 
-    /// The first, and what goes beside it without holding it up: as many bytes as one chunk on this line, and four of the largest where
-    /// no chunk was ever cut or slow. On a slow line that is one document at a time, the most urgent first.
-    /// - Parameter sizes: bytes, in the order of urgency.
-    /// - Returns: how many of them; at least one where there is one.
-    static func together(_ sizes: [Int], pace: Pace?) -> Int {
-        let most = pace.map { $0.isUnbounded ? 4 * $0.chunk : $0.chunk } ?? 0
-        var bytes = 0
-        var count = 0
-        for size in sizes.prefix(mostTogether) {
-            bytes += size
-            if count > 0, bytes > most { break }
-            count += 1
-        }
-        return count
+    /// Seconds after which what else waits is looked at again: something more urgent may have come.
+    static let turn = 1.0
+
+    /// Documents that one turn may get to.
+    static let mostInATurn = 60
+
+    /// The first one always; on a slow line that is one document at a time, the most urgent first.
+    /// - Parameters:
+    ///   - size: bytes
+    ///   - sizes: of what is under way, bytes.
+    static func fits(_ size: Int, beside sizes: [Int], _ pace: Pace?) -> Bool {
+        guard !sizes.isEmpty else { return true }
+        guard sizes.count < mostTogether, let pace else { return false }
+        return sizes.reduce(size, +) <= pace.together
     }
 
-    /// - Parameter items: of which the first is to be sent now.
+    /// - Parameter items: in the order of urgency; the first is to be sent now.
     func sendTogether(_ items: [OutboxItem], _ link: ServerLink, _ facts: [PendingFacts]) async throws {
         // The first one asks what the server's tus can do; the other profiles have no pace to go by.
         let isKnown = configuration.region.profile == .full && lane != nil
-        let count = isKnown ? Self.together(items.map(\.document.size), pace: pace.pace) : 1
+        let end = now + Self.turn
         let outcomes = await withTaskGroup(of: Outcome.self) { group in
-            for item in items.prefix(count) { group.addTask { await self.outcome(item, link) } }
+            var waiting = items[...]
+            var sizes: [UUID: Int] = [:]
             var outcomes: [Outcome] = []
-            for await outcome in group { outcomes.append(outcome) }
+            func fill() {
+                while let item = waiting.first, Self.fits(item.document.size, beside: Array(sizes.values), pace.pace) {
+                    waiting.removeFirst()
+                    sizes[item.document.id] = item.document.size
+                    group.addTask { await self.outcome(item, link) }
+                    guard isKnown else { return waiting = [] }
+                }
+            }
+            fill()
+            for await outcome in group {
+                outcomes.append(outcome)
+                sizes[outcome.id] = nil
+                underway.end(outcome.id)
+                // What was allowed on a metered line was counted before; of what failed, all are told first.
+                guard outcome.error == nil, now < end, !policy.isRestricted, !Task.isCancelled else {
+                    waiting = []
+                    continue
+                }
+                fill()
+            }
             return outcomes
         }
         underway.clear()

@@ -267,7 +267,7 @@ public actor SyncEngine {
         await lookAtNetwork()
         // What is held back is not always the less urgent.
         let items = try await store.outbox(
-            now: clock.wall, limit: unreceipted.count + (policy.isRestricted ? 500 : Self.mostTogether),
+            now: clock.wall, limit: unreceipted.count + (policy.isRestricted ? 500 : Self.mostInATurn),
             includingSimulated: configuration.isTestServer)
         withheld = configuration.isTestServer ? 0 : try await store.pendingCount(origin: .simulated)
         return allowed(items).filter { unreceipted[$0.document.id] == nil }

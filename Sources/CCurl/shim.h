@@ -6,6 +6,11 @@
 
 // Swift can't call variadic functions: one inline wrapper per argument type. libcurl checks the option's type by its number.
 
+/// Of a multi handle.
+static inline CURLMcode ess_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
+    return curl_multi_setopt(multi, option, value);
+}
+
 static inline CURLcode ess_curl_set_long(CURL *easy, CURLoption option, long value) {
     return curl_easy_setopt(easy, option, value);
 }

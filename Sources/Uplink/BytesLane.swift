@@ -162,6 +162,7 @@ public struct BytesLane: Sendable {
             mayBeLocked: item.mayBeLocked, pace: memory.pace)
         defer { memory.pace = upload.pace.joined(memory.pace) }
         var actions = upload.start()
+        var ahead: Piece?
         while true {
             var event: Upload.Event?
             for action in actions {
@@ -174,11 +175,18 @@ public struct BytesLane: Sendable {
                 case .create: event = await create(item)
                 case .ask(let location): event = await ask(location)
                 case .append(let location, let offset, let count, let checksum):
-                    let bytes = try await local { try await hooks.read(offset, count) }
-                    guard bytes.count == count else { throw .local("\(bytes.count) bytes read instead of \(count)") }
-                    event = await append(location, offset, bytes, checksum: checksum) { sent in
+                    let piece = try await local { [ahead] in
+                        try await readPiece(offset, count, checksum: checksum, of: ahead, hooks)
+                    }
+                    // While this one is on the line: on a slow one there is time enough afterwards.
+                    let next = offset + count
+                    let most = upload.pace.isUnbounded ? min(upload.pace.chunk, item.size - next) : 0
+                    async let reading =
+                        most > 0 ? try? await readPiece(next, most, checksum: checksum, of: nil, hooks) : nil
+                    event = await append(location, piece) { sent in
                         hooks.progress(offset + min(sent, count), item.size)
                     }
+                    ahead = await reading
                 case .finish: return
                 case .stop(let error): throw error
                 }
@@ -231,17 +239,43 @@ public struct BytesLane: Sendable {
         await event(.head, location, headers: [:], limits: ServerLink.questionLimits)
     }
 
-    private func append(
-        _ location: String, _ offset: Int, _ bytes: [UInt8], checksum: Bool,
-        progress: @escaping @Sendable (Int) -> Void
-    ) async -> Upload.Event {
-        var headers: Headers = [
-            "Upload-Offset": "\(offset)", "Content-Type": "application/offset+octet-stream",
-        ]
-        if checksum, let algorithm = tus.checksum, let digest {
-            let value = Data(digest(algorithm, bytes)).base64EncodedString()
-            headers["Upload-Checksum"] = "\(algorithm.rawValue) \(value)"
+    /// Some bytes of the document, and what the server checks them with.
+    private struct Piece: Sendable {
+        var offset: Int
+        var bytes: [UInt8]
+        var checksum: String?
+    }
+
+    /// - Parameter ahead: what was read before it was asked for; of use if it is just this.
+    private func readPiece(
+        _ offset: Int, _ count: Int, checksum: Bool, of ahead: Piece?, _ hooks: Hooks
+    ) async throws -> Piece {
+        if let ahead, ahead.offset == offset, ahead.bytes.count == count, (ahead.checksum != nil) == hasDigest(checksum)
+        {
+            return ahead
         }
+        let bytes = try await hooks.read(offset, count)
+        guard bytes.count == count else { throw UplinkError.local("\(bytes.count) bytes read instead of \(count)") }
+        return Piece(offset: offset, bytes: bytes, checksum: hasDigest(checksum) ? await digest(of: bytes) : nil)
+    }
+
+    private func hasDigest(_ checksum: Bool) -> Bool { checksum && tus.checksum != nil && digest != nil }
+
+    /// Away from whoever sends: several documents at once would wait for each other.
+    @concurrent
+    private func digest(of bytes: [UInt8]) async -> String? {
+        guard let algorithm = tus.checksum, let digest else { return nil }
+        return "\(algorithm.rawValue) \(Data(digest(algorithm, bytes)).base64EncodedString())"
+    }
+
+    private func append(
+        _ location: String, _ piece: Piece, progress: @escaping @Sendable (Int) -> Void
+    ) async -> Upload.Event {
+        let bytes = piece.bytes
+        var headers: Headers = [
+            "Upload-Offset": "\(piece.offset)", "Content-Type": "application/offset+octet-stream",
+        ]
+        if let checksum = piece.checksum { headers["Upload-Checksum"] = checksum }
         // An answer that drips in must end, too: 1 KiB/s is less than any line that is worth a chunk of this size.
         let slowest = min(1 << 10, max(1, (sendRate ?? .max) / 2))
         let limits = HTTPRequest.Limits(total: .seconds(120 + bytes.count / slowest), sendRate: sendRate)
@@ -285,6 +319,8 @@ public struct BytesLane: Sendable {
             return try await work()
         } catch is CancellationError {
             throw .cancelled
+        } catch let error as UplinkError {
+            throw error
         } catch {
             // The type alone: the text may hold more than we know.
             throw .local("\(type(of: error))")

@@ -44,7 +44,7 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
     private var stale = false
 
     init(_ transport: Transport) throws(UplinkError) {
-        guard globalResult == CURLE_OK, let multi = unsafe curl_multi_init() else {
+        guard globalResult == CURLE_OK, let multi = unsafe Self.makeMulti() else {
             throw .local("libcurl cannot be initialised")
         }
         self.transport = transport
@@ -64,6 +64,16 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
             throw .local("no thread for the HTTP client")
         }
         pthread_detach(thread)
+    }
+
+    /// Idle connections that are kept. libcurl's own limit follows the requests of the moment, so that after a few at once all but four
+    /// are closed; a new one costs as much of the processor as several megabytes (OpenSSL reads certificate and key again).
+    private static let connections = 8
+
+    private static func makeMulti() -> UnsafeMutableRawPointer? {
+        guard let multi = unsafe curl_multi_init() else { return nil }
+        _ = unsafe ess_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, connections)
+        return unsafe multi
     }
 
     func start(_ transfer: Transfer) {
@@ -122,7 +132,7 @@ private let globalResult: CURLcode = curl_global_init(3)  // CURL_GLOBAL_ALL: a 
                 }
             }
             guard running else { break }
-            if stale, transfers.isEmpty, let fresh = unsafe curl_multi_init() {
+            if stale, transfers.isEmpty, let fresh = unsafe Self.makeMulti() {
                 // The only way to close a handle's idle connections is to close the handle.
                 let old = unsafe multi
                 let replacement = unsafe Raw(fresh)

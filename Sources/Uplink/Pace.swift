@@ -12,8 +12,15 @@ public struct Pace: Sendable, Equatable {
     /// Whole chunks that went well since the last change.
     private var streak = 0
 
+    /// Bytes per second of the last whole chunk, from its first byte to the server's answer.
+    private var rate = 0.0
+
     /// The largest chunks go fast, and nothing was ever cut.
     public var isUnbounded: Bool { !wasEverCut && chunk >= largest }
+
+    /// Bytes of documents that may be under way at once without holding the first of them up: one chunk; on a fast line four of the
+    /// largest, or what it carries in a second.
+    public var together: Int { isUnbounded ? max(4 * chunk, Int(min(rate, 1e9))) : chunk }
 
     /// Two uploads on one line at the same time: the one that was cut knows more.
     func joined(_ other: Pace?) -> Pace {
@@ -34,6 +41,7 @@ public struct Pace: Sendable, Equatable {
     mutating func arrived(_ count: Int, in elapsed: Duration, _ limits: Upload.Limits) {
         if elapsed > limits.slow { return change(to: max(limits.leastChunk, chunk / 2)) }
         guard elapsed < limits.fast, count == chunk else { return }
+        rate = Double(count) / max(1e-3, elapsed / .seconds(1))
         streak += 1
         if !wasEverCut || streak >= Self.enough { change(to: min(chunk * 2, largest)) }
     }

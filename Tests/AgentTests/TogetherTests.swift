@@ -13,20 +13,21 @@ struct TogetherTests {
 
     @Test func asManyAsOneChunkHolds() {
         let pace = pace(chunk: 100, most: 1000)
-        #expect(
-            SyncEngine.together([40, 40, 40, 1], pace: pace) == 2,
-            "in their order: the small one doesn't jump the queue")
-        #expect(SyncEngine.together([500, 1, 1], pace: pace) == 1, "a large one is not slowed down by others")
-        #expect(SyncEngine.together([], pace: pace) == 0)
+        #expect(SyncEngine.fits(40, beside: [40], pace))
+        #expect(!SyncEngine.fits(40, beside: [40, 40], pace))
+        #expect(!SyncEngine.fits(1, beside: [500], pace), "a large one is not slowed down by others")
+        #expect(SyncEngine.fits(500, beside: [], pace), "whatever it weighs, one goes")
     }
 
     @Test func fourChunksWhereTheLineIsFast() {
-        #expect(SyncEngine.together([150, 150, 150, 1], pace: pace(chunk: 100, most: 100)) == 2)
+        #expect(SyncEngine.fits(150, beside: [150], pace(chunk: 100, most: 100)))
+        #expect(!SyncEngine.fits(150, beside: [150, 150], pace(chunk: 100, most: 100)))
     }
 
     @Test func neverMoreThanAServerShouldBear() {
-        let sizes = [Int](repeating: 1, count: 50)
-        #expect(SyncEngine.together(sizes, pace: pace(chunk: 1 << 20, most: 1 << 20)) == SyncEngine.mostTogether)
-        #expect(SyncEngine.together(sizes, pace: nil) == 1, "nothing is known of the line")
+        let under = [Int](repeating: 1, count: SyncEngine.mostTogether)
+        #expect(!SyncEngine.fits(1, beside: under, pace(chunk: 1 << 20, most: 1 << 20)))
+        #expect(SyncEngine.fits(1, beside: under.dropLast(), pace(chunk: 1 << 20, most: 1 << 20)))
+        #expect(!SyncEngine.fits(1, beside: [1], nil), "nothing is known of the line")
     }
 }

@@ -90,4 +90,16 @@ extension PaceTests {
         for _ in 0..<40 { pace.arrived(pace.chunk, in: .milliseconds(1), limits) }
         #expect(!pace.isUnbounded, "it was cut once")
     }
+
+    @Test func togetherGoesWhatTheLineCarriesInASecond() {
+        let limits = Upload.Limits(firstChunk: 1024, leastChunk: 64, mostChunk: 2048)
+        var pace = Pace(limits, after: nil)
+        #expect(pace.together == 1024, "nothing is known of the line")
+        pace.arrived(1024, in: .milliseconds(1), limits)
+        #expect(pace.together == 1_024_000)
+        pace.arrived(2048, in: .seconds(1), limits)
+        #expect(pace.together == 4 * 2048)
+        _ = pace.wasCut(limits)
+        #expect(pace.together == 1024, "a line that cuts takes one chunk at a time")
+    }
 }
