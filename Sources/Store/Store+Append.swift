@@ -21,6 +21,8 @@ struct WaitingAppends {
         return waiting.count == 1
     }
 
+    var count: Int { waiting.count }
+
     mutating func take() -> [Append] {
         defer { waiting = [] }
         return waiting
@@ -57,18 +59,23 @@ extension Store {
     /// In one transaction; one of them that is refused is nobody else's matter.
     private func carryOut(_ group: [WaitingAppends.Append], _ db: Database) {
         var results: [Result<Growing, StoreError>] = []
+        var isCommitting = false
         do {
             try db.inTransaction {
                 let tx = transaction(db)
                 for append in group { results.append(try carryOut(append, tx, isAlone: group.count == 1)) }
+                isCommitting = true
                 return .commit
             }
-        } catch  where group.count == 1 {
-            results = [.failure(StoreError(error))]
         } catch {
-            // Together they may be too much for a disk that still has room for some of them.
-            for append in group { carryOut([append], db) }
-            return
+            let error = StoreError(error)
+            // Rolled back for certain: together they may be too much for a disk that has room for some of them. What a failing sync has
+            // left behind is not certain, and what may be there is not written again.
+            if group.count > 1, !isCommitting || error == .diskFull {
+                for append in group { carryOut([append], db) }
+                return
+            }
+            results = group.map { _ in .failure(error) }
         }
         for (append, result) in zip(group, results) { append.continuation.resume(returning: result) }
     }
@@ -84,7 +91,9 @@ extension Store {
                 result = .success(try tx.carryOut(append))
                 return .commit
             }
-        } catch let error as StoreError {
+        } catch {
+            let error = StoreError(error)
+            guard tx.db.isInsideTransaction, error != .diskFull else { throw error }
             result = .failure(error)
         }
         return result ?? .failure(.system("a transaction without an end"))
