@@ -286,6 +286,7 @@ def test_a_stick_is_pulled_out_in_the_middle(day):
     card.get_by_text("a été retirée pendant la copie").wait_for()
     # Nothing on the screen says that it should stay, or that all is well.
     assert card.locator(".must-stay").count() == 1 and "laissez la clé" not in page.locator("body").inner_text()
+    assert card.get_by_role("button").count() == 0, "there is nothing to copy from"
     day.shot("42-retiree-trop-tot")
     kept = len([r for r in bench.recordings() if r["state"] == "complete"])
     assert kept < 6

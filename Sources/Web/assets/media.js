@@ -11,7 +11,8 @@ export const mediaCards = () => state.media.map(card);
 
 function card(medium) {
   const { progress } = medium;
-  const canCopy = ["ready", "interrupted"].includes(medium.state) && (medium.found?.recordings || medium.found?.otherFiles || medium.state === "interrupted");
+  // What is out can't be copied: the button comes back with the stick.
+  const canCopy = ["ready", "interrupted"].includes(medium.state) && medium.problem?.key !== "medium-gone" && (medium.found?.recordings || medium.found?.otherFiles || medium.state === "interrupted");
   return h("article", { class: `card device medium ${medium.state}` },
     h("div", { class: "device-head" }, picture(),
       h("div", {}, h("h3", {}, medium.label || t("media.title")),
