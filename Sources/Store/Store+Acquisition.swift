@@ -52,7 +52,7 @@ extension Store {
     ) async throws(StoreError) -> ImportOutcome {
         let pieces = Self.pieces(of: waveform, original, at: recording.clock.hostMonotonic)
         // Coded before the one writer is taken: a day of an ECG takes long, and what is recorded meanwhile must not wait for it.
-        let coded: [[UInt8]?] =
+        let coded: [[UInt8]] =
             waveform.channels == recording.channels
             ? try await outside { [environment] in
                 pieces.map { environment.coding.encode($0.samples, of: recording.channels) }

@@ -175,14 +175,15 @@ public struct BytesLane: Sendable {
                 case .create: event = await create(item)
                 case .ask(let location): event = await ask(location)
                 case .append(let location, let offset, let count, let checksum):
-                    let piece = try await local { [ahead] in
-                        try await readPiece(offset, count, checksum: checksum, of: ahead, hooks)
-                    }
+                    let piece =
+                        if let ahead, ahead.fits(offset, count, checksum: checksum) { ahead } else {
+                            try await local { try await readPiece(offset, count, checksum: checksum, hooks) }
+                        }
                     // While this one is on the line: on a slow one there is time enough afterwards.
                     let next = offset + count
                     let most = upload.pace.isUnbounded ? min(upload.pace.chunk, item.size - next) : 0
                     async let reading =
-                        most > 0 ? try? await readPiece(next, most, checksum: checksum, of: nil, hooks) : nil
+                        most > 0 ? try? await readPiece(next, most, checksum: checksum, hooks) : nil
                     event = await append(location, piece) { sent in
                         hooks.progress(offset + min(sent, count), item.size)
                     }
@@ -244,22 +245,19 @@ public struct BytesLane: Sendable {
         var offset: Int
         var bytes: [UInt8]
         var checksum: String?
+
+        /// Whether it is what is asked for now: the pace may have changed since it was read.
+        func fits(_ offset: Int, _ count: Int, checksum: Bool) -> Bool {
+            self.offset == offset && bytes.count == count && (self.checksum != nil) == checksum
+        }
     }
 
-    /// - Parameter ahead: what was read before it was asked for; of use if it is just this.
-    private func readPiece(
-        _ offset: Int, _ count: Int, checksum: Bool, of ahead: Piece?, _ hooks: Hooks
-    ) async throws -> Piece {
-        if let ahead, ahead.offset == offset, ahead.bytes.count == count, (ahead.checksum != nil) == hasDigest(checksum)
-        {
-            return ahead
-        }
+    /// - Parameter checksum: only where the server checks chunks and we have a digest (see `upload`).
+    private func readPiece(_ offset: Int, _ count: Int, checksum: Bool, _ hooks: Hooks) async throws -> Piece {
         let bytes = try await hooks.read(offset, count)
         guard bytes.count == count else { throw UplinkError.local("\(bytes.count) bytes read instead of \(count)") }
-        return Piece(offset: offset, bytes: bytes, checksum: hasDigest(checksum) ? await digest(of: bytes) : nil)
+        return Piece(offset: offset, bytes: bytes, checksum: checksum ? await digest(of: bytes) : nil)
     }
-
-    private func hasDigest(_ checksum: Bool) -> Bool { checksum && tus.checksum != nil && digest != nil }
 
     /// Away from whoever sends: several documents at once would wait for each other.
     @concurrent

@@ -114,9 +114,10 @@ def loopback():
         took = delivered(bench, 900)
         baseline, received = curl(bench, size)
         rate = size / took / 1e6
-        row("loopback, uncut, to the last receipt", rate, "MB/s", baseline=size / received / 1e6, bound=">= 0.7 of curl to its receipt",
-            holds=took * 0.7 <= received, note=f"{size / 1e6:.0f} MB in {count} documents, opened, checked chunk by chunk and hashed; "
-            f"curl as one file, unchecked; its own answer, before anything is hashed: {size / baseline / 1e6:.0f} MB/s")
+        row("loopback, uncut, to the last receipt", rate, "MB/s", baseline=size / baseline / 1e6, bound=">= 0.7 of curl",
+            holds=took * 0.7 <= baseline,
+            note=f"{size / 1e6:.0f} MB in {count} documents, opened, checked chunk by chunk and hashed; curl as one file, unchecked, to its answer")
+        row("the same", rate, "MB/s", baseline=size / received / 1e6, note="beside curl until its receipt is there")
     finally:
         bench.close()
 
@@ -173,7 +174,7 @@ def idle():
         wakeups = (switches(bench.agent.process.pid) - before) / seconds
         asked = bench.server.text().count("route=") - requests_before
         row("idle: requests", asked, f"in {seconds} s", bound="none", holds=asked == 0)
-        row("idle: wake-ups", wakeups, "per s", bound="<= 1.0", holds=round(wakeups, 1) <= 1, note=f"voluntary context switches of all threads; one a second is the runtime's own timer (libdispatch); {UDEV_NOTE}")
+        row("idle: wake-ups", wakeups, "per s", bound="<= 1", holds=wakeups <= 1, note=f"voluntary context switches of all threads; one a second is the runtime's own timer (libdispatch); {UDEV_NOTE}")
     finally:
         bench.close()
 
