@@ -112,7 +112,7 @@ public actor DeviceHub {
         do {
             let visit = try await store.currentVisit()
             binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
-            goal = ability == .live ? .live : .download(known: try await store.knownSources())
+            goal = ability == .live ? .live : .download(known: try await store.knownItems())
         } catch {
             throw Problem(error)
         }

@@ -116,7 +116,8 @@ actor SessionRecorder: SessionSink {
             clock: clock.facts(
                 deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source, deviceNow: deviceNow),
             source: start.item?.source)
-        _ = try await store.begin(recording, binding: binding, isShared: start.item?.isShared ?? false)
+        _ = try await store.begin(
+            recording, binding: binding, isShared: start.item?.isShared ?? false, last: start.item?.last)
         let early = progress.isEmpty ? surprises : []
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1

@@ -63,6 +63,8 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     case overlappingLoans
     /// Its device was lent, and it began outside of every loan.
     case outsideLoans
+    /// Its measurements were made in several loans of its device, or only some of them in one.
+    case acrossLoans
     /// Its device was lent, and nobody knows when it began.
     case startUnknown
     /// Its device was lent, and doesn't tell itself apart from others of its kind.
@@ -86,9 +88,11 @@ extension Binding {
     /// device comes back; what is not clear is nobody's. A live capture is never asked about: its patient is there.
     /// - Parameters:
     ///   - start: the corrected start; nil when it isn't known.
+    ///   - last: of several separate measurements, when the last one was made, corrected likewise.
     ///   - openVisitPatient: `Patient.id` of the visit that would be taken otherwise.
     public static func byLoan(
-        of device: DeviceIdentity, started start: LocalTime?, loans: [Loan], openVisitPatient: String?
+        of device: DeviceIdentity, started start: LocalTime?, last: LocalTime? = nil, loans: [Loan],
+        openVisitPatient: String?
     ) -> LoanVerdict {
         let loans = loans.filter { $0.concerns(device) }
         guard !loans.isEmpty else { return .unconcerned }
@@ -96,7 +100,12 @@ extension Binding {
         guard let start else { return .doubt(.startUnknown) }
         let inside = loans.filter { $0.covers(start) }
         if inside.count > 1 { return .doubt(.overlappingLoans) }
-        if let loan = inside.first { return .lent(loan) }
+        let end = max(start, last ?? start)
+        let touched = loans.filter { $0.from <= end && ($0.to.map { start <= $0 } ?? true) }
+        if let loan = inside.first {
+            return touched.count == 1 && loan.covers(end) ? .lent(loan) : .doubt(.acrossLoans)
+        }
+        guard touched.allSatisfy({ $0.patient == openVisitPatient }) else { return .doubt(.acrossLoans) }
         // Outside of all of them: only clear when nobody but the patient of the open visit ever had it.
         let isOnlyTheirs = loans.allSatisfy { $0.patient == openVisitPatient }
         return isOnlyTheirs ? .unconcerned : .doubt(.outsideLoans)

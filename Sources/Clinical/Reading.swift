@@ -46,4 +46,10 @@ public struct Reading: Sendable, Hashable, Codable {
         self.source = source
         self.code = code
     }
+
+    /// The measurement and its value as one text, to recognise it when the memory is read again: a clock that begins anew gives another
+    /// value the same time. Nil without a `source`. Never kept in the clear.
+    public var mark: String? {
+        source.map { "\($0)|\(kind.rawValue)|\(code ?? "")|\(value.numerator)/\(value.denominator)" }
+    }
 }

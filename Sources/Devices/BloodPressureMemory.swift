@@ -54,47 +54,66 @@ struct BloodPressureMemory: Equatable, Sendable {
     ///   - isShared: as `StoredItem.isShared`.
     ///   - reason: `.finished` becomes `.deviceEnded` when fewer came than were announced.
     func recording(
-        driver: String, device: String, known: Set<String> = [], isShared: Bool = false, reason: Recording.EndReason,
+        driver: String, device: String, known: KnownItems = [], isShared: Bool = false, reason: Recording.EndReason,
         at now: UInt64
     ) -> [DialogueAction] {
         guard !measurements.isEmpty else { return [] }
         let place = ([driver, device] + [bank.map { "\($0)" }, section].compactMap { $0 }).joined(separator: "/")
         let times = measurements.map(\.rawTime).sorted()
         let starts = measurements.compactMap(\.at).sorted { $0.description < $1.description }
-        let item = StoredItem(
+        var item = StoredItem(
             source: "\(place)/\(times.first ?? "none")/\(times.last ?? "none")/\(measurements.count)",
             // A clock that was never set is the device's clock all the same: recorded as it is.
             start: starts.first, rawStart: times.first, samples: 0, isShared: isShared)
-        let fresh = measurements.enumerated().filter { !known.contains("\(place)/\($0.element.rawTime)") }
-        guard !known.contains(item.source), !fresh.isEmpty else { return [.skipped(item)] }
-        var actions: [DialogueAction] = [
-            .begin(RecordingStart(kind: .stored, modality: .bloodPressure, channels: [], item: item)),
-            .append(Block(samples: [], raw: raw, at: now)),
-        ]
+        guard !known.contains(item.source) else { return [.skipped(item)] }
+        var fresh: [(measurement: BloodPressureMeasurement, readings: [Reading])] = []
         var seen: [String: Int] = [:]
-        for (index, measurement) in fresh {
+        for (index, measurement) in measurements.enumerated() {
             // Clocks without seconds: two measurements may have the same time.
             let twin = seen[measurement.rawTime, default: 0]
             seen[measurement.rawTime] = twin + 1
             let source = "\(place)/\(measurement.rawTime)" + (twin > 0 ? "/\(twin)" : "")
-            let values: [(Reading.Kind, Int?, String)] = [
-                (.systolic, measurement.systolic, "mm[Hg]"), (.diastolic, measurement.diastolic, "mm[Hg]"),
-                (.pulseRate, measurement.pulse, "/min"),
-            ]
-            for case (let kind, let value?, let unit) in values {
-                actions.append(
-                    .reading(
-                        Reading(
-                            kind: kind, value: Ratio(value), unit: unit, at: measurement.at,
-                            rawTime: measurement.rawTime, bank: bank, sequence: index, flags: measurement.flags,
-                            source: source)))
+            let readings = self.readings(of: measurement, index, source)
+            // What an earlier download brought is somebody's already.
+            if readings.isEmpty || !readings.allSatisfy({ known.contains($0) }) {
+                fresh.append((measurement, readings))
             }
         }
+        guard !fresh.isEmpty else { return [.skipped(item)] }
+        let dates = fresh.compactMap(\.measurement.at).sorted()
+        item.start = dates.first
+        item.last = dates.last
+        item.rawStart = fresh.map(\.measurement.rawTime).min()
+        var actions: [DialogueAction] = [
+            .begin(RecordingStart(kind: .stored, modality: .bloodPressure, channels: [], item: item)),
+            .append(Block(samples: [], raw: raw, at: now)),
+        ]
+        if fresh.count < measurements.count {
+            let text =
+                "\(measurements.count - fresh.count) measurements of the memory were fetched before; its bytes have them too"
+            actions.append(.note(Note(kind: .device, text: text)))
+        }
+        actions += fresh.flatMap(\.readings).map { .reading($0) }
         guard let announced, measurements.count < announced else { return actions + [.end(reason)] }
         let text = "\(measurements.count) of \(announced) measurements arrived"
         return actions + [
             .note(Note(kind: .gap, text: text)), .end(reason.state == .complete ? .deviceEnded : reason),
         ]
+    }
+
+    private func readings(of measurement: BloodPressureMeasurement, _ index: Int, _ source: String) -> [Reading] {
+        let values: [(Reading.Kind, Int?, String)] = [
+            (.systolic, measurement.systolic, "mm[Hg]"), (.diastolic, measurement.diastolic, "mm[Hg]"),
+            (.pulseRate, measurement.pulse, "/min"),
+        ]
+        return values.compactMap { kind, value, unit in
+            value.map {
+                Reading(
+                    kind: kind, value: Ratio($0), unit: unit, at: measurement.at, rawTime: measurement.rawTime,
+                    bank: bank,
+                    sequence: index, flags: measurement.flags, source: source)
+            }
+        }
     }
 
     /// `07-01-03-00-06-51`

@@ -7,8 +7,9 @@ public enum SessionGoal: Sendable, Equatable {
     case identify
     /// Stream until told to stop.
     case live
-    /// Fetch everything in the device's memory, except what `known` names (`StoredItem.source`).
-    case download(known: Set<String>)
+    /// Fetch everything in the device's memory, except what is known: recordings by `StoredItem.source`, measurements by
+    /// `Reading.mark`.
+    case download(known: KnownItems)
     /// Look through the memory; when every recording in it is one that `received` names (`StoredItem.source`), and a person
     /// has confirmed it, erase it. Each recording that is found there and named is told by `skipped`.
     case erase(received: Set<String>, isConfirmed: Bool)
@@ -27,13 +28,20 @@ public struct StoredItem: Sendable, Equatable {
     public var samples: Int
     /// Several people's measurements are in the memory, or it was not read to the end: whose this is, only a person can say.
     public var isShared: Bool
+    /// Of several measurements that need not be of one day: when the last one was made, by the device's clock. Nil for what was
+    /// recorded in one piece.
+    public var last: LocalTime?
 
-    public init(source: String, start: LocalTime?, rawStart: String?, samples: Int, isShared: Bool = false) {
+    public init(
+        source: String, start: LocalTime?, rawStart: String?, samples: Int, isShared: Bool = false,
+        last: LocalTime? = nil
+    ) {
         self.source = source
         self.start = start
         self.rawStart = rawStart
         self.samples = samples
         self.isShared = isShared
+        self.last = last
     }
 }
 

@@ -16,6 +16,10 @@ enum Migrations {
         migrator.registerMigration("entries") { db in try db.execute(sql: entries) }
         migrator.registerMigration("media") { db in try db.execute(sql: media) }
         migrator.registerMigration("objects") { db in try db.execute(sql: objects) }
+        migrator.registerMigration("measurements") { db in
+            try db.execute(sql: measurements)
+            try nameMeasurements(vault, db)
+        }
         return migrator
     }
 

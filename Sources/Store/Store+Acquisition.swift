@@ -10,15 +10,16 @@ extension Store {
     /// - Parameters:
     ///   - binding: the visit that was open when the capture was started, or nil.
     ///   - isShared: it is out of a memory in which other people's are as well: it is nobody's before a person decides.
+    ///   - last: of several separate measurements, when the last one was made, by the device's clock.
     /// - Returns: whose it is. A binding that does not hold never stops a recording: it begins unattributed.
     /// - Throws: `.diskLow` below the policy's limit; `.refused` for an id that exists.
     @discardableResult
     public func begin(
-        _ recording: Recording, binding: Binding?, isShared: Bool = false
+        _ recording: Recording, binding: Binding?, isShared: Bool = false, last: LocalTime? = nil
     ) async throws(StoreError) -> Attribution {
         try await write { tx in
             try tx.requireSpace(.refuseStart)
-            return try tx.begin(recording, binding, isShared: isShared)
+            return try tx.begin(recording, binding, isShared: isShared, last: last)
         }
     }
 
@@ -79,14 +80,6 @@ extension Store {
         }
     }
 
-    /// Sources of everything that is here completely; an interrupted download isn't, so that it is fetched again.
-    public func knownSources() async throws(StoreError) -> Set<String> {
-        try await read { tx in
-            try String.fetchSet(
-                tx.db, sql: "SELECT source FROM recording WHERE state = 'complete' AND source IS NOT NULL")
-        }
-    }
-
     /// A file in rows of about 1 MiB at most, each with its share of the samples. An ECG in rows of at most 10 s: each is
     /// coded and sealed by itself, so that a damaged one costs only itself.
     private static func pieces(of waveform: Waveform, _ original: [UInt8], at time: UInt64) -> [Block] {
@@ -140,7 +133,9 @@ extension Transaction {
             arguments: [source])
     }
 
-    func begin(_ recording: Recording, _ binding: Binding?, isShared: Bool = false) throws -> Attribution {
+    func begin(
+        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, last: LocalTime? = nil
+    ) throws -> Attribution {
         let uuid = recording.id.description
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
         // What comes from a simulator can never pass for real.
@@ -171,7 +166,7 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(recording, binding, isShared: isShared, key)
+        return try attribute(recording, binding, isShared: isShared, last: last, key)
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {

@@ -5,9 +5,9 @@ internal import GRDB
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
     func attribute(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ key: SymmetricKey
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, _ key: SymmetricKey
     ) throws -> Attribution {
-        switch try proposal(recording, binding, isShared: isShared) {
+        switch try proposal(recording, binding, isShared: isShared, last: last) {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
@@ -23,14 +23,18 @@ extension Transaction {
         case nobody(UnattributedReason)
     }
 
-    private func proposal(_ recording: Recording, _ binding: Binding?, isShared: Bool) throws -> Proposal {
+    private func proposal(
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?
+    ) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
         if isShared, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
+            let start = recording.clock.correctedStart(zone: environment.zone)
             let verdict = Binding.byLoan(
-                of: recording.device, started: recording.clock.correctedStart(zone: environment.zone)?.local,
+                of: recording.device, started: start?.local,
+                last: last.map { LocalTime(civilSeconds: $0.civilSeconds + (start?.correction ?? 0)) ?? $0 },
                 loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
             switch verdict {
             case .unconcerned: break

@@ -19,6 +19,7 @@ extension Store {
                 try tx.db.execute(
                     sql: "INSERT INTO reading (recording, n, sealed) VALUES (?, ?, ?)",
                     arguments: [uuid, n, try key.seal(json: reading, at: "\(uuid)|reading|\(n)")])
+                try tx.name(reading, uuid, n: n)
                 n += 1
             }
         }

@@ -186,6 +186,17 @@ struct PurgeRule: Sendable {
 }
 
 extension Transaction {
+    func set(_ value: String?, forKey key: String) throws {
+        guard let value else {
+            try db.execute(sql: "DELETE FROM setting WHERE key = ?", arguments: [key])
+            return
+        }
+        try db.execute(
+            sql: "INSERT INTO setting (key, sealed) VALUES (?, ?) "
+                + "ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed",
+            arguments: [key, try vault.identity.seal(text: value, at: "setting|\(key)")])
+    }
+
     func setting(_ key: String) throws -> String? {
         try Data.fetchOne(db, sql: "SELECT sealed FROM setting WHERE key = ?", arguments: [key])
             .map { try vault.identity.openText($0, at: "setting|\(key)") }

@@ -47,7 +47,7 @@ extension Store {
         }
     }
 
-    /// Whether everything of this source is here already; the same as asking `knownSources` for it.
+    /// Whether everything of this source is here already; the same as asking `knownItems` for it.
     public func knowsSource(_ source: String) async throws(StoreError) -> Bool {
         try await read { tx in
             try Bool.fetchOne(

@@ -178,16 +178,7 @@ public final class Store: Sendable {
     /// Keeps a small value under a name (a cursor, the server's last discovery); nil removes it. The name holds no
     /// identity.
     public func setValue(_ value: String?, forKey key: String) async throws(StoreError) {
-        try await write { tx in
-            guard let value else {
-                try tx.db.execute(sql: "DELETE FROM setting WHERE key = ?", arguments: [key])
-                return
-            }
-            try tx.db.execute(
-                sql: "INSERT INTO setting (key, sealed) VALUES (?, ?) "
-                    + "ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed",
-                arguments: [key, try tx.vault.identity.seal(text: value, at: "setting|\(key)")])
-        }
+        try await write { tx in try tx.set(value, forKey: key) }
     }
 
     // MARK: - Access

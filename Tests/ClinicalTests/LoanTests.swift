@@ -13,9 +13,12 @@ import Testing
             from: try #require(LocalTime(from)), to: to.flatMap { LocalTime($0) }, by: "nurse", at: 0)
     }
 
-    private func verdict(_ start: String?, _ loans: [Loan], open: String? = nil) -> LoanVerdict {
+    private func verdict(
+        _ start: String?, to last: String? = nil, _ loans: [Loan], open: String? = nil
+    ) -> LoanVerdict {
         Binding.byLoan(
-            of: device, started: start.flatMap { LocalTime($0) }, loans: loans, openVisitPatient: open)
+            of: device, started: start.flatMap { LocalTime($0) }, last: last.flatMap { LocalTime($0) }, loans: loans,
+            openVisitPatient: open)
     }
 
     @Test func insideOneLoan() throws {
@@ -42,6 +45,23 @@ import Testing
         #expect(verdict("2026-11-20 18:00:00", [first, second]) == .lent(first))
         #expect(verdict("2026-11-22 01:00:00", [first, second]) == .doubt(.overlappingLoans))
         #expect(verdict(nil, [first]) == .doubt(.startUnknown))
+    }
+
+    @Test func measurementsOfSeveralLoans() throws {
+        let first = try loan(1, "p1", "2026-11-20 17:00:00", "2026-11-22 08:00:00")
+        let second = try loan(2, "p2", "2026-11-23 17:00:00", "2026-11-25 08:00:00")
+        let both = [first, second]
+        #expect(verdict("2026-11-20 18:00:00", to: "2026-11-22 07:00:00", both, open: "p3") == .lent(first))
+        #expect(verdict("2026-11-20 18:00:00", to: "2026-11-24 07:00:00", both, open: "p2") == .doubt(.acrossLoans))
+        #expect(
+            verdict("2026-11-20 18:00:00", to: "2026-11-22 09:00:00", both) == .doubt(.acrossLoans), "some after it")
+        #expect(
+            verdict("2026-11-19 18:00:00", to: "2026-11-21 09:00:00", both) == .doubt(.acrossLoans), "some before it")
+        #expect(verdict("2026-11-19 18:00:00", to: "2026-11-26 09:00:00", both, open: "p1") == .doubt(.acrossLoans))
+        #expect(verdict("2026-11-26 18:00:00", to: "2026-11-27 09:00:00", both, open: "p1") == .doubt(.outsideLoans))
+        #expect(verdict("2026-11-19 18:00:00", to: "2026-11-21 09:00:00", [first], open: "p1") == .unconcerned)
+        #expect(
+            verdict("2026-11-24 18:00:00", to: "2026-11-23 09:00:00", both) == .lent(second), "never before its start")
     }
 
     @Test func otherDevicesLoansDoNotCount() throws {

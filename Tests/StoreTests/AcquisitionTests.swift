@@ -139,7 +139,7 @@ import Testing
                     recording, waveform: waveform(3), original: [1], binding: nil) == outcome)
         }
         #expect(try await bench.store.recordings().map(\.id) == [first.id])
-        #expect(try await bench.store.knownSources() == ["f"])
+        #expect(try await bench.store.knownItems() == ["f"])
     }
 
     @Test func allOrNothing() async throws {
@@ -167,7 +167,7 @@ import Testing
     @Test func aCompleteDownloadSupersedesItsCutForerunners() async throws {
         let bench = try await Bench()
         let short = try await download(bench, .deviceGone, 1)
-        #expect(try await bench.store.knownSources().isEmpty, "it is to be fetched again")
+        #expect(try await bench.store.knownItems() == [], "it is to be fetched again")
         let long = try await download(bench, .deviceGone, 3)
         #expect(try await successor(bench, short) == long)
         let middle = try await download(bench, .deviceGone, 2)
@@ -177,7 +177,7 @@ import Testing
         #expect(try await successor(bench, complete) == nil)
         let again = try await download(bench, .finished, 4)
         #expect(try await successor(bench, again) == complete, "a complete one that came twice stays, unsent")
-        #expect(try await bench.store.knownSources() == ["n1"])
+        #expect(try await bench.store.knownItems() == ["n1"])
         #expect(try await bench.store.recordings().count == 5, "nothing is deleted")
         #expect(try await bench.store.original(short) == Block.sample(0).raw)
     }

@@ -9,8 +9,8 @@ import Testing
 /// (`ESS_WRITE_FIXTURES=1`), and never changes an old one.
 @Suite struct PastFiles {
     /// Named by the last migration in it.
-    private static let newest = "objects"
-    private static let versions = ["v1", "v2", newest]
+    private static let newest = "measurements"
+    private static let versions = ["v1", "v2", "objects", newest]
     private static let id = RecordingID("01a0c5f2-2c00-7000-8000-000000000001")
     private static let stickID = RecordingID("01a0c5f2-2c00-7000-8000-000000000002")
     private static let pressureID = RecordingID("01a0c5f2-2c00-7000-8000-000000000003")
@@ -20,6 +20,9 @@ import Testing
         id: "Communication/1", kind: .question, version: "1", patient: "p1", text: "Depuis quand ?")
     private static let pressure = Reading(
         kind: .systolic, value: Ratio(120), unit: "mm[Hg]", at: nil, rawTime: nil, sequence: 0)
+
+    private static let named = Reading(
+        kind: .diastolic, value: Ratio(80), unit: "mm[Hg]", at: nil, rawTime: nil, sequence: 0, source: "bp/1/t")
 
     private static func path(_ version: String) -> String { "\(fixtures)/\(version).sqlite" }
 
@@ -64,7 +67,7 @@ import Testing
         // The columns that order the outbox and the counts.
         #expect(try await store.outbox(now: .max, limit: 9).map(\.document).contains(original))
         let counts = try await store.statusCounts()
-        let more = version == Self.newest ? 2 : 0
+        let more = ["v1", "v2"].contains(version) ? 0 : 2
         #expect(counts.recordings == 1 + more && counts.received == 1 && counts.sending == 1)
         #expect(counts.unattributed == 0)
         #expect(try await store.recordingCounts() == ["v1": 1 + more])
@@ -73,9 +76,10 @@ import Testing
         try await store.closeVisit("v1", by: "nurse", at: 1)
     }
 
-    @Test("what came with media, forms and answers") func opensWhatIsNewer() async throws {
+    @Test("what came with media, forms, answers and measurements", arguments: ["objects", newest])
+    func opensWhatIsNewer(_ version: String) async throws {
         let scratch = try Scratch()
-        let (store, _) = try await Self.open("objects", in: scratch)
+        let (store, _) = try await Self.open(version, in: scratch)
         let stick = try #require(Self.stickID)
         #expect(try await store.original(stick) == Self.loop)
         #expect(try await store.study(of: stick) == Self.study)
@@ -83,7 +87,9 @@ import Testing
         #expect(try await store.carried(sha256: DocumentHasher.sha256(Self.loop)) == stick)
         #expect(try await store.recording(stick)?.recording.objectID == "1.2.826.0.1.3680043.2.1143.1")
         #expect(try await store.recording(stick)?.summary.documents.map(\.stage) == [.waiting])
-        #expect(try await store.readings(try #require(Self.pressureID)) == [Self.pressure])
+        let named = version == "objects" ? [] : [Self.named]
+        #expect(try await store.readings(try #require(Self.pressureID)) == [Self.pressure] + named)
+        #expect(try await store.knownItems().contains(Self.named) == !named.isEmpty)
         #expect(try await store.entries(visit: "v1").map(\.entry.block) == ["treatments"])
         #expect(try await store.answers().map(\.answer.text) == [Self.answer.text])
         #expect(try await store.unsentReplies().map(\.reply?.text) == ["Bien reçu"])
@@ -149,7 +155,7 @@ import Testing
         pressure.id = try #require(Self.pressureID)
         pressure.channels = []
         try await store.begin(pressure, binding: binding)
-        try await store.add([Self.pressure], to: pressure.id)
+        try await store.add([Self.pressure, Self.named], to: pressure.id)
         try await store.seal(pressure.id, reason: .finished)
         try await store.add(
             Entry(

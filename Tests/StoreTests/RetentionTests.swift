@@ -98,7 +98,7 @@ extension Bench {
             }
         }
         // The same night is not fetched again.
-        #expect(try await store.knownSources() == ["night-1"])
+        #expect(try await store.knownItems() == ["night-1"])
         #expect(try await store.knowsSource("night-1"))
         #expect(try await store.statusCounts().received == 2)
         #expect(try await store.auditEntries().first?.action == "recording.purge")

@@ -155,7 +155,7 @@ struct BeurerPressureReadout: Sendable {
     }
 
     /// One recording for each user; the bytes, which are not sorted by user, are with the first.
-    mutating func recordings(known: Set<String>, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
+    mutating func recordings(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
         let name = identity.serial ?? identity.model
         let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
         let isShort = announced.map { records < $0 } ?? false

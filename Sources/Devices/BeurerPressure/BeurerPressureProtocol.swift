@@ -5,7 +5,7 @@ struct BeurerPressureProtocol: Dialogue {
     private static let patience: UInt64 = 1_000_000_000
     private static let mostTries = 3
 
-    private let known: Set<String>
+    private let known: KnownItems
     private let isDownload: Bool
     private var readout = BeurerPressureReadout()
     /// Waits for its answer.

@@ -146,7 +146,7 @@ struct BeurerSerialReadout: Sendable {
             support: .verified)
     }
 
-    mutating func recording(known: Set<String>, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
+    mutating func recording(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
         let name = identity.serial ?? identity.model
         defer { memory = BloodPressureMemory(bank: nil) }
         return memory.recording(

@@ -7,7 +7,7 @@ struct BeurerSerialProtocol: Dialogue {
     private static let silence: UInt64 = 300_000_000
     private static let mostTries = 3
 
-    private let known: Set<String>
+    private let known: KnownItems
     private let isDownload: Bool
     private var readout = BeurerSerialReadout()
     private var asked: BeurerSerialCommand?

@@ -24,7 +24,7 @@ struct ContecLegacyConversation: Sendable {
     private static let naming = 300
 
     /// Sources that are there already.
-    var known: Set<String> = []
+    var known: KnownItems = []
     private var decoder = ContecLegacyDecoder()
     private var stream = Stream.none
     /// Live frames that are not believed yet, and their bytes.

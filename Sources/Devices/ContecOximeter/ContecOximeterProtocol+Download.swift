@@ -88,9 +88,10 @@ extension ContecOximeterProtocol {
 
     /// Skips what is known, fetches the rest.
     private mutating func decide(_ place: ContecOximeterPlace, at now: UInt64) -> [DialogueAction] {
-        let known: Set<String>
+        let isKnown: (String) -> Bool
         switch goal {
-        case .download(let sources), .erase(let sources, _): known = sources
+        case .download(let known): isKnown = known.contains
+        case .erase(let received, _): isKnown = received.contains
         case .identify, .live: return nextPlace(at: now)
         }
         guard let facts = conversation.facts[place] else { return nextPlace(at: now) }
@@ -100,7 +101,7 @@ extension ContecOximeterProtocol {
         for perfusion in [likely, !likely] {
             let item = facts.item(
                 device: conversation.nameplate.sourceName, perfusion: perfusion, isShared: conversation.isShared)
-            if known.contains(item.source) {
+            if isKnown(item.source) {
                 walk.spent.append(place)
                 return [.skipped(item)] + nextPlace(at: now)
             }

@@ -46,7 +46,7 @@ struct OmronPressureProtocol: Dialogue {
     private static let mostSilences = 3
     private static let mostRepeats = 10
 
-    private let known: Set<String>
+    private let known: KnownItems
     private let isDownload: Bool
     private(set) var phase = Phase.new
     private var step = Step.version

@@ -173,12 +173,17 @@ extension PhdcConversation {
         var actions: [DialogueAction] = []
         var persons: [UInt16?] = []
         for finding in findings where !persons.contains(finding.person) { persons.append(finding.person) }
+        self.persons.formUnion(persons.compactMap { $0 == PhdcScanReport.nobody ? nil : $0 })
         for person in persons {
             // Several readings of one moment are one measurement.
             var measurements: [String: Int] = [:]
             for finding in findings where finding.person == person {
-                actions += prepare(for: person, at: now)
                 let stamp = PhdcReadingTime(finding.observation.stamp, nameplate)
+                if let item = known(finding, stamp, person) {
+                    actions.append(.skipped(item))
+                    continue
+                }
+                actions += prepare(for: person, stamp, at: now)
                 let key = stamp.raw ?? "none"
                 if measurements[key] == nil, let next = open?.measurement {
                     measurements[key] = next
@@ -198,15 +203,67 @@ extension PhdcConversation {
         return actions
     }
 
-    /// A live recording for this person, with the channels as they are configured now.
-    private mutating func prepare(for person: UInt16?, at now: UInt64) -> [DialogueAction] {
+    /// Measured before the session began: the device kept it until somebody came. Whose it is, is a matter of its time, as with
+    /// everything out of a memory. Without a date it is of this moment (who stores has to stamp: phdc.md 8.1).
+    private func isKept(_ stamp: PhdcReadingTime) -> Bool {
+        guard !isListening, let measured = stamp.at else { return false }
+        // A date with nothing to compare it with is no reason to take it for today's.
+        guard let clock, let began else { return true }
+        let beginning = clock.time.civilSeconds - Int((clock.at - min(began, clock.at)) / Self.second)
+        return measured.civilSeconds < beginning - Self.clockGrain
+    }
+
+    /// Seconds: many clocks count minutes.
+    private static let clockGrain = 60
+    /// Seconds between two measurements of one sitting. Further apart, they may be two people's (a loan ended in between).
+    private static let sitting = 900
+
+    /// Everything in it was brought by an earlier session; a device that gets no answer reports it again.
+    private func known(_ finding: Finding, _ stamp: PhdcReadingTime, _ person: UInt16?) -> StoredItem? {
+        let observation = finding.observation
+        guard observation.samples == nil, isKnown(observation.values, stamp, person) else { return nil }
+        let source = observation.values.first.flatMap { reading($0, stamp, 0, person, flags: [])?.source }
+        return StoredItem(source: source ?? "", start: stamp.at, rawStart: stamp.raw, samples: 0)
+    }
+
+    /// - Parameter outside: as of `KnownItems.contains`.
+    func isKnown(
+        _ values: [PhdcObservation.Value], _ stamp: PhdcReadingTime, _ person: UInt16?, outside: String? = nil
+    ) -> Bool {
+        guard stamp.at != nil, !values.isEmpty else { return false }
+        return values.allSatisfy { value in
+            reading(value, stamp, 0, person, flags: []).map { known.contains($0, outside: outside) } ?? false
+        }
+    }
+
+    /// A recording for this person, with the channels as they are configured now.
+    private mutating func prepare(for person: UInt16?, _ stamp: PhdcReadingTime, at now: UInt64) -> [DialogueAction] {
         let waves = (configuration?.objects ?? []).compactMap(PhdcWave.init)
-        if let open, open.person == person, open.waves == waves { return [] }
+        let isKept = isKept(stamp)
+        let kind: Recording.Kind = isKept ? .stored : .live
+        if let open, open.person == person, open.waves == waves, open.kind == kind {
+            guard isKept, let measured = stamp.at, let latest = open.latest else { return [] }
+            if abs(measured.civilSeconds - latest.civilSeconds) <= Self.sitting {
+                self.open?.latest = max(measured, latest)
+                return []
+            }
+        }
+        var item: StoredItem?
+        if isKept {
+            // It can't be asked for again: in another session it is another recording.
+            let parts = [
+                Phdc.name, nameplate.systemName ?? "", "report", stamp.raw?.filter { $0 != " " } ?? "",
+                "\(began ?? now)",
+            ]
+            item = StoredItem(
+                source: parts.joined(separator: ":"), start: stamp.at, rawStart: stamp.raw, samples: 0,
+                isShared: persons.count > 1)
+        }
         // Another person's, or another scale: never in the same recording.
+        var recording = PhdcOpenRecording(kind: kind, person: person, waves: waves)
+        recording.latest = isKept ? stamp.at : nil
         return end(.finished, at: now)
-            + begin(
-                PhdcOpenRecording(kind: .live, person: person, waves: waves),
-                Self.modality(of: (configuration?.objects ?? []).compactMap(\.type), waves))
+            + begin(recording, Self.modality(of: (configuration?.objects ?? []).compactMap(\.type), waves), item: item)
     }
 
     static func modality(of types: [PhdcCode], _ waves: [PhdcWave]) -> Recording.Modality {
@@ -257,18 +314,25 @@ extension PhdcConversation {
         if (open?.said.count ?? 0) < 256 {
             open?.said[key] = PhdcOpenRecording.Said(value: ratio, flags: flags, at: now)
         }
+        return reading(value, stamp, sequence, person, flags: flags).map { [.reading($0)] } ?? []
+    }
+
+    /// Nil where there is no number.
+    func reading(
+        _ value: PhdcObservation.Value, _ stamp: PhdcReadingTime, _ sequence: Int, _ person: UInt16?, flags: [String]
+    ) -> Reading? {
+        guard let ratio = value.number.ratio else { return nil }
+        let code = value.code.map { "\($0)" }
         let bank = person.flatMap { $0 == PhdcScanReport.nobody ? nil : Int($0) }
         var source: String?
         if stamp.at != nil, let system = nameplate.systemName, let raw = stamp.raw, let code {
             source = [Phdc.name, system, code, bank.map(String.init) ?? "", raw.filter { $0 != " " }]
                 .joined(separator: ":")
         }
-        return [
-            .reading(
-                Reading(
-                    kind: metric?.kind ?? .other, value: ratio, unit: PhdcNomenclature.unit(value.unit), at: stamp.at,
-                    rawTime: stamp.raw, bank: bank, sequence: sequence, flags: flags, source: source, code: code))
-        ]
+        return Reading(
+            kind: value.code.flatMap(PhdcNomenclature.metric)?.kind ?? .other, value: ratio,
+            unit: PhdcNomenclature.unit(value.unit), at: stamp.at, rawTime: stamp.raw, bank: bank, sequence: sequence,
+            flags: flags, source: source, code: code)
     }
 
     mutating func say(

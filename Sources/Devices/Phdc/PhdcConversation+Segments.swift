@@ -25,7 +25,9 @@ extension PhdcConversation {
             segments.values.filter { $0.usage > 0 }.compactMap(\.person).filter { $0 != PhdcScanReport.nobody })
         return StoredItem(
             source: parts.joined(separator: ":"), start: segment.start,
-            rawStart: segment.rawStart.map(PhdcClock.text), samples: samples, isShared: persons.count > 1)
+            rawStart: segment.rawStart.map(PhdcClock.text), samples: samples, isShared: persons.count > 1,
+            // Without an end, up to now for all that is known: its entries' own times come behind it.
+            last: arrays.isEmpty && segment.period == nil ? segment.end ?? clock?.time : nil)
     }
 
     /// The object that an element of an entry belongs to.
@@ -165,7 +167,9 @@ extension PhdcConversation {
         let own =
             observation.stamp.map { PhdcReadingTime($0, nameplate, adjustment: segment.adjustment) } ?? time
         let sequence = open?.measurement ?? 0
-        for value in observation.values {
+        // A store that grew brings what it had before as well.
+        let isKnown = isKnown(observation.values, own, segment.person, outside: item(segment, at: now).source)
+        for value in observation.values where !isKnown {
             actions += say(value, object, own, sequence, segment.person, throttled: false, at: now)
         }
         for state in observation.states { actions += say(state, object, own) }

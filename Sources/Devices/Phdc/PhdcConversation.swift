@@ -23,6 +23,12 @@ struct PhdcConversation: Sendable {
     static let second: UInt64 = 1_000_000_000
 
     let isListening: Bool
+    /// What need not be told again.
+    var known: KnownItems = []
+    /// When the session began, on the host's monotonic clock.
+    var began: UInt64?
+    /// What the device's clock showed, and when it was asked.
+    private(set) var clock: (time: LocalTime, at: UInt64)?
     var nameplate = PhdcNameplate()
     var configuration: PhdcConfiguration?
     /// What an earlier proposal replaced, in case that the other side refuses the new one.
@@ -38,6 +44,8 @@ struct PhdcConversation: Sendable {
     private var configurationNote: String?
     private var announced: DeviceIdentity?
     private var surprises = 0
+    /// Persons of whom the device has reported something.
+    var persons: Set<UInt16> = []
     /// Bytes that were in no APDU since the last block.
     private var lost = 0
 
@@ -196,13 +204,15 @@ struct PhdcConversation: Sendable {
     // MARK: Attributes that were asked for
 
     /// The answer to a Get.
-    mutating func take(_ attributes: [PhdcAttribute], of handle: UInt16) -> [DialogueAction] {
+    mutating func take(_ attributes: [PhdcAttribute], of handle: UInt16, at now: UInt64) -> [DialogueAction] {
         guard handle == 0 else {
             stores[handle] = attributes
             return []
         }
         nameplate.take(attributes)
-        let clock = nameplate.clock(in: attributes).map { [DialogueAction.deviceClock($0)] } ?? []
-        return (isListening ? announceIdentity() : []) + clock
+        let said = isListening ? announceIdentity() : []
+        guard let time = nameplate.clock(in: attributes) else { return said }
+        clock = (time, now)
+        return said + [.deviceClock(time)]
     }
 }

@@ -100,7 +100,7 @@ struct PhdcListener: Listener {
                 lastConfirmed = data
                 return conversation.report(event, confirmed: true, at: now).actions
             }
-        case .getResponse(let handle, let attributes): return conversation.take(attributes, of: handle)
+        case .getResponse(let handle, let attributes): return conversation.take(attributes, of: handle, at: now)
         case .actionResponse(let action):
             switch action.type {
             case PhdcActionType.segmentInfo:

@@ -42,6 +42,8 @@ enum PhdcAttributeID {
     static let timeStamp: UInt16 = 0x0990
     static let relativeStamp: UInt16 = 0x0991
     static let segmentStart: UInt16 = 0x0992
+    static let segmentEnd: UInt16 = 0x098A
+    static let segmentEndBaseOffset: UInt16 = 0x0A84
     static let unit: UInt16 = 0x0996
     static let unitLabel: UInt16 = 0x0999
     static let enumeration: UInt16 = 0x099E

@@ -15,6 +15,8 @@ struct PhdcOpenRecording: Sendable {
     let waves: [PhdcWave]
     /// Of a segment's transfer; nil for what the device reports by itself.
     var transfer: PhdcTransfer?
+    /// Of what the device had kept for us: when the last of it was measured.
+    var latest: LocalTime?
     /// Number of the next measurement.
     var measurement = 0
     /// Notes and states so far.

@@ -81,12 +81,12 @@ extension PhdcProtocol {
         var actions: [DialogueAction] = []
         switch (wanted, message) {
         case (.identity, .getResponse(0, let attributes)):
-            actions = conversation.take(attributes, of: 0) + introduce(at: now)
+            actions = conversation.take(attributes, of: 0, at: now) + introduce(at: now)
         case (.enable(let handle), .setResponse(let other, _)) where handle == other: break
         case (.data, .actionResponse(let action)) where action.type == PhdcActionType.dataRequest:
             actions = conversation.dataResponse(action, at: now)
         case (.store(let handle), .getResponse(let other, let attributes)) where handle == other:
-            actions = conversation.take(attributes, of: handle)
+            actions = conversation.take(attributes, of: handle, at: now)
             if attributes[id: PhdcAttributeID.operationalState]?.u16 == 1 {
                 isStoreBusy = true
                 actions += conversation.surprise("store \(handle) is recording")
@@ -123,8 +123,6 @@ extension PhdcProtocol {
             return conversation.surprise("the list of segments can't be read: \(error)")
         }
         conversation.take(segments: list, of: action.handle)
-        var known: Set<String> = []
-        if case .download(let sources) = goal { known = sources }
         var actions: [DialogueAction] = []
         var wanted: [Request] = []
         for info in list {
@@ -132,7 +130,7 @@ extension PhdcProtocol {
                 let segment = conversation.segments[PhdcSegmentKey(store: action.handle, instance: info.instance)]
             else { continue }
             let item = conversation.item(segment, at: now)
-            if known.contains(item.source) {
+            if conversation.known.contains(item.source) {
                 actions.append(.skipped(item))
             } else {
                 wanted.append(.transfer(segment.key))

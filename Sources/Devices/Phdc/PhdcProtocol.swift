@@ -82,11 +82,13 @@ struct PhdcProtocol: Dialogue {
     init(goal: SessionGoal, systemID: [UInt8] = Phdc.systemID) {
         self.goal = goal
         self.systemID = systemID
+        if case .download(let known) = goal { conversation.known = known }
     }
 
     // MARK: Dialogue
 
     mutating func start(at now: UInt64) -> [DialogueAction] {
+        conversation.began = now
         deadlines[.contact] = now + Limit.contact
         return conclude([], at: now)
     }

@@ -27,6 +27,7 @@ struct PhdcSegment: Sendable, Equatable {
     /// The start as the device sent it.
     let rawStart: [UInt8]?
     let start: LocalTime?
+    let end: LocalTime?
     /// Seconds to be added to the segment's dates, whose clock was set since: Date-and-Time-Adjustment (phdc.md 3.3, 10.2).
     let adjustment: Int
     /// Entries.
@@ -70,6 +71,10 @@ struct PhdcSegment: Sendable, Equatable {
         adjustment = seconds
         let begin = absolute.flatMap(PhdcClock.absolute) ?? offset.flatMap(PhdcClock.baseOffset)
         start = begin?.adding(seconds: seconds)
+        let last =
+            info.attributes[id: PhdcAttributeID.segmentEnd].flatMap { PhdcClock.absolute($0.value) }
+            ?? info.attributes[id: PhdcAttributeID.segmentEndBaseOffset].flatMap { PhdcClock.baseOffset($0.value) }
+        end = last?.adding(seconds: seconds)
         usage = info.attributes[id: PhdcAttributeID.segmentUsage]?.u32 ?? 0
         let own = info.attributes[id: PhdcAttributeID.samplePeriod] ?? storeAttributes[id: PhdcAttributeID.samplePeriod]
         period = own?.u32.flatMap { $0 == 0 || $0 == PhdcClock.unsupported ? nil : $0 }

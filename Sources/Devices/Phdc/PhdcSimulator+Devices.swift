@@ -10,18 +10,24 @@ extension PhdcSimulator.Configuration {
 
     /// A well-behaved device of a kind; nil for an unknown name. Its clock says `start`.
     public static func named(_ name: String, at start: LocalTime) -> PhdcSimulator.Configuration? {
+        var device: Self
         switch name {
-        case "thermometer": thermometer(at: start)
-        case "blood-pressure": bloodPressure(at: start)
-        case "scale": scale(at: start)
-        case "oximeter": oximeter()
-        case "oximeter-spot": spotOximeter(at: start)
-        case "ecg": ecg(at: start, stored: false)
-        case "ecg-stored": ecg(at: start, stored: true)
-        case "sabte": therapy(at: start)
-        case "glucose": glucose(at: start)
-        default: nil
+        case "thermometer": device = thermometer(at: start)
+        case "blood-pressure": device = bloodPressure(at: start)
+        case "scale": device = scale(at: start)
+        case "oximeter": device = oximeter()
+        case "oximeter-spot": device = spotOximeter(at: start)
+        case "ecg": device = ecg(at: start, stored: false)
+        case "ecg-stored": device = ecg(at: start, stored: true)
+        case "sabte": device = therapy(at: start)
+        case "glucose": device = glucose(at: start)
+        default: return nil
         }
+        // Whoever stamps with dates says what its clock shows (phdc.md 7.4).
+        if device.attributes[id: PhdcAttributeID.dateAndTime] == nil {
+            device.attributes.append(PhdcAttribute(PhdcAttributeID.dateAndTime, PhdcClock.absolute(from: start)))
+        }
+        return device
     }
 
     private static func standard(_ id: UInt16) -> PhdcConfiguration {

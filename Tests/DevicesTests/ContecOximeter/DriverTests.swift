@@ -297,7 +297,7 @@ struct ContecOximeterDriverTests {
         #expect(again.skipped.map(\.source) == [sources[0], sources[2]])
         #expect(again.recordings.compactMap(\.start.item?.source) == [sources[1]])
 
-        var all = Self.bench(.download(known: Set(sources))) { $0.memory = nights }
+        var all = Self.bench(.download(known: KnownItems(Set(sources)))) { $0.memory = nights }
         all.run(until: 60)
         #expect(all.recordings.isEmpty && all.skipped.count == 3 && all.finish == .done)
         #expect(!all.sent.contains { $0[2] == 0xA6 })

@@ -243,16 +243,29 @@ struct OmronPressureDriverTests {
     func known() throws {
         let first = Self.bench()
         let sources = Set(first.recordings.compactMap(\.start.item?.source))
-        let again = Self.bench(.download(known: sources))
+        let again = Self.bench(.download(known: KnownItems(sources)))
         #expect(again.recordings.isEmpty && again.skipped.count == 2 && again.finish == .done)
         // One more measurement: only that one.
-        let readings = Set(first.recordings.flatMap(\.readings).compactMap(\.source))
-        let more = Self.bench(.download(known: sources.union(readings))) {
+        let known = KnownItems(
+            sources,
+            measurements: Dictionary(
+                first.recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) },
+                uniquingKeysWith: { one, _ in one }))
+        let more = Self.bench(.download(known: known)) {
             $0.banks[0].insert(
                 Measurement(time: Self.time(22, 9), systolic: 126, diastolic: 76, pulse: 61), at: 0)
         }
         #expect(more.recordings.count == 1)
         #expect(Self.values(more.recordings[0]) == [[126, 76, 61]])
+        #expect(more.recordings[0].start.item?.start == more.recordings[0].readings[0].at)
+        // A clock that began anew: the same time, another value.
+        let marks = KnownItems(
+            [],
+            measurements: Dictionary(
+                first.recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) },
+                uniquingKeysWith: { one, _ in one }))
+        let reset = Self.bench(.download(known: marks)) { $0.banks[0][0].systolic += 1 }
+        #expect(reset.recordings.map { Self.values($0).count } == [1])
     }
 
     @Test("refusals, wrong checksums, deafness and garbage are overcome", arguments: [0, 1, 3, 5], [0, 3, 4])
@@ -299,7 +312,7 @@ struct OmronPressureDriverTests {
         #expect(averages.readings.allSatisfy { $0.flags == ["average of a week's mornings, computed by the device"] })
         #expect(averages.start.item?.source.contains("/averages/") == true && averages.end == .finished)
         let sources = Set(bench.recordings.compactMap(\.start.item?.source))
-        let again = Self.bench(.download(known: sources)) { $0.averages = all }
+        let again = Self.bench(.download(known: KnownItems(sources))) { $0.averages = all }
         #expect(again.recordings.isEmpty && again.finish == .done)
         // A monitor that falls silent among them has delivered its measurements all the same.
         let asked = (bench.device as? OmronPressureSimulator)?.log.firstIndex(of: "GMA")

@@ -26,7 +26,7 @@ struct PhdcDriverTests {
             id: 0x4000, objects: [PhdcSimulator.Configuration.store(4, period: 320)])
         let state = PhdcAttribute(PhdcAttributeID.operationalState, 0 as UInt16)
         let answer = [state] + (asked.map { [PhdcAttribute(PhdcAttributeID.samplePeriod, long: $0)] } ?? [])
-        #expect(conversation.take(answer, of: 4).isEmpty)
+        #expect(conversation.take(answer, of: 4, at: 0).isEmpty)
         let usage = PhdcAttribute(PhdcAttributeID.segmentUsage, long: 3)
         conversation.take(segments: [PhdcSegmentInfo(instance: 1, attributes: [usage])], of: 4)
         let segment = try #require(conversation.segments.values.first)

@@ -1,3 +1,4 @@
+import Clinical
 import Devices
 public import Wire
 

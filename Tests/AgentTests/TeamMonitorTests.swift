@@ -1,0 +1,78 @@
+import Clinical
+import Devices
+import Foundation
+import Logging
+import Store
+import Testing
+import Wire
+
+@testable import Agent
+
+/// One blood pressure monitor for a whole nursing home: plugged in at every patient's, with everything in it.
+@Suite("A team's monitor goes from one patient to the next", .timeLimit(.minutes(2)))
+struct TeamMonitorTests {
+    private let clock = HostClock()
+
+    private func patient(_ id: String, _ family: String) -> Patient {
+        Patient(id: id, family: family, given: ["Anne"], birthDate: "1938-04-12", sex: .female)
+    }
+
+    private func visit(_ id: String, _ patient: Patient) -> Visit {
+        Visit(
+            id: id, version: "1", patient: patient, order: "o", reason: "", pathway: "hypertension",
+            plannedAt: "2026-11-22T09:00:00+01:00", place: "EHPAD", status: .planned)
+    }
+
+    private func measurement(_ minutes: Int, _ systolic: UInt8) -> OmronPressureSimulator.Measurement {
+        let monday = LocalTime("2026-11-23 09:00:00")?.civilSeconds ?? 0
+        return .init(
+            time: LocalTime(civilSeconds: monday + minutes * 60)!, systolic: systolic, diastolic: 80, pulse: 70)
+    }
+
+    /// Reads the whole monitor in that visit, as the hub does.
+    private func read(
+        _ memory: [OmronPressureSimulator.Measurement], in visit: String, _ store: Store
+    ) async throws {
+        var configuration = OmronPressureSimulator.Configuration()
+        configuration.banks = [memory.reversed(), []]
+        (configuration.deafFor, configuration.refusesEvery, configuration.sendsGarbage) = (0, 0, false)
+        let now = clock.wall
+        try await store.openVisit(visit, by: "nurse", at: now)
+        let identity = DeviceIdentity(
+            driver: "omron-pressure", vendor: "Omron", model: "M7", serial: "SIM0001", support: .verified)
+        let recorder = SessionRecorder(
+            store: store, clock: clock, device: identity,
+            binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: now), feed: LiveFeed(),
+            logger: Logger(label: "test"))
+        let port = SimulatedPort(OmronPressureSimulator(configuration), pace: 50, now: { [clock] in clock.monotonic })
+        let known = try await store.knownItems()
+        let outcome = await Acquisition(port: port, clock: clock, sink: recorder)
+            .run(OmronPressure.profile.makeDialogue(.download(known: known)))
+        await recorder.close(outcome.reason)
+        #expect(outcome == .finished(.done))
+        try await store.closeVisit(visit, by: "nurse", at: clock.wall)
+    }
+
+    @Test("each measurement is the patient's in whose visit it was fetched first, and nobody else's")
+    func onlyWhatIsNew() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "ess-monitor-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let store = try await Store.open(
+            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
+            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
+        try await store.merge(visits: [visit("v1", patient("p1", "LEFÈVRE")), visit("v2", patient("p2", "ROUX"))])
+        try await read([measurement(0, 151), measurement(2, 148)], in: "v1", store)
+        // Fetched again with nothing new in it: nothing comes of it.
+        try await read([measurement(0, 151), measurement(2, 148)], in: "v2", store)
+        #expect(try await store.recordingCounts() == ["v1": 1])
+        try await read([measurement(0, 151), measurement(2, 148), measurement(60, 122)], in: "v2", store)
+        #expect(try await store.recordingCounts() == ["v1": 1, "v2": 1])
+        for recording in try await store.recordings() {
+            let systolic = try await store.readings(recording.id).filter { $0.kind == .systolic }.map(\.value.numerator)
+            #expect(systolic == (recording.binding?.visit == "v1" ? [151, 148] : [122]))
+        }
+        try await store.close()
+    }
+}
