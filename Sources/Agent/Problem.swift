@@ -249,6 +249,7 @@ enum AttentionSentence {
             case .overlappingLoans: "l'appareil était prêté à deux patients en même temps"
             case .outsideLoans: "l'appareil est prêté, et cet enregistrement est hors de la période de prêt"
             case .acrossLoans: "mesures faites pendant plusieurs prêts de l'appareil, ou en partie hors prêt"
+            case .otherVisit: "fait pendant la visite d'un autre patient"
             case .startUnknown: "l'appareil est prêté, et l'heure de début est inconnue"
             case .deviceWithoutSerial: "l'appareil est prêté, et ne dit pas son numéro de série"
             case .sharedMemory: "l'appareil peut garder les mesures de plusieurs personnes"

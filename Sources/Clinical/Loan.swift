@@ -65,6 +65,8 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     case outsideLoans
     /// Its measurements were made in several loans of its device, or only some of them in one.
     case acrossLoans
+    /// It was made while another patient's visit was open, by a device that is used for several patients.
+    case otherVisit
     /// Its device was lent, and nobody knows when it began.
     case startUnknown
     /// Its device was lent, and doesn't tell itself apart from others of its kind.

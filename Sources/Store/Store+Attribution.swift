@@ -37,7 +37,10 @@ extension Transaction {
                 last: last.map { LocalTime(civilSeconds: $0.civilSeconds + (start?.correction ?? 0)) ?? $0 },
                 loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
             switch verdict {
-            case .unconcerned: break
+            case .unconcerned:
+                if let named, let start, try isOfOtherVisit(recording.device, start, last, than: named) {
+                    return .nobody(.otherVisit)
+                }
             case .doubt(let reason): return .nobody(reason)
             case .lent(let loan):
                 guard let visit = try visit(loan.visit) else { throw StoreError.corrupt("a loan's visit") }
@@ -86,6 +89,38 @@ extension Transaction {
         if reason != .noVisit, reason != .visitNotOpen, reason != .contradiction {
             try audit(by: "agent", AuditAction.leaveUnattributed, uuid, reason.rawValue)
         }
+    }
+
+    /// The team's monitor was not plugged in at the patient's whom it measured, but at the next one's: what it recorded while another
+    /// patient's visit was open is not taken for the open visit's. Only of a device that has recorded somebody else before: what a
+    /// patient's own one recorded at that time at home is nobody else's.
+    private func isOfOtherVisit(
+        _ device: DeviceIdentity, _ start: CorrectedStart, _ last: LocalTime?, than visit: Visit
+    ) throws -> Bool {
+        let length = last.map { $0.civilSeconds + (start.correction ?? 0) - start.local.civilSeconds } ?? 0
+        let during = try String.fetchAll(
+            db,
+            sql: """
+                SELECT id FROM visit WHERE id <> :visit AND opened_at <= :to AND COALESCE(closed_at, :now) >= :from
+                """,
+            arguments: [
+                "visit": visit.id, "from": Int64(start.instant) * 1000,
+                "to": Int64(start.instant + max(0, length)) * 1000, "now": now,
+            ])
+        guard try areOthers(during, than: visit) else { return false }
+        let elsewhere = try String.fetchAll(
+            db,
+            sql: """
+                SELECT DISTINCT visit FROM recording WHERE visit <> ?
+                AND json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') IS ?
+                """, arguments: [visit.id, device.driver, device.serial])
+        return try areOthers(elsewhere, than: visit)
+    }
+
+    /// Whether one of these visits is another patient's; one whose identity was purged may be.
+    private func areOthers(_ visits: [String], than visit: Visit) throws -> Bool {
+        for id in visits where try self.visit(id)?.patient.id != visit.patient.id { return true }
+        return false
     }
 
     /// A decision always holds; an "open visit" must have been open at that moment. A clock that was set back in

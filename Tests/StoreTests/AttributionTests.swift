@@ -41,6 +41,50 @@ import Testing
         #expect(try await store.begin(.sample(), binding: decided, isShared: true) == .attributed(visit: "v1"))
     }
 
+    /// The team's monitor measured one patient and was plugged in at the next one's.
+    @Test func whatWasMadeInAnotherPatientsVisitIsNobodys() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [
+            .sample("v1"), .sample("v2", patient: .paul), .sample("v3", patient: .paul), .sample("v4"),
+        ])
+        let hour: Int64 = 3_600_000
+        let day = bench.world.time
+        for (n, visit) in ["v1", "v2", "v3", "v4"].enumerated() {
+            try await store.openVisit(visit, by: "nurse", at: day + Int64(n) * hour)
+            try await store.closeVisit(visit, by: "nurse", at: day + Int64(n) * hour + hour / 2)
+        }
+        try await store.openVisit("v3", by: "nurse", at: day + 4 * hour)
+        let binding = Binding(visit: "v3", reason: .openVisit, by: "nurse", at: day + 4 * hour)
+        func begin(
+            _ minutes: Int64, serial: String = "S1", last: Int64? = nil, kind: Recording.Kind = .stored
+        ) async throws -> (Attribution, UnattributedReason?) {
+            func local(_ minutes: Int64) -> LocalTime? { ZoneRule.paris.local(Int(day / 1000 + minutes * 60)) }
+            var recording = Recording.sample(kind: kind, serial: serial)
+            recording.clock.source = .device
+            recording.clock.deviceStart = local(minutes)
+            recording.clock.deviceNow = local(240)
+            recording.clock.hostWall = day + 4 * hour
+            let attribution = try await store.begin(recording, binding: binding, last: last.flatMap(local))
+            return (attribution, try await store.recording(recording.id)?.summary.unattributed)
+        }
+        // Nobody else was ever recorded with it: it may be the patient's own, and was at home.
+        #expect(try await begin(10).0 == .attributed(visit: "v3"))
+        for serial in ["S1", "S2"] {
+            try await store.begin(
+                .sample(serial: serial), binding: Binding(visit: "v1", reason: .decision, by: "nurse", at: 1))
+        }
+        #expect(try await begin(10) == (.unattributed, .otherVisit))
+        #expect(try await begin(10, serial: "S2") == (.unattributed, .otherVisit))
+        #expect(try await begin(10, serial: "S3").0 == .attributed(visit: "v3"))
+        #expect(try await begin(10, kind: .live).0 == .attributed(visit: "v3"), "that is watched")
+        #expect(try await begin(70).0 == .attributed(visit: "v3"), "in an earlier visit of the same patient's")
+        #expect(try await begin(45).0 == .attributed(visit: "v3"), "between visits")
+        #expect(try await begin(150).0 == .attributed(visit: "v3"), "in this visit's first part, for all that is known")
+        #expect(try await begin(-60, last: 5) == (.unattributed, .otherVisit), "the last of several measurements")
+        #expect(try await begin(-60, last: -5).0 == .attributed(visit: "v3"))
+    }
+
     @Test func aContradictionHolds() async throws {
         let bench = try await Bench()
         let binding = try await bench.openVisit()
