@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import Glibc
+import NIOCore
 
 /// File operations whose point is that they are still true after a power cut.
 enum Disk {
@@ -63,7 +64,18 @@ enum Disk {
         try synchronize(directory: url.deletingLastPathComponent())
     }
 
-    /// Hashes a file as it is read back, 1 MiB at a time.
+    /// Adds bytes of a request where the file stands, without a copy of them.
+    /// - Throws: `CocoaError` as `FileHandle` does.
+    static func write(_ bytes: ByteBuffer, to handle: FileHandle) throws {
+        try unsafe bytes.withUnsafeReadableBytes { pointer in
+            guard let start = pointer.baseAddress, pointer.count > 0 else { return }
+            try unsafe handle.write(
+                contentsOf: Data(
+                    bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: pointer.count, deallocator: .none))
+        }
+    }
+
+    /// Hashes a file as it is read back, in one buffer that stays in the processor's cache.
     ///
     /// The kernel is asked to forget its cached pages first, so that what is hashed is what the disk gives back.
     /// - Returns: lower-case hexadecimal SHA-256, and the number of bytes.
@@ -73,9 +85,19 @@ enum Disk {
         _ = posix_fadvise(handle.fileDescriptor, 0, 0, Int32(POSIX_FADV_DONTNEED))
         var hasher = SHA256()
         var size = 0
-        while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty {
-            hasher.update(data: chunk)
-            size += chunk.count
+        var piece = [UInt8](repeating: 0, count: 128 << 10)
+        while true {
+            let count = unsafe piece.withUnsafeMutableBytes { piece in
+                let count = unsafe read(handle.fileDescriptor, piece.baseAddress, piece.count)
+                if count > 0 { unsafe hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: piece[..<count])) }
+                return count
+            }
+            if count < 0 {
+                guard errno == EINTR else { throw Trouble("cannot read \(url.lastPathComponent)") }
+                continue
+            }
+            guard count > 0 else { break }
+            size += count
         }
         return (hexadecimal(hasher.finalize()), size)
     }

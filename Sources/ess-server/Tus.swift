@@ -214,14 +214,18 @@ struct Tus {
         do {
             for try await buffer in request.body {
                 desk.progress(upload.id)
-                var bytes = Array(buffer.readableBytesView)
-                let cut = faults.cut(within: bytes.count)
-                if let cut { bytes.removeLast(bytes.count - cut) }
-                guard bytes.count <= upload.length - written else { throw Self.tooLong }
+                var bytes = buffer
+                let cut = faults.cut(within: bytes.readableBytes)
+                if let cut { bytes.moveWriterIndex(to: bytes.readerIndex + cut) }
+                let count = bytes.readableBytes
+                guard count <= upload.length - written else { throw Self.tooLong }
                 checksum?.update(bytes)
-                if !bytes.isEmpty, faults.corrupts() { bytes[bytes.count / 2] ^= 1 }
-                try handle.write(contentsOf: Data(bytes))
-                written += bytes.count
+                if count > 0, faults.corrupts() {
+                    let middle = bytes.readerIndex + count / 2
+                    bytes.setInteger((bytes.getInteger(at: middle) ?? UInt8(0)) ^ 1, at: middle)
+                }
+                try Disk.write(bytes, to: handle)
+                written += count
                 if checksum == nil, written - committed >= 1 << 20 { try keep() }
                 if cut != nil {
                     context.channel.close(promise: nil)
@@ -291,14 +295,16 @@ private struct Checksum {
         expected = Array(digest)
     }
 
-    mutating func update(_ bytes: [UInt8]) {
-        switch hasher {
-        case .sha1(var sha1):
-            sha1.update(data: bytes)
-            hasher = .sha1(sha1)
-        case .sha256(var sha256):
-            sha256.update(data: bytes)
-            hasher = .sha256(sha256)
+    mutating func update(_ bytes: ByteBuffer) {
+        unsafe bytes.withUnsafeReadableBytes { pointer in
+            switch hasher {
+            case .sha1(var sha1):
+                unsafe sha1.update(bufferPointer: pointer)
+                hasher = .sha1(sha1)
+            case .sha256(var sha256):
+                unsafe sha256.update(bufferPointer: pointer)
+                hasher = .sha256(sha256)
+            }
         }
     }
 

@@ -174,7 +174,7 @@ def idle():
         wakeups = (switches(bench.agent.process.pid) - before) / seconds
         asked = bench.server.text().count("route=") - requests_before
         row("idle: requests", asked, f"in {seconds} s", bound="none", holds=asked == 0)
-        row("idle: wake-ups", wakeups, "per s", bound="<= 1", holds=wakeups <= 1, note=f"voluntary context switches of all threads; one a second is the runtime's own timer (libdispatch); {UDEV_NOTE}")
+        row("idle: wake-ups", wakeups, "per s", bound="<= 1", holds=wakeups <= 1, note=f"voluntary context switches of all threads; {UDEV_NOTE}")
     finally:
         bench.close()
 
