@@ -85,6 +85,31 @@ struct DialogueConformanceTests {
         for kept in bench.recordings { #expect(heard.contains(kept.raw)) }
     }
 
+    /// A device goes from one patient to the next with everything in its memory.
+    @Test(
+        "what was fetched before is not fetched again",
+        arguments: Registry.dialogues.filter { $0.goals.contains(.download) }.map(\.name))
+    func again(_ name: String) throws {
+        func fetch(_ known: KnownItems) throws -> Bench {
+            var bench = Bench(
+                try Self.profile(name).makeDialogue(.download(known: known)), try #require(Self.simulator(name)))
+            bench.run(until: 60)
+            #expect(bench.finish == .done)
+            return bench
+        }
+        let first = try fetch([])
+        #expect(!first.recordings.isEmpty)
+        #expect(first.recordings.allSatisfy { $0.start.item?.source.isEmpty == false })
+        let again = try fetch(KnownItems(Set(first.recordings.compactMap(\.start.item?.source))))
+        #expect(again.recordings.isEmpty && again.skipped.count >= first.recordings.count)
+        // One by one: as if the memory had grown, and its recording had another name.
+        let readings = first.recordings.flatMap(\.readings)
+        #expect(readings.allSatisfy { $0.mark != nil })
+        let marks = Dictionary(readings.compactMap(\.mark).map { ($0, nil as String?) }) { one, _ in one }
+        let grown = try fetch(KnownItems([], measurements: marks))
+        #expect(grown.recordings.allSatisfy { $0.readings.isEmpty })
+    }
+
     @Test("stopping at any moment ends within a second", arguments: cases)
     func stop(_ device: Case) throws {
         let (name, goal) = (device.name, device.goal)
