@@ -108,21 +108,25 @@ public actor DeviceHub {
     func start(_ name: String, _ ability: DialogueProfile.Ability, by person: String) async throws(Problem)
         -> SessionView
     {
-        let (binding, goal): (Binding?, SessionGoal)
+        // A device with a memory may report from it also when it is asked to stream.
+        let hasMemory = plugged[try find(name)]?.profile?.goals.contains(.download) ?? false
+        let (binding, known): (Binding?, KnownItems)
         do {
             let visit = try await store.currentVisit()
             binding = visit.map { Binding(visit: $0.id, reason: .openVisit, by: person, at: clock.wall) }
-            goal = ability == .live ? .live : .download(known: try await store.knownItems())
+            known = hasMemory ? try await store.knownItems() : []
         } catch {
             throw Problem(error)
         }
-        return await view(of: try await launch(name, ability, goal, binding))
+        let goal: SessionGoal = ability == .live ? .live : .download(known: known)
+        return await view(of: try await launch(name, ability, goal, binding, known))
     }
 
     /// A session with a device that was recognised and does nothing else.
-    func launch(_ name: String, _ ability: DialogueProfile.Ability, _ goal: SessionGoal, _ binding: Binding?)
-        async throws(Problem) -> Session
-    {
+    func launch(
+        _ name: String, _ ability: DialogueProfile.Ability, _ goal: SessionGoal, _ binding: Binding?,
+        _ known: KnownItems = []
+    ) async throws(Problem) -> Session {
         let id = try find(name)
         guard let entry = plugged[id] else { throw .deviceNotFound(name) }
         guard !isCapturing(entry) else { throw .deviceBusy(name) }
@@ -151,7 +155,8 @@ public actor DeviceHub {
         sessions += 1
         let feed = LiveFeed()
         let recorder = SessionRecorder(
-            store: store, clock: clock, device: identity, binding: binding, feed: feed, logger: logger)
+            store: store, clock: clock, device: identity, binding: binding, known: known, feed: feed,
+            logger: logger)
         let acquisition = Acquisition(port: port, clock: clock, sink: recorder)
         let number = sessions
         let task = Task {

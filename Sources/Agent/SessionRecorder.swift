@@ -17,10 +17,14 @@ actor SessionRecorder: SessionSink {
     private let store: Store
     private let clock: HostClock
     private let binding: Binding?
+    /// What earlier sessions brought: whatever a driver does, it is not kept a second time, as somebody else's.
+    private let known: KnownItems
     private let feed: LiveFeed
     private let logger: Logger
     private var device: DeviceIdentity
     private var current: Int?
+    /// Of the recording that is open, when it comes out of a memory.
+    private var source: String?
     private(set) var progress: [Progress] = []
     private(set) var skipped = 0
     /// Of the recording that began last; before the first one, of the session.
@@ -33,14 +37,17 @@ actor SessionRecorder: SessionSink {
     /// - Parameters:
     ///   - device: as the probe identified it.
     ///   - binding: whose the recordings are: the visit that was open at the explicit start, or nil.
+    ///   - known: measurements out of the device's memory that are here already.
     ///   - feed: where screens look; never waits.
     init(
-        store: Store, clock: HostClock, device: DeviceIdentity, binding: Binding?, feed: LiveFeed, logger: Logger
+        store: Store, clock: HostClock, device: DeviceIdentity, binding: Binding?, known: KnownItems = [],
+        feed: LiveFeed, logger: Logger
     ) {
         self.store = store
         self.clock = clock
         self.device = device
         self.binding = binding
+        self.known = known
         self.feed = feed
         self.logger = logger
     }
@@ -51,9 +58,7 @@ actor SessionRecorder: SessionSink {
             case .identify(let identity): device = identity
             case .begin(let start): try await begin(start)
             case .append(let block): try await append(block)
-            case .reading(let reading):
-                if let current { try await store.add([reading], to: progress[current].id) }
-                if let current { progress[current].samples += 1 }
+            case .reading(let reading): try await add(reading)
             case .note(let note):
                 if let current { try await store.add(note, to: progress[current].id) }
             case .deviceClock(let time): deviceClock = (time, clock.monotonic)
@@ -121,6 +126,7 @@ actor SessionRecorder: SessionSink {
         let early = progress.isEmpty ? surprises : []
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1
+        self.source = start.item?.source
         reading = clock.reading
         surprises = []
         // What it said before is kept with the first recording.
@@ -128,6 +134,13 @@ actor SessionRecorder: SessionSink {
         feed.begin(recording)
         logger.info(
             "recording begins", metadata: ["recording": "\(id)", "kind": "\(start.kind)", "driver": "\(device.driver)"])
+    }
+
+    private func add(_ reading: Reading) async throws {
+        guard let current else { return }
+        if let source, known.contains(reading, outside: source) { return skipped += 1 }
+        try await store.add([reading], to: progress[current].id)
+        progress[current].samples += 1
     }
 
     private func append(_ block: Block) async throws {

@@ -29,6 +29,16 @@ struct TeamMonitorTests {
             time: LocalTime(civilSeconds: monday + minutes * 60)!, systolic: systolic, diastolic: 80, pulse: 70)
     }
 
+    private func store() async throws -> (Store, URL) {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "ess-monitor-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let store = try await Store.open(
+            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
+            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
+        return (store, directory)
+    }
+
     /// Reads the whole monitor in that visit, as the hub does.
     private func read(
         _ memory: [OmronPressureSimulator.Measurement], in visit: String, _ store: Store
@@ -53,15 +63,39 @@ struct TeamMonitorTests {
         try await store.closeVisit(visit, by: "nurse", at: clock.wall)
     }
 
+    /// What a driver reports from a memory although it is here: of a device that never forgets.
+    @Test("nothing that is here is kept again, whatever the driver does") func whateverTheDriverDoes() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        func reading(_ value: Int) -> Reading {
+            Reading(
+                kind: .weight, value: Ratio(value), unit: "kg", at: nil, rawTime: nil, sequence: 0, source: "scale/1")
+        }
+        func session(_ kind: Recording.Kind, _ source: String?) async throws -> SessionRecorder {
+            let device = DeviceIdentity(driver: "scale", vendor: "", model: "", serial: "SIM1", support: .verified)
+            let recorder = SessionRecorder(
+                store: store, clock: clock, device: device, binding: nil, known: try await store.knownItems(),
+                feed: LiveFeed(), logger: Logger(label: "test"))
+            let item = source.map { StoredItem(source: $0, start: nil, rawStart: nil, samples: 0) }
+            try await recorder.perform(.begin(RecordingStart(kind: kind, modality: .vitals, channels: [], item: item)))
+            for value in [62, 63] { try await recorder.perform(.reading(reading(value))) }
+            try await recorder.perform(.end(.finished))
+            return recorder
+        }
+        #expect(await (try await session(.live, nil)).skipped == 0)
+        #expect(
+            await (try await session(.live, nil)).skipped == 0, "measured now: the same again is another measurement")
+        #expect(await (try await session(.stored, "scale/a")).skipped == 2)
+        var counts: [Int] = []
+        for recording in try await store.recordings() { counts.append(try await store.readings(recording.id).count) }
+        #expect(counts.sorted() == [0, 2, 2])
+        try await store.close()
+    }
+
     @Test("each measurement is the patient's in whose visit it was fetched first, and nobody else's")
     func onlyWhatIsNew() async throws {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "ess-monitor-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let (store, directory) = try await store()
         defer { try? FileManager.default.removeItem(at: directory) }
-        let store = try await Store.open(
-            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
-            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
         try await store.merge(visits: [visit("v1", patient("p1", "LEFÈVRE")), visit("v2", patient("p2", "ROUX"))])
         try await read([measurement(0, 151), measurement(2, 148)], in: "v1", store)
         // Fetched again with nothing new in it: nothing comes of it.
