@@ -14,7 +14,7 @@ extension Transaction {
             try doubt(recording.id.description, reason)
             return .unattributed
         case .binding(let binding, let visit, let loan):
-            return try bind(recording, binding, visit, loan, key)
+            return try bind(recording, binding, visit, loan, last: last, key)
         }
     }
 
@@ -37,10 +37,7 @@ extension Transaction {
                 last: last.map { LocalTime(civilSeconds: $0.civilSeconds + (start?.correction ?? 0)) ?? $0 },
                 loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
             switch verdict {
-            case .unconcerned:
-                if let named, let start, try isOfOtherVisit(recording.device, start, last, than: named) {
-                    return .nobody(.otherVisit)
-                }
+            case .unconcerned: break
             case .doubt(let reason): return .nobody(reason)
             case .lent(let loan):
                 guard let visit = try visit(loan.visit) else { throw StoreError.corrupt("a loan's visit") }
@@ -53,7 +50,8 @@ extension Transaction {
     }
 
     private func bind(
-        _ recording: Recording, _ binding: Binding, _ visit: Visit, _ loan: Int64?, _ key: SymmetricKey
+        _ recording: Recording, _ binding: Binding, _ visit: Visit, _ loan: Int64?, last: LocalTime?,
+        _ key: SymmetricKey
     ) throws -> Attribution {
         let uuid = recording.id.description
         var contradictions =
@@ -79,6 +77,10 @@ extension Transaction {
                 contradictions.map(\.kind.rawValue).joined(separator: ","))
             return .held(contradictions)
         }
+        if recording.kind != .live, binding.reason == .openVisit, try isOfOtherVisit(recording, last, than: visit) {
+            try doubt(uuid, .otherVisit)
+            return .unattributed
+        }
         try write(binding, uuid, n: 0, key)
         if let loan { try audit(by: binding.by, AuditAction.bindByLoan, uuid, "loan \(loan)") }
         return .attributed(visit: visit.id)
@@ -92,11 +94,15 @@ extension Transaction {
     }
 
     /// The team's monitor was not plugged in at the patient's whom it measured, but at the next one's: what it recorded while another
-    /// patient's visit was open is not taken for the open visit's. Only of a device that has recorded somebody else before: what a
-    /// patient's own one recorded at that time at home is nobody else's.
+    /// patient's visit was open is not taken for the open visit's. Only of what no patient has at home, and of a device that has recorded
+    /// somebody else before: what a patient's own monitor recorded at that time is nobody else's.
     private func isOfOtherVisit(
-        _ device: DeviceIdentity, _ start: CorrectedStart, _ last: LocalTime?, than visit: Visit
+        _ recording: Recording, _ last: LocalTime?, than visit: Visit
     ) throws -> Bool {
+        // Whom a file names was compared with the visit's patient.
+        guard recording.claim?.namesSomebody != true,
+            let start = recording.clock.correctedStart(zone: environment.zone)
+        else { return false }
         let length = last.map { $0.civilSeconds + (start.correction ?? 0) - start.local.civilSeconds } ?? 0
         let during = try String.fetchAll(
             db,
@@ -108,12 +114,13 @@ extension Transaction {
                 "to": Int64(start.instant + max(0, length)) * 1000, "now": now,
             ])
         guard try areOthers(during, than: visit) else { return false }
+        if recording.modality == .ecg || recording.modality == .imaging { return true }
         let elsewhere = try String.fetchAll(
             db,
             sql: """
                 SELECT DISTINCT visit FROM recording WHERE visit <> ?
                 AND json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') IS ?
-                """, arguments: [visit.id, device.driver, device.serial])
+                """, arguments: [visit.id, recording.device.driver, recording.device.serial])
         return try areOthers(elsewhere, than: visit)
     }
 

@@ -57,10 +57,11 @@ import Testing
         try await store.openVisit("v3", by: "nurse", at: day + 4 * hour)
         let binding = Binding(visit: "v3", reason: .openVisit, by: "nurse", at: day + 4 * hour)
         func begin(
-            _ minutes: Int64, serial: String = "S1", last: Int64? = nil, kind: Recording.Kind = .stored
+            _ minutes: Int64, serial: String = "S1", last: Int64? = nil, kind: Recording.Kind = .stored,
+            modality: Recording.Modality = .oximetry, claim: IdentityClaim? = nil
         ) async throws -> (Attribution, UnattributedReason?) {
             func local(_ minutes: Int64) -> LocalTime? { ZoneRule.paris.local(Int(day / 1000 + minutes * 60)) }
-            var recording = Recording.sample(kind: kind, serial: serial)
+            var recording = Recording.sample(kind: kind, modality: modality, claim: claim, serial: serial)
             recording.clock.source = .device
             recording.clock.deviceStart = local(minutes)
             recording.clock.deviceNow = local(240)
@@ -78,6 +79,13 @@ import Testing
         #expect(try await begin(10, serial: "S2") == (.unattributed, .otherVisit))
         #expect(try await begin(10, serial: "S3").0 == .attributed(visit: "v3"))
         #expect(try await begin(10, kind: .live).0 == .attributed(visit: "v3"), "that is watched")
+        #expect(
+            try await begin(10, serial: "S4", modality: .ecg) == (.unattributed, .otherVisit), "nobody has one at home")
+        // Whom a file names is compared with the open visit instead.
+        #expect(try await begin(10, claim: IdentityClaim(name: "DURANDAL PAUL")).0 == .attributed(visit: "v3"))
+        #expect(try await begin(10, claim: IdentityClaim(name: "TARTEMPIONNE JEANNE")).1 == .contradiction)
+        #expect(try await begin(10, claim: IdentityClaim(sex: .female)).1 == .contradiction)
+        #expect(try await begin(10, claim: IdentityClaim(sex: .male)).1 == .otherVisit)
         #expect(try await begin(70).0 == .attributed(visit: "v3"), "in an earlier visit of the same patient's")
         #expect(try await begin(45).0 == .attributed(visit: "v3"), "between visits")
         #expect(try await begin(150).0 == .attributed(visit: "v3"), "in this visit's first part, for all that is known")
