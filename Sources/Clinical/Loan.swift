@@ -39,7 +39,10 @@ public struct Loan: Sendable, Equatable, Codable, Identifiable {
         self.returnedAt = returnedAt
     }
 
-    public func concerns(_ device: DeviceIdentity) -> Bool { driver == device.driver && serial == device.serial }
+    /// It is of this device, as far as can be known: one without a serial may be any of its kind.
+    public func concerns(_ device: DeviceIdentity) -> Bool {
+        driver == device.driver && (device.serial == nil || serial == device.serial)
+    }
 
     public func covers(_ time: LocalTime) -> Bool { from <= time && to.map { time <= $0 } ?? true }
 

@@ -14,6 +14,8 @@ public func decodeAnyFile(
     if EasyEcgFile.model(of: bytes.prefix(EasyEcgFile.headerSize)) != nil {
         if let file = try decode(bytes, with: EasyEcgFiles()) { return file }
     }
+    // An EDF whose own conventions no other reader knows.
+    if ResmedFile.isOne(bytes), let file = try decode(bytes, with: ResmedCard()) { return file }
     let unknown: DecodeError
     do throws(DecodeError) {
         return try FileDecoder.decode(bytes, named: named, beside: beside)

@@ -10,7 +10,8 @@ public struct ImportItem: Sendable, Equatable {
     public var size: Int
     /// All files that the recording consists of, in the order in which they make up its original.
     public var parts: [[String]]
-    /// Files that tell more about it (the card's identification, its statistics) and are no part of its original.
+    /// Files that tell more about it (the card's identification, its statistics) and are no part of its original. They may be parts
+    /// of the same importer's other items.
     public var beside: [[String]]
 
     public init(path: [String], size: Int) {
@@ -26,6 +27,47 @@ public struct ImportItem: Sendable, Equatable {
         self.size = size
         self.parts = parts
         self.beside = beside
+    }
+}
+
+/// A part of a medium that is one device's memory, so that what nobody understands of it is still known to be that device's: it
+/// was lent, perhaps, to another patient than the one whose visit is open.
+public struct CardMemory: Sendable, Equatable {
+    public var device: DeviceIdentity
+    /// All of what lies below here and nobody understands came with the card; nil where only `own` did.
+    public var root: [String]?
+    /// Files and directories that are nobody else's to read, however familiar they look.
+    public var own: Set<[String]>
+    /// Files that say of themselves that nothing was recorded.
+    public var empty: Set<[String]>
+    /// First and last start of what was recorded on the day of a file, by file.
+    public var days: [[String]: ClosedRange<LocalTime>]
+
+    public init(
+        device: DeviceIdentity, root: [String]?, own: Set<[String]>, empty: Set<[String]>,
+        days: [[String]: ClosedRange<LocalTime>]
+    ) {
+        self.device = device
+        self.root = root
+        self.own = own
+        self.empty = empty
+        self.days = days
+    }
+
+    public func owns(_ path: [String]) -> Bool {
+        own.contains(path) || path.indices.contains { own.contains(Array(path[..<$0])) }
+    }
+
+    public func holds(_ path: [String]) -> Bool { owns(path) || root.map { path.starts(with: $0) } ?? false }
+
+    /// When a file of it was written: on its day; with all of the recordings where it has none (settings, a journal). Nil where
+    /// nothing tells.
+    public func time(of path: [String]) -> ClosedRange<LocalTime>? {
+        if let day = days[path] { return day }
+        guard owns(path), let first = days.values.map(\.lowerBound).min(),
+            let last = days.values.map(\.upperBound).max()
+        else { return nil }
+        return first...last
     }
 }
 
@@ -87,6 +129,10 @@ public protocol Importer: Sendable {
     var support: SupportLevel { get }
     /// Recordings of this kind in the tree, recognised by content, never by name alone; in a stable order.
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem]
+    /// Devices whose memory the medium is, or a part of it, beside their recordings.
+    func look(in tree: any Tree) throws(TreeError) -> (items: [ImportItem], memories: [CardMemory])
+    /// What of an original tells that it is here already: all of it, but for what a device adds to later.
+    func identity(of original: [UInt8]) -> [UInt8]
     /// The bytes that are kept of an item: its file, or a ustar archive of its files. Nothing of them is decoded, so that what is here
     /// already is known by their hash alone. Nil for an item that is carried as it is, however large.
     func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]?
@@ -100,6 +146,12 @@ public protocol Importer: Sendable {
 }
 
 extension Importer {
+    public func look(in tree: any Tree) throws(TreeError) -> (items: [ImportItem], memories: [CardMemory]) {
+        (try find(in: tree), [])
+    }
+
+    public func identity(of original: [UInt8]) -> [UInt8] { original }
+
     public func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? {
         do { return try tree.read(item.path, limit: FileWalk.sizeLimit) } catch { throw .tree(error) }
     }
@@ -126,6 +178,7 @@ extension Importer {
     }
 
     /// `StoredItem.source` of what an original is decoded to.
+    /// - Parameter sha256: of `identity(of:)`.
     public func source(ofHash sha256: String) -> String { "\(name)/\(sha256)" }
 
     /// The files of an item for an archive, together not larger than an importer reads.

@@ -134,7 +134,8 @@ extension Transaction {
     }
 
     func begin(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, last: LocalTime? = nil
+        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, last: LocalTime? = nil,
+        made: MadeWhen = .asItsClockSays
     ) throws -> Attribution {
         let uuid = recording.id.description
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
@@ -166,7 +167,7 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(recording, binding, isShared: isShared, last: last, key)
+        return try attribute(recording, binding, isShared: isShared, last: last, made: made, key)
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {

@@ -1,13 +1,22 @@
-internal import Clinical
+public import Clinical
 internal import Crypto
 internal import GRDB
+
+/// When a device wrote something, where its loans are asked whose it is.
+public enum MadeWhen: Sendable, Equatable {
+    /// From the recording's start on.
+    case asItsClockSays
+    /// It has no start of its own: within these times. Nil: nobody knows, whatever its clock says of the import.
+    case between(ClosedRange<LocalTime>?)
+}
 
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
     func attribute(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, _ key: SymmetricKey
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, made: MadeWhen,
+        _ key: SymmetricKey
     ) throws -> Attribution {
-        switch try proposal(recording, binding, isShared: isShared, last: last) {
+        switch try proposal(recording, binding, isShared: isShared, last: last, made: made) {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
@@ -24,18 +33,17 @@ extension Transaction {
     }
 
     private func proposal(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, made: MadeWhen
     ) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
         if isShared, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
-            let start = recording.clock.correctedStart(zone: environment.zone)
+            let (start, last) = period(of: recording, last, made)
             let verdict = Binding.byLoan(
-                of: recording.device, started: start?.local,
-                last: last.map { LocalTime(civilSeconds: $0.civilSeconds + (start?.correction ?? 0)) ?? $0 },
-                loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
+                of: recording.device, started: start, last: last, loans: try loans(of: recording.device),
+                openVisitPatient: named?.patient.id)
             switch verdict {
             case .unconcerned: break
             case .doubt(let reason): return .nobody(reason)
@@ -47,6 +55,18 @@ extension Transaction {
         guard let binding, let named else { return .nobody(.noVisit) }
         guard try wasOpen(binding) else { return .nobody(.visitNotOpen) }
         return .binding(binding, named, loan: nil)
+    }
+
+    private func period(
+        of recording: Recording, _ last: LocalTime?, _ made: MadeWhen
+    ) -> (start: LocalTime?, last: LocalTime?) {
+        switch made {
+        case .between(let times): return (times?.lowerBound, times?.upperBound)
+        case .asItsClockSays:
+            let start = recording.clock.correctedStart(zone: environment.zone)
+            let correction = start?.correction ?? 0
+            return (start?.local, last.map { LocalTime(civilSeconds: $0.civilSeconds + correction) ?? $0 })
+        }
     }
 
     private func bind(

@@ -102,13 +102,15 @@ extension Store {
     /// - Parameters:
     ///   - recording: without channels.
     ///   - size: what will come, so that a disk that has no room for it is known before the first byte.
+    ///   - made: when its device wrote it, as far as loans are asked.
     public func beginCarried(
-        _ recording: Recording, mediaType: String, study: StudyObject?, size: Int, notes: [Note], binding: Binding?
+        _ recording: Recording, mediaType: String, study: StudyObject?, size: Int, notes: [Note], binding: Binding?,
+        made: MadeWhen = .asItsClockSays
     ) async throws(StoreError) -> CarriedWriter {
         try await write { tx in
             guard recording.channels.isEmpty else { throw StoreError.refused("a carried file has no channels") }
             try tx.requireSpace(.refuseStart, for: Int64(size))
-            let attribution = try tx.begin(recording, binding)
+            let attribution = try tx.begin(recording, binding, made: made)
             let uuid = recording.id.description
             let key = try tx.dataKey(try tx.recordingRow(uuid))
             try tx.db.execute(

@@ -70,7 +70,12 @@ extension Store {
 }
 
 extension Transaction {
-    func loans(of device: DeviceIdentity) throws -> [Loan] { try loans(driver: device.driver, serial: device.serial) }
+    /// The loans that may be this device's: of one that doesn't tell itself apart all of its kind.
+    func loans(of device: DeviceIdentity) throws -> [Loan] {
+        guard device.serial == nil else { return try loans(driver: device.driver, serial: device.serial) }
+        return try Row.fetchAll(db, sql: "SELECT * FROM loan WHERE driver = ? ORDER BY id", arguments: [device.driver])
+            .map(loan)
+    }
 
     func loans(driver: String, serial: String?) throws -> [Loan] {
         try Row.fetchAll(

@@ -49,6 +49,12 @@ private final class CountedImporter: Importer {
 
     func find(in tree: any Tree) throws(TreeError) -> [ImportItem] { try importer.find(in: tree) }
 
+    func look(in tree: any Tree) throws(TreeError) -> (items: [ImportItem], memories: [CardMemory]) {
+        try importer.look(in: tree)
+    }
+
+    func identity(of original: [UInt8]) -> [UInt8] { importer.identity(of: original) }
+
     func original(of item: ImportItem, from tree: any Tree) throws(ImportError) -> [UInt8]? {
         try importer.original(of: item, from: tree)
     }
@@ -148,6 +154,24 @@ struct MediaImportTests {
         // Heads and tails of some ten files a night, where a night has megabytes.
         let size = files.reduce(0) { $0 + $1.bytes.count }
         #expect(again.read < size / 8 && again.read < first.read / 8, "\(again.read) of \(size) bytes")
+    }
+
+    @Test("gives each session of a night one recording, and nothing of it to other readers")
+    func sessions() async throws {
+        let bench = try await Bench()
+        let times = [(22, 22), (23, 3), (23, 5)]
+        let sessions = try times.map { day, hour in
+            ResmedSimulatedCard.Session(
+                start: try #require(LocalTime(year: 2026, month: 11, day: day, hour: hour, minute: 30, second: 5)),
+                minutes: 3, apnoeas: 1)
+        }
+        try bench.write(ResmedSimulatedCard(model: .airSense11, sessions: sessions).files())
+        let survey = try MediaSurvey.take(
+            of: try MountedTree(bench.card.path), only: nil, importers: [ResmedCard(), SignalFiles()])
+        #expect(survey.candidates.map(\.importer.name) == Array(repeating: "resmed-card", count: 3))
+        #expect(survey.opaque.map(\.path) == [["JOURNAL.JNL"]] && survey.leftOut == 0)
+        #expect(try await bench.run(ResmedCard()).imported == 4)
+        #expect(try await bench.run(ResmedCard()).known == 4)
     }
 
     @Test("is known without decoding under other dates, and in another place")

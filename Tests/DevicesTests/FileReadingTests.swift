@@ -24,10 +24,10 @@ struct FileReadingTests {
             #expect(file.format == format && file.isSimulated && file.start == start)
             #expect(file.waveform.summaries.contains { $0.samples > $0.absent })
         }
-        // One file of a card is an EDF; the events of a session are annotations without samples.
+        // One file of a card by itself; the events of a session are annotations without samples.
         for path in item.parts {
             let bytes = try #require(tree.files[path])
-            #expect(try decodeAnyFile(bytes).format.hasPrefix("edf"))
+            #expect(try decodeAnyFile(bytes).format == "resmed-card")
         }
     }
 

@@ -296,11 +296,158 @@ struct ResmedCardTests {
         try #require(tree.files[stem] != nil)
         let recording = try #require(try Self.recordings(tree).first)
         #expect(recording.notes.count { $0.kind == .event } == 1)
-        #expect(Self.texts(recording, .surprise).contains("EVE: 11 events outside the session were left out"))
+        #expect(
+            Self.texts(recording, .surprise).contains(
+                "EVE: 11 events outside of all of the day's sessions were left out"))
+    }
+
+    /// The fixture's two sessions with one file of events for the day, as an AirSense 10 writes it: the morning's apnoea in the evening's.
+    static func oneFileOfEvents() throws -> MemoryTree {
+        var tree = MemoryTree(card().files())
+        let evening = ["DATALOG", "20261122", "20261122_223057_EVE.edf"]
+        let morning = ["DATALOG", "20261122", "20261123_040242_EVE.edf"]
+        let apart = Int(Self.morning.civilSeconds - Self.evening.civilSeconds)
+        let writer = card().writer(
+            "EDF+D", duration: "0.00", start: try #require(LocalTime(civilSeconds: Self.evening.civilSeconds - 8)),
+            signals: [
+                .init(
+                    label: "EDF Annotations", physical: ("-32768", "32767"), digital: (-32768, 32767), perRecord: 31)
+            ])
+        let found = [
+            (74, 12, "Obstructive Apnea"), (8 + apart + 96, 12, "Central Apnea"), (8 + apart + 200, 12, "Apnea"),
+        ]
+        tree.files[evening] = writer.bytes(
+            ([(0, 0, "Recording starts")] + found).map {
+                ResmedWriter.annotation(onset: $0.0, duration: $0.1, text: $0.2, size: 62)
+            })
+        try #require(tree.files.removeValue(forKey: morning) != nil)
+        return tree
+    }
+
+    @Test func aDaysEventsGoToTheSessionsInWhichTheyLie() throws {
+        let recordings = try Self.recordings(try Self.oneFileOfEvents())
+        // The last one is in the minute that the machine drops at the end of a session.
+        #expect(recordings.map { Self.texts($0, .event) } == [["Obstructive Apnea"], ["Central Apnea", "Apnea"]])
+        #expect(recordings[1].notes.filter { $0.kind == .event }.map(\.at) == [84, 188])
+        #expect(recordings.allSatisfy { !Self.texts($0, .surprise).contains { $0.contains("EVE") } })
+    }
+
+    @Test func aSessionIsKnownByItsSamplesAndItsEvents() throws {
+        let importer = ResmedCard()
+        let own = try Self.recordings(MemoryTree(Self.card().files()))
+        let shared = try Self.recordings(try Self.oneFileOfEvents())
+        // Another event of its own makes it another one, other sessions' in its file don't.
+        #expect(importer.identity(of: shared[0].original) != importer.identity(of: own[0].original))
+        var later = try Self.oneFileOfEvents()
+        let path = ["DATALOG", "20261122", "20261122_223057_EVE.edf"]
+        let cut = try #require(later.files[path]).dropLast(2 * 64)
+        var header = Array(cut)
+        header.replaceSubrange(236..<244, with: Array("2       ".utf8))
+        let checksum = String(CRC16.ccittFalse(header[25..<256]), radix: 16, uppercase: true)
+        header.replaceSubrange(
+            16..<20, with: Array((String(repeating: "0", count: 4 - checksum.count) + checksum).utf8))
+        later.files[path] = header
+        let before = try #require(try Self.recordings(later).first)
+        #expect(before.original != shared[0].original)
+        #expect(importer.identity(of: before.original) == importer.identity(of: shared[0].original))
+    }
+
+    @Test func twoFilesOfOximetryAreOneSession() throws {
+        var tree = MemoryTree(Self.card(oximeter: true).files())
+        let path = ["DATALOG", "20261122", "20261122_223105_SA2.edf"]
+        let other = ["DATALOG", "20261122", "20261122_223105_SAD.edf"]
+        tree.files[other] = MemoryTree(Self.card().files()).files[path]
+        let recordings = try Self.recordings(tree)
+        #expect(recordings.map(\.start) == [Self.evening, Self.morning])
+        #expect(recordings[0].waveform.channels.count == 13, "what has no value adds nothing")
+        #expect(try Set(Self.samples(recordings[0], "SpO2").1) == [89, 95])
+        #expect(Self.texts(recordings[0], .surprise).isEmpty)
+    }
+
+    @Test func aSingleFileIsReadByTheMachinesRules() throws {
+        let tree = MemoryTree(Self.card(fault: .flippedData).files())
+        for decode in [{ try ResmedCard().decode($0) }, { try SignalFiles().decode($0) }]
+            as [([UInt8]) throws -> ImportedRecording]
+        {
+            let oximetry = try decode(tree.files[["DATALOG", "20261122", "20261122_223105_SA2.edf"]] ?? [])
+            #expect(oximetry.waveform.channels.map(\.name) == ["Pulse rate", "SpO2"])
+            #expect(oximetry.waveform.samples.allSatisfy { $0.allSatisfy { $0 == .absent } })
+            // Its loans are the machine's.
+            #expect(oximetry.device.driver == "resmed-card" && oximetry.device.serial == "SIM00000001")
+            #expect(oximetry.start == Self.evening)
+            let breathing = try decode(tree.files[["DATALOG", "20261122", "20261122_223105_BRP.edf"]] ?? [])
+            #expect(breathing.waveform.channels.map(\.name) == ["Flow", "Pressure"])
+            #expect(breathing.notes.contains { $0.text.contains("checksum wrong") && $0.at == 60 })
+            let events = try decode(tree.files[["DATALOG", "20261122", "20261122_223057_EVE.edf"]] ?? [])
+            #expect(
+                events.waveform.channels.isEmpty
+                    && events.notes.filter { $0.kind == .event }.map(\.at) == [62, 182, 314])
+        }
+    }
+
+    @Test func aCopiedFolderOfNightsIsRead() throws {
+        let card = MemoryTree(Self.card().files())
+        var copied = MemoryTree()
+        for (path, bytes) in card.files where path[0] == "DATALOG" {
+            copied.files[["stick", "NAME"] + path[2...]] = bytes
+        }
+        let recordings = try Self.recordings(copied)
+        #expect(recordings.map(\.start) == [Self.evening, Self.morning])
+        #expect(recordings[0].device.serial == "SIM00000001" && Self.texts(recordings[0], .surprise).isEmpty)
+        // What the folder is called may be somebody's name.
+        #expect(try Ustar(decoding: recordings[0].original).entries.allSatisfy { !$0.name.contains("NAME") })
+        let whole = try Self.recordings(card)
+        let importer = ResmedCard()
+        #expect(
+            recordings.map { importer.identity(of: $0.original) } == whole.map { importer.identity(of: $0.original) })
+        // A card whose statistics are gone.
+        var without = card
+        without.files[["STR.edf"]] = nil
+        #expect(try Self.recordings(without).map(\.original) == whole.map(\.original))
+    }
+
+    @Test func sixWordsWithoutChecksumsAreNoWrongChecksum() throws {
+        var bytes = try #require(
+            MemoryTree(Self.card(.s9).files()).files[["DATALOG", "20261122_223105_BRP.edf"]])
+        bytes.replaceSubrange(8..<24, with: Array("X X X X X X     ".utf8))
+        #expect(try ResmedFile(bytes).surprises.contains("the header has no checksums"))
+    }
+
+    @Test func aCopyInCapitalsIsStillHeldAgainstItsChecksums() throws {
+        var tree = MemoryTree()
+        for (path, bytes) in Self.card(.airSense10).files() { tree.files[path.map { $0.uppercased() }] = bytes }
+        tree.files[["DATALOG", "20261122", "20261122_223105_BRP.CRC"]] = Array(repeating: 1, count: 8)
+        let recording = try #require(try Self.recordings(tree).first)
+        #expect(Self.texts(recording, .surprise) == ["BRP: the checksum file beside it doesn't match"])
+    }
+
+    /// Whose a card's other files are is asked of its machine's loans.
+    @Test func whatElseIsOnTheCardIsTheMachines() throws {
+        var tree = MemoryTree(Self.card(fault: .noRecords).files())
+        tree.files[["DCIM", "a.dcm"]] = [1]
+        tree.files[["SETTINGS", "a.json"]] = [1]
+        let orphan = ["DATALOG", "20261130", "20261130_221500_TCV.edf"]
+        tree.files[orphan] = tree.files[["DATALOG", "20261122", "20261123_040250_BRP.edf"]]
+        let (items, memories) = try ResmedCard().look(in: tree)
+        let memory = try #require(memories.first)
+        #expect(items.count == 1 && memories.count == 1)
+        #expect(memory.device.driver == "resmed-card" && memory.device.serial == "SIM00000001")
+        #expect(memory.device.model == "AirSense 11 AutoSet")
+        #expect(memory.owns(orphan) && memory.owns(["SETTINGS", "a.json"]) && memory.owns(["JOURNAL.JNL"]))
+        #expect(!memory.owns(["DCIM", "a.dcm"]) && memory.holds(["DCIM", "a.dcm"]))
+        #expect(memory.empty.contains(["DATALOG", "20261122", "20261122_223105_BRP.edf"]))
+        #expect(!memory.empty.contains(orphan))
+        // Its own header counts, which is the morning's.
+        #expect(memory.time(of: orphan) == memory.time(of: ["DATALOG", "20261122", "20261123_040250_BRP.edf"]))
+        #expect(memory.time(of: ["SETTINGS", "a.json"])?.upperBound == Self.morning)
+        #expect(memory.time(of: ["DCIM", "a.dcm"]) == nil)
     }
 
     @Test func anUnreadableFileIsNotPassedOver() throws {
-        var tree = MemoryTree(Self.card().files())
+        var card = Self.card()
+        // Of another day: the evening's file of events may be all of its day's.
+        card.sessions[1].start = try #require(LocalTime(civilSeconds: Self.morning.civilSeconds + 86_400))
+        var tree = MemoryTree(card.files())
         tree.unreadable = [["DATALOG", "20261122", "20261122_223057_EVE.edf"]]
         let importer = ResmedCard()
         let items = try importer.find(in: tree)

@@ -96,6 +96,37 @@ import Testing
                 == .attributed(visit: "v2"))
     }
 
+    @Test func aDeviceThatSaysNoNumberMayBeTheOneThatIsLent() async throws {
+        let bench = try await Bench()
+        _ = try await lent(bench)
+        let open = try await bench.openVisit("v2", patient: .paul)
+        let recording = night("2026-11-22 23:05:00", serial: nil, kind: .file)
+        #expect(try await bench.store.begin(recording, binding: open) == .unattributed)
+        #expect(try await bench.store.recording(recording.id)?.summary.unattributed == .deviceWithoutSerial)
+    }
+
+    @Test func whatIsCarriedOffALentDevicesCardIsAskedAboutItsLoans() async throws {
+        let bench = try await Bench()
+        _ = try await lent(bench)
+        let open = try await bench.openVisit("v2", patient: .paul)
+        func carried(_ made: MadeWhen, serial: String = "S1") async throws -> Attribution {
+            var recording = night(nil, serial: serial, kind: .file)
+            recording.clock.source = .host
+            recording.channels = []
+            return try await bench.store.beginCarried(
+                recording, mediaType: "application/x-tar", study: nil, size: 1, notes: [], binding: open, made: made
+            ).attribution
+        }
+        let (before, first) = (try time("2026-11-20 22:00:00"), try time("2026-11-22 22:00:00"))
+        let last = try time("2026-11-23 22:00:00")
+        #expect(try await carried(.between(first...last)) == .attributed(visit: "v1"))
+        #expect(try await carried(.between(before...last)) == .unattributed)
+        // The laptop's time of the import says nothing about it.
+        #expect(try await carried(.between(nil)) == .unattributed)
+        // Of a machine that nobody lent it is the open visit's.
+        #expect(try await carried(.between(nil), serial: "S2") == .attributed(visit: "v2"))
+    }
+
     @Test func aContradictionHoldsAgainstTheBorrower() async throws {
         let bench = try await Bench()
         _ = try await lent(bench)

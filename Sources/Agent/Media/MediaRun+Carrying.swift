@@ -29,7 +29,8 @@ extension MediaRun {
     }
 
     /// What of these files is new, as one bundle.
-    func carry(bundleOf files: [MediumFile]) async throws(Failure) {
+    /// - Parameter origin: the device whose memory they are out of: its loans say whose they are, before the open visit does.
+    func carry(bundleOf files: [MediumFile], _ origin: MediaSurvey.Origin?) async throws(Failure) {
         var fresh: [MediumFile] = []
         var marks: [String] = []
         for file in files {
@@ -50,8 +51,9 @@ extension MediaRun {
             }
         }
         guard !fresh.isEmpty else { return }
-        let device = DeviceIdentity(
-            driver: "opaque-bundle", vendor: "?", model: "?", serial: nil, support: .experimental)
+        let device =
+            origin?.device
+            ?? DeviceIdentity(driver: "opaque-bundle", vendor: "?", model: "?", serial: nil, support: .experimental)
         let recording = begun(
             device, modality: .other, start: nil, rawStart: nil, claim: nil,
             source: "\(device.driver)/\(DocumentHasher.fingerprint(marks.map { Array($0.utf8) }))")
@@ -59,7 +61,7 @@ extension MediaRun {
             recording, BundleSource(fresh, in: tree), mediaType: BundleSource.mediaType, study: nil,
             size: fresh.reduce(0) { $0 + $1.size },
             notes: [Note(kind: .device, text: "\(fresh.count) files that nobody here understands, as they are")],
-            marks: marks)
+            marks: marks, made: origin.map { .between($0.time) } ?? .asItsClockSays)
     }
 
     private func hash(_ source: FileSource, mediaType: String) async throws(Failure) -> CarriedContent {
@@ -101,11 +103,11 @@ extension MediaRun {
 
     private func carry<Source: CarriedSource>(
         _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
-        marks: [String]
+        marks: [String], made: MadeWhen = .asItsClockSays
     ) async throws(Failure) {
         let writer = try await ask { () throws(StoreError) in
             try await store.beginCarried(
-                recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding)
+                recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding, made: made)
         }
         do throws(Failure) {
             let content = try await copy(source, to: writer, mediaType: mediaType)

@@ -61,8 +61,8 @@ struct MediaRun: Sendable {
                         $0.ofItems += opaque.isEmpty ? 1 : 0
                         $0.ofBytes += candidate.item.size
                     }
-                    // What can't be understood is still carried.
-                    opaque += candidate.files
+                    // What can't be understood is still carried; once, where several recordings share a file.
+                    opaque += candidate.files.filter { !opaque.contains($0) }
                 }
             }
             tally.update {
@@ -103,7 +103,9 @@ struct MediaRun: Sendable {
         // The same bytes in another place, or under another date (a card's times move with the clock's summer): read, and not decoded.
         let (original, source) = try await look { [tree] () throws(ImportError) in
             let original = try importer.original(of: item, from: tree)
-            return (original, original.map { importer.source(ofHash: DocumentHasher.sha256($0)) })
+            return (
+                original, original.map { importer.source(ofHash: DocumentHasher.sha256(importer.identity(of: $0))) }
+            )
         }
         if let source,
             let known = try await ask({ () throws(StoreError) in
@@ -192,16 +194,34 @@ struct MediaRun: Sendable {
             ])
     }
 
-    /// What nobody understands, in bundles that are never larger than a file of theirs has to be.
+    /// What nobody understands. What a device's memory holds of several days is not one thing: they may be several patients'.
     private func bundle(_ files: [MediumFile]) async throws(Stop) {
         guard !files.isEmpty else { return }
         let before = tally.now.bytes
+        var groups: [(origin: MediaSurvey.Origin?, files: [MediumFile])] = []
+        for file in files {
+            let origin = survey.origin(of: file)
+            if let place = groups.firstIndex(where: { $0.origin == origin }) {
+                groups[place].files.append(file)
+            } else {
+                groups.append((origin, [file]))
+            }
+        }
+        for group in groups { try await bundle(group.files, of: group.origin) }
+        tally.update {
+            $0.items += 1
+            $0.bytes = before + files.reduce(0) { $0 + $1.size }
+        }
+    }
+
+    /// Bundles that are never larger than a file of theirs has to be.
+    private func bundle(_ files: [MediumFile], of origin: MediaSurvey.Origin?) async throws(Stop) {
         var group: [MediumFile] = []
         for file in files + [nil] {
             let size = group.reduce(0) { $0 + $1.size }
             guard let file, size == 0 || size + file.size <= Self.bundleLimit else {
                 do throws(Failure) {
-                    try await carry(bundleOf: group)
+                    try await carry(bundleOf: group, origin)
                 } catch {
                     guard case .file(let error) = error else {
                         if case .stop(let stop) = error { throw stop }
@@ -214,10 +234,6 @@ struct MediaRun: Sendable {
                 continue
             }
             group.append(file)
-        }
-        tally.update {
-            $0.items += 1
-            $0.bytes = before + files.reduce(0) { $0 + $1.size }
         }
     }
 

@@ -16,8 +16,10 @@ struct MediaSurvey: Sendable {
     }
 
     var candidates: [Candidate] = []
-    /// Files that nobody understands: one bundle.
+    /// Files that nobody understands: one bundle, and one for each day of a device's memory.
     var opaque: [MediumFile] = []
+    /// Of which devices parts of the medium are the memory.
+    var memories: [CardMemory] = []
     /// Programs, indexes, what operating systems leave behind: counted, never copied.
     var leftOut = 0
     /// Files that the medium's index announces and that aren't on it.
@@ -38,19 +40,32 @@ struct MediaSurvey: Sendable {
         if let only { files.removeAll { $0.path != [only] } }
         var byPath: [[String]: MediumFile] = [:]
         for file in files { byPath[file.path] = file }
+        /// What earlier importers keep from later ones.
         var taken: Set<[String]> = []
+        /// What is a part of a recording, or tells about one.
+        var used: Set<[String]> = []
         for importer in importers {
-            for item in try importer.find(in: tree) {
+            let found = try importer.look(in: tree)
+            for item in found.items {
                 if let only, item.path != [only] { continue }
-                // What one importer took is not another's, and what has vanished since isn't there.
+                // What one importer took is not another's, and what has vanished since isn't there. Of one importer's items two may
+                // share a file: a night's events are written into one for all of its sessions.
                 let parts = item.parts.compactMap { byPath[$0] }
                 guard parts.count == item.parts.count, !item.parts.contains(where: taken.contains) else { continue }
-                taken.formUnion(item.parts)
-                taken.formUnion(item.beside)
+                used.formUnion(item.parts)
+                used.formUnion(item.beside)
                 survey.candidates.append(Candidate(importer: importer, item: item, files: parts))
             }
+            survey.memories += found.memories
+            taken.formUnion(used)
+            for memory in found.memories { taken.formUnion(files.lazy.map(\.path).filter(memory.owns)) }
         }
-        for file in files where !taken.contains(file.path) {
+        for file in files where !used.contains(file.path) {
+            // An empty night of a recorder that was on for seconds is nobody's recording.
+            if survey.memories.contains(where: { $0.empty.contains(file.path) }) {
+                survey.leftOut += 1
+                continue
+            }
             switch LeftOver(file, in: tree) {
             case .data: survey.opaque.append(file)
             case .index:
@@ -61,6 +76,17 @@ struct MediaSurvey: Sendable {
             }
         }
         return survey
+    }
+
+    /// A device's memory, and when what is in it was recorded.
+    struct Origin: Sendable, Hashable {
+        var device: DeviceIdentity
+        var time: ClosedRange<LocalTime>?
+    }
+
+    /// Where a file that nobody understands comes from; nil when nothing tells.
+    func origin(of file: MediumFile) -> Origin? {
+        memories.first { $0.holds(file.path) }.map { Origin(device: $0.device, time: $0.time(of: file.path)) }
     }
 
     /// How many files an index names that aren't there; none when it can't be read: nothing is found by it anyway.

@@ -5,8 +5,8 @@ struct ResmedEvents {
     /// More than one every three seconds of a night: the rest is counted, not kept.
     static let limit = 10_000
 
-    struct Event: Equatable {
-        /// The END of the event, seconds from the file's own start: what the machine calls its onset.
+    struct Event: Hashable {
+        /// The END of the event, seconds: what the machine calls its onset.
         var end: Double
         var duration: Double
         /// In the machine's words.
@@ -19,42 +19,45 @@ struct ResmedEvents {
         }
     }
 
-    var events: [Event] = []
+    /// A session is whole minutes, and the mask was on for some seconds more (devices.md 4.5).
+    static let tail = 60.0
 
-    init(_ file: ResmedFile) {
+    /// In the order of the files.
+    private(set) var events: [Event] = []
+    /// A day's events may stand in two of its files.
+    private var known: Set<Event> = []
+
+    init() {}
+
+    init(_ file: ResmedFile) { add(file, delay: 0) }
+
+    /// Adds those of a file that are new.
+    /// - Parameter delay: seconds from this file's start to the moment from which the events are counted.
+    mutating func add(_ file: ResmedFile, delay: Double) {
         for note in file.annotations {
             guard let end = note.at, !note.text.lowercased().hasPrefix("recording starts") else { continue }
-            events.append(Event(end: end, duration: max(0, note.duration ?? 0), text: note.text))
+            let event = Event(end: end - delay, duration: max(0, note.duration ?? 0), text: note.text)
+            if known.insert(event).inserted { events.append(event) }
         }
     }
 
     /// Apnoeas and hypopnoeas.
     var scored: Int { events.count { $0.isScored } }
 
-    /// Notes for one session, with the session's first sample at 0. Events that end outside it are counted in a note.
-    /// - Parameters:
-    ///   - delay: seconds from this file's start to the session's.
-    ///   - length: of the session, seconds.
-    func notes(delay: Double, length: Double, label: String) -> [Note] {
-        var notes: [Note] = []
-        var outside = 0
-        for event in events {
-            let end = event.end - delay
-            guard end >= 0, end <= length else {
-                outside += 1
-                continue
-            }
-            guard notes.count < Self.limit else { continue }
-            notes.append(
-                Note(
-                    kind: .event, at: end - event.duration, duration: event.duration > 0 ? event.duration : nil,
-                    text: event.text))
+    /// Those of one session, which is from 0 to its length: a file may hold a whole day's, for all sessions of the day.
+    func inside(_ length: Double) -> [Event] { events.filter { (0...length + Self.tail).contains($0.end) } }
+
+    /// Notes for one session.
+    func notes(length: Double, label: String) -> [Note] {
+        let inside = inside(length)
+        var notes = inside.prefix(Self.limit).map {
+            Note(
+                kind: .event, at: $0.end - $0.duration, duration: $0.duration > 0 ? $0.duration : nil, text: $0.text)
         }
-        let dropped = events.count - outside - notes.count
-        if outside > 0 {
-            notes.append(Note(kind: .surprise, text: "\(label): \(outside) events outside the session were left out"))
+        if inside.count > notes.count {
+            let text = "\(label): \(inside.count - notes.count) more events were not kept"
+            notes.append(Note(kind: .surprise, text: text))
         }
-        if dropped > 0 { notes.append(Note(kind: .surprise, text: "\(label): \(dropped) more events were not kept")) }
         return notes
     }
 }

@@ -14,6 +14,12 @@ struct ResmedFile {
     /// What was odd, without the file's name.
     var surprises: [String]
 
+    /// An EDF of one of these machines, whatever its name: by its maker's fields and the checksum at the end of each record.
+    static func isOne(_ bytes: [UInt8]) -> Bool {
+        guard let header = ResmedHeader(bytes), header.isResmed, bytes.count >= header.headerSize else { return false }
+        return RecordLayout(bytes, header)?.hasChecksum ?? false
+    }
+
     /// - Throws: `.notRecognised` when it is no EDF, `.damaged` when a header checksum is wrong or the header is rubbish.
     init(_ bytes: [UInt8]) throws(ImportError) {
         guard let header = ResmedHeader(bytes) else { throw .notRecognised }

@@ -15,8 +15,10 @@ struct ResmedFileName: Equatable {
         case spans
         /// Events of adaptive servo-ventilation: kept, not read.
         case ventilation
+        /// What nobody here knows: kept with its session, not read.
+        case unknown
 
-        init?(_ suffix: some StringProtocol) {
+        init(_ suffix: some StringProtocol) {
             switch suffix.uppercased() {
             case "BRP": self = .breathing
             case "PLD": self = .statistics
@@ -24,12 +26,14 @@ struct ResmedFileName: Equatable {
             case "EVE": self = .events
             case "CSL": self = .spans
             case "AEV": self = .ventilation
-            default: return nil
+            default: self = .unknown
             }
         }
 
-        /// It has samples; the others have annotations.
         var isSampled: Bool { rawValue <= Self.oximetry.rawValue }
+
+        /// It has annotations.
+        var isAnnotated: Bool { !isSampled && self != .unknown }
 
         /// For notes.
         var label: String {
@@ -40,23 +44,35 @@ struct ResmedFileName: Equatable {
             case .events: "EVE"
             case .spans: "CSL"
             case .ventilation: "AEV"
+            case .unknown: "?"
             }
         }
     }
 
-    var stamp: LocalTime
+    /// Nil where no name says it.
+    var stamp: LocalTime?
     var kind: Kind
+    /// In capitals: `SAD` and `SA2` are of one kind.
+    var suffix: String
+
+    /// As a file would be called that has lost its name.
+    init(kind: Kind, stamp: LocalTime?) {
+        self.stamp = stamp
+        self.kind = kind
+        suffix = kind.label
+    }
 
     /// Nil for any other name, checksum files (`.crc`) included.
     init?(_ name: String) {
         let dot = name.split(separator: ".", omittingEmptySubsequences: false)
         guard dot.count == 2, dot[1].lowercased() == "edf" else { return nil }
         let parts = dot[0].split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 3, let kind = Kind(parts[2]), let stamp = Self.stamp(date: parts[0], time: parts[1]) else {
-            return nil
-        }
+        guard parts.count == 3, (1...8).contains(parts[2].utf8.count),
+            let stamp = Self.stamp(date: parts[0], time: parts[1])
+        else { return nil }
         self.stamp = stamp
-        self.kind = kind
+        kind = Kind(parts[2])
+        suffix = parts[2].uppercased()
     }
 
     private static func stamp(date: Substring, time: Substring) -> LocalTime? {

@@ -19,9 +19,12 @@ struct ResmedHeader: Equatable {
     var platform: String?
     var variant: String?
     /// Of bytes 25…255 and of the signal headers; nil when the patient field has none (perhaps an S9's).
-    var checksums: (main: UInt16?, signals: UInt16?)?
+    var checksums: (main: UInt16, signals: UInt16)?
     /// The main header's checksum is there and right, or isn't there.
     var isSound: Bool
+
+    /// One of ResMed's, by its maker's fields.
+    var isResmed: Bool { serial != nil || checksums != nil }
 
     /// Nil when the bytes begin no EDF file with numbers where numbers belong.
     /// - Parameter bytes: the first 256 bytes, or more.
@@ -55,11 +58,16 @@ struct ResmedHeader: Equatable {
         }
         let tokens = text(8..<88).split(separator: " ")
         isSound = true
-        if tokens.count >= 6 {
-            let stated = (main: UInt16(tokens[4], radix: 16), signals: UInt16(tokens[5], radix: 16))
-            checksums = stated
-            isSound = stated.main == CRC16.ccittFalse(bytes[25...])
+        // Six words without checksums are an old file's.
+        if tokens.count >= 6, let main = Self.checksum(tokens[4]), let signals = Self.checksum(tokens[5]) {
+            checksums = (main, signals)
+            isSound = main == CRC16.ccittFalse(bytes[25...])
         }
+    }
+
+    /// Exactly four digits.
+    private static func checksum(_ text: Substring) -> UInt16? {
+        text.utf8.count == 4 && text.allSatisfy(\.isHexDigit) ? UInt16(text, radix: 16) : nil
     }
 
     private static func nonEmpty(_ text: Substring) -> String? { text.isEmpty ? nil : String(text) }

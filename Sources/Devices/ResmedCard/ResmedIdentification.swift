@@ -1,5 +1,6 @@
 import Clinical
 import FoundationEssentials
+import Wire
 
 /// `Identification.json` (AirSense 11) or `Identification.tgt` (S9, AirSense 10): which machine the card belongs to
 /// (devices.md 4.1).
@@ -12,6 +13,20 @@ struct ResmedIdentification: Equatable {
     var product: String?
     var productCode: String?
     var software: String?
+
+    /// The first that can be trusted among a card's files.
+    static func find(among paths: [[String]], in tree: any Tree) -> ResmedIdentification? {
+        func file(_ name: String, limit: Int = sizeLimit) -> [UInt8]? {
+            paths.first { $0.last?.uppercased() == name }.flatMap { try? tree.read($0, limit: limit) }
+        }
+        if let bytes = file("IDENTIFICATION.JSON") {
+            guard file("IDENTIFICATION.CRC", limit: 16).map({ ResmedChecksumFile.matches($0, bytes) }) ?? true else {
+                return nil
+            }
+            return ResmedIdentification(json: bytes)
+        }
+        return file("IDENTIFICATION.TGT").map { ResmedIdentification(lines: $0) }
+    }
 
     /// Text lines `#KEY value`, values with `_` for spaces.
     init(lines bytes: [UInt8]) {

@@ -27,11 +27,15 @@ struct ResmedSession {
         var parts: [Part] = []
         var reasons: [String] = []
         for (text, bytes) in files {
-            guard let name = ResmedFileName(text), name.kind != .ventilation else { continue }
+            guard let name = ResmedFileName(text), name.kind.isSampled || name.kind.isAnnotated,
+                name.kind != .ventilation
+            else { continue }
             do throws(ImportError) {
                 let file = try ResmedFile(bytes)
                 parts.append(Part(name: name, file: file))
-                if let sum = files.first(where: { $0.name == Self.checksumName(text) })?.bytes,
+                // Copies of cards lose the case of names.
+                let sumName = Self.checksumName(text).lowercased()
+                if let sum = files.first(where: { $0.name.lowercased() == sumName })?.bytes,
                     !ResmedChecksumFile.matches(sum, bytes)
                 {
                     notes.append(Self.surprise("\(name.kind.label): the checksum file beside it doesn't match"))
@@ -42,7 +46,10 @@ struct ResmedSession {
                 notes.append(Self.surprise(reason))
             }
         }
-        parts.sort { $0.name.kind.rawValue < $1.name.kind.rawValue }
+        parts.sort {
+            ($0.name.kind.rawValue, $0.name.stamp?.civilSeconds ?? 0)
+                < ($1.name.kind.rawValue, $1.name.stamp?.civilSeconds ?? 0)
+        }
         let sampled = parts.filter { $0.name.kind.isSampled && $0.file.records > 0 }
         guard let first = sampled.first else {
             throw .damaged(reasons.isEmpty ? "no file of the session has samples" : reasons.joined(separator: "; "))
@@ -53,9 +60,8 @@ struct ResmedSession {
         platform = first.file.header.platform
         variant = first.file.header.variant
         waveform = Waveform(channels: [], samples: [])
-        if let start, start != first.name.stamp {
-            notes.append(
-                Self.surprise("the file's name says \(first.name.stamp), its header \(start); the header holds"))
+        if let start, let stamp = first.name.stamp, start != stamp {
+            notes.append(Self.surprise("the file's name says \(stamp), its header \(start); the header holds"))
         }
         for part in sampled { add(part) }
         guard !waveform.channels.isEmpty else { throw .damaged("no file of the session has signals") }
@@ -66,7 +72,60 @@ struct ResmedSession {
                 notes.append(Self.surprise("\(kind.label): there is no such file for this session"))
             }
         }
-        for part in parts where !part.name.kind.isSampled { addEvents(part) }
+        addEvents(parts.filter { !$0.name.kind.isSampled })
+    }
+
+    /// One file by itself, whatever it is called.
+    init(_ file: ResmedFile) {
+        let channels = file.edf.waveform.channels.filter { !$0.name.hasPrefix("Crc16") }
+        start = file.header.start ?? file.edf.start
+        startText = file.edf.startText
+        (serial, platform, variant) = (file.header.serial, file.header.platform, file.header.variant)
+        waveform = Waveform(channels: [], samples: [])
+        notes = []
+        let kind = ResmedSignal.kind(of: channels)
+        guard kind == .events else {
+            add(Part(name: ResmedFileName(kind: kind, stamp: start), file: file))
+            return
+        }
+        for text in file.surprises { notes.append(Self.surprise("EVE: \(text)")) }
+        notes += ResmedEvents(file).notes(length: .infinity, label: kind.label)
+    }
+
+    /// What `ResmedCard.identity` says, of the session's files; nil when none has samples. Reads headers and events, no samples.
+    static func identity(of files: [(name: String, bytes: [UInt8])]) -> [UInt8]? {
+        var identity: [UInt8] = []
+        var start: LocalTime?
+        var length = 0.0
+        var others: [(name: ResmedFileName, bytes: [UInt8])] = []
+        for (text, bytes) in files.sorted(by: { $0.name < $1.name }) {
+            // A checksum file says nothing that the bytes don't.
+            guard let name = ResmedFileName(text) else { continue }
+            guard name.kind.isSampled else {
+                others.append((name, bytes))
+                continue
+            }
+            identity += Array("\(text) \(bytes.count)\n".utf8) + bytes
+            guard let header = ResmedHeader(bytes), let own = header.start else { continue }
+            start = start ?? own
+            length = max(length, header.records < 0 ? .infinity : Double(header.records) * header.recordSeconds)
+        }
+        guard !identity.isEmpty else { return nil }
+        for kind in [ResmedFileName.Kind.events, .spans, .ventilation, .unknown] {
+            var events = ResmedEvents()
+            for (name, bytes) in others where name.kind == kind {
+                if kind.isAnnotated, let start, let file = try? ResmedFile(bytes),
+                    let own = file.header.start ?? file.edf.start
+                {
+                    events.add(file, delay: Double(start.civilSeconds - own.civilSeconds))
+                } else {
+                    identity += Array("\(name.suffix) \(bytes.count)\n".utf8) + bytes
+                }
+            }
+            let lines = events.inside(length).map { "\(kind.label) \($0.end) \($0.duration) \($0.text)\n" }
+            identity += lines.sorted().flatMap { Array($0.utf8) }
+        }
+        return identity
     }
 
     /// `x_BRP.edf` → `x_BRP.crc`
@@ -100,7 +159,12 @@ struct ResmedSession {
         }
         for (channel, samples) in zip(part.file.edf.waveform.channels, part.file.edf.waveform.samples)
         where !channel.name.hasPrefix("Crc16") {
-            let channel = ResmedSignal.channel(channel, in: part.name.kind)
+            var channel = ResmedSignal.channel(channel, in: part.name.kind)
+            // SAD beside SA2: what has no value adds nothing, and what has is told apart.
+            if waveform.channels.contains(where: { $0.name == channel.name }) {
+                if samples.allSatisfy({ $0 == .absent }) { continue }
+                channel.name = String("\(channel.name.prefix(12)) \(part.name.suffix)".prefix(16))
+            }
             waveform.channels.append(channel)
             waveform.samples.append(samples)
             if channel.signal == .spo2, !samples.isEmpty, samples.allSatisfy({ $0 == .absent }) {
@@ -109,20 +173,27 @@ struct ResmedSession {
         }
     }
 
-    private mutating func addEvents(_ part: Part) {
-        let label = part.name.kind.label
-        for text in part.file.surprises { notes.append(Self.surprise("\(label): \(text)")) }
-        if !part.file.badRecords.isEmpty {
-            notes.append(
-                Self.surprise(
-                    "\(label): checksum wrong in \(part.file.badRecords.count) records; their events are left out"))
+    /// A day has one file of events for all of its sessions, or one for each, or two (devices.md 4.6): of all of them that began before
+    /// this session ended, what lies in the session.
+    private mutating func addEvents(_ parts: [Part]) {
+        for kind in [ResmedFileName.Kind.events, .spans] {
+            var events = ResmedEvents()
+            for part in parts where part.name.kind == kind {
+                let label = kind.label
+                for text in part.file.surprises { notes.append(Self.surprise("\(label): \(text)")) }
+                if !part.file.badRecords.isEmpty {
+                    let count = part.file.badRecords.count
+                    notes.append(
+                        Self.surprise("\(label): checksum wrong in \(count) records; their events are left out"))
+                }
+                guard let start, let own = part.file.header.start ?? part.file.edf.start else {
+                    notes.append(Self.surprise("\(label): without a start its events can't be placed"))
+                    continue
+                }
+                events.add(part.file, delay: Double(start.civilSeconds - own.civilSeconds))
+            }
+            notes += events.notes(length: waveform.seconds, label: kind.label)
         }
-        guard let start, let own = part.file.header.start ?? part.file.edf.start else {
-            notes.append(Self.surprise("\(label): without a start its events can't be placed"))
-            return
-        }
-        notes += ResmedEvents(part.file).notes(
-            delay: Double(start.civilSeconds - own.civilSeconds), length: waveform.seconds, label: label)
     }
 }
 

@@ -30,6 +30,15 @@ struct ResmedSignal {
         return channel
     }
 
+    /// What kind of file has these signals; of a file without any it is events.
+    static func kind(of channels: [Channel]) -> ResmedFileName.Kind {
+        guard !channels.isEmpty else { return .events }
+        let stems = channels.map { $0.name.split(separator: ".", omittingEmptySubsequences: false)[0].lowercased() }
+        let counts = table.mapValues { signals in stems.count { stem in signals.contains { $0.matches(stem) } } }
+        // All of them: the statistics of days have much of each.
+        return counts.filter { $0.value == stems.count }.keys.min { $0.rawValue < $1.rawValue } ?? .unknown
+    }
+
     private func matches(_ stem: String) -> Bool {
         labels.contains { label in
             let label = label.lowercased()

@@ -1,4 +1,5 @@
 import Clinical
+import Formats
 import Wire
 
 /// What the rest of the card says about a session: which machine it was, and the day's figures. None of it is needed to read
@@ -13,9 +14,13 @@ struct ResmedSurroundings {
     }
 
     func describe(_ recording: inout ImportedRecording, driver: String) {
+        // Of a copied folder of nights nobody expects a card's files.
+        let isCard = item.beside.contains { $0.last.map { ResmedFileName($0) == nil } ?? false }
+        guard isCard || item.path.contains(where: { $0.uppercased() == "DATALOG" }) else { return }
         identify(&recording)
         if let start = recording.start {
-            recording.notes += figures(of: ResmedLayout.day(of: start), seconds: recording.waveform.seconds)
+            recording.notes += figures(
+                of: ResmedLayout.day(of: start), from: start, seconds: recording.waveform.seconds)
         }
     }
 
@@ -59,17 +64,21 @@ struct ResmedSurroundings {
     }
 
     /// The day's index as counted here from the events, beside what the machine's statistics say (devices.md 4.8, step 5).
-    private func figures(of day: Int, seconds: Double) -> [Note] {
+    private func figures(of day: Int, from start: LocalTime, seconds: Double) -> [Note] {
+        let counted = count(from: start, seconds)
+        var notes: [Note] = []
+        if let outside = counted?.outside, outside > 0 {
+            notes.append(Self.surprise("EVE: \(outside) events outside of all of the day's sessions were left out"))
+        }
         guard let bytes = file("STR.EDF", limit: FileWalk.sizeLimit) else {
-            return [Self.surprise("the card's statistics (STR) can't be read")]
+            return notes + [Self.surprise("the card's statistics (STR) can't be read")]
         }
         let statistics: ResmedStatistics
         do {
             statistics = try ResmedStatistics(bytes)
         } catch {
-            return [Self.surprise("the card's statistics (STR) are damaged and were not used")]
+            return notes + [Self.surprise("the card's statistics (STR) are damaged and were not used")]
         }
-        var notes: [Note] = []
         if let sum = file("STR.CRC", limit: 16), !ResmedChecksumFile.matches(sum, bytes) {
             notes.append(Self.surprise("the checksum file of the statistics (STR) doesn't match"))
         }
@@ -84,7 +93,7 @@ struct ResmedSurroundings {
         if !facts.isEmpty {
             notes.append(Note(kind: .device, text: "the therapy day: \(facts.joined(separator: ", "))"))
         }
-        guard let ahi = stated.ahi, let counted = count(seconds), counted.hours > 0 else { return notes }
+        guard let ahi = stated.ahi, let counted, counted.hours > 0 else { return notes }
         let own = Double(counted.events) / counted.hours
         let text =
             "\(counted.events) apnoeas and hypopnoeas in \(Self.tenth(counted.hours)) h are \(Self.tenth(own)) an hour"
@@ -97,25 +106,34 @@ struct ResmedSurroundings {
         return notes
     }
 
-    /// Over all sessions of the day; nil when a file of them can't be read.
-    private func count(_ seconds: Double) -> (events: Int, hours: Double)? {
-        var events = 0
-        var total = seconds
+    /// Over all sessions of the day, each event and each session once; nil when a file of them can't be read.
+    private func count(
+        from start: LocalTime, _ seconds: Double
+    ) -> (events: Int, hours: Double, outside: Int)? {
+        var events = ResmedEvents()
+        var lengths = [start: seconds]
         for path in item.parts + item.beside {
             guard let name = path.last.flatMap({ ResmedFileName($0) }) else { continue }
             if name.kind == .events {
                 guard let bytes = try? tree.read(path, limit: FileWalk.sizeLimit), let file = try? ResmedFile(bytes),
-                    file.badRecords.isEmpty
+                    file.badRecords.isEmpty, let own = file.header.start ?? file.edf.start
                 else { return nil }
-                events += ResmedEvents(file).scored
+                events.add(file, delay: Double(start.civilSeconds - own.civilSeconds))
             } else if name.kind.isSampled, !item.parts.contains(path) {
                 guard let first = try? tree.read(path, offset: 0, count: ResmedHeader.size),
-                    let header = ResmedHeader(first), header.isSound, header.records >= 0
+                    let header = ResmedHeader(first), header.isSound, header.records >= 0,
+                    let own = header.start ?? name.stamp
                 else { return nil }
-                total += Double(header.records) * header.recordSeconds
+                lengths[own] = max(lengths[own] ?? 0, Double(header.records) * header.recordSeconds)
             }
         }
-        return (events, total / 3600)
+        let outside = events.events.count { event in
+            !lengths.contains { other, length in
+                let end = event.end - Double(other.civilSeconds - start.civilSeconds)
+                return (0...length + ResmedEvents.tail).contains(end)
+            }
+        }
+        return (events.scored, lengths.values.reduce(0, +) / 3600, outside)
     }
 
     private static func tenth(_ value: Double) -> String { decimal(value, 10) }

@@ -75,6 +75,8 @@ public struct SignalFiles: Importer {
 
     /// One file, or the archive that `read` makes of a WFDB record.
     public func decode(_ bytes: [UInt8]) throws(ImportError) -> ImportedRecording {
+        // An EDF whose own conventions no other reader knows, of a machine that may be lent.
+        if ResmedFile.isOne(bytes) { return try ResmedCard().decode(bytes) }
         let content: SignalContent
         do throws(DecodeError) {
             content = try SignalContent(bytes)
