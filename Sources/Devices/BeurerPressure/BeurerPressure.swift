@@ -115,7 +115,8 @@ struct BeurerPressureReadout: Sendable {
     private var raw: [UInt8] = []
     /// Of both users together.
     var announced: Int?
-    private(set) var records = 0
+    /// Different ones: the same record again is no other one.
+    private var records: Set<[UInt8]> = []
 
     mutating func keep(_ report: ArraySlice<UInt8>) {
         if raw.count + report.count <= BloodPressureMemory.mostBytes { raw += report }
@@ -124,7 +125,7 @@ struct BeurerPressureReadout: Sendable {
     mutating func take(identification which: UInt8, _ report: [UInt8]) { texts[which] = report }
 
     mutating func take(record report: [UInt8]) {
-        records += 1
+        if records.count < BloodPressureMemory.mostMeasurements { records.insert(report) }
         guard let measurement = BloodPressureMeasurement(beurer: report) else { return }
         let user = BloodPressureMeasurement.user(beurer: report)
         users[user, default: BloodPressureMemory(bank: user)].add(measurement)
@@ -158,7 +159,7 @@ struct BeurerPressureReadout: Sendable {
     mutating func recordings(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
         let name = identity.serial ?? identity.model
         let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
-        let isShort = announced.map { records < $0 } ?? false
+        let isShort = announced.map { records.count < $0 } ?? false
         let reason = isShort && reason.state == .complete ? .deviceEnded : reason
         let isShared = isShort || users.count > 1
         var actions: [DialogueAction] = []

@@ -14,6 +14,12 @@ struct BeurerPressureProtocol: Dialogue {
     private var deadline: UInt64 = 0
     private var isIdentified = false
     private var isFinished = false
+    /// The answer that was taken last.
+    private var last: [UInt8] = []
+    /// Questions that were sent again: the answer to the first time may still come.
+    private var owed = 0
+    /// Says the same as the answer before, while one is owed: that one once more, or this question's.
+    private var doubtful: [UInt8]?
 
     init(goal: SessionGoal) {
         if case .download(let known) = goal {
@@ -34,14 +40,31 @@ struct BeurerPressureProtocol: Dialogue {
             readout.keep(report)
             // Without a checksum a cut report is all that can be seen to be wrong.
             guard report.count == 8 else { continue }
-            actions += answered(asked, Array(report), at: now)
+            if owed > 0, report.elementsEqual(last) {
+                // Nothing in an answer says which question it is to: taken for this one's, all that follow would be one too early, the last
+                // record would never be read, and the count would be a blood pressure.
+                owed -= 1
+                doubtful = last
+                continue
+            }
+            actions += took(Array(report), for: asked, at: now)
         }
         return actions
+    }
+
+    private mutating func took(
+        _ report: [UInt8], for command: BeurerPressureCommand, at now: UInt64
+    ) -> [DialogueAction] {
+        last = report
+        doubtful = nil
+        return answered(command, report, at: now)
     }
 
     mutating func timerFired(at now: UInt64) -> [DialogueAction] {
         guard !isFinished, let asked else { return [] }
         guard now >= deadline else { return wait(deadline - now) }
+        // Nothing else came: it was this question's.
+        if let doubtful { return took(doubtful, for: asked, at: now) }
         guard tries < Self.mostTries else {
             guard isIdentified else { return finish(.notThisDevice) }
             return readout.recordings(known: known, reason: .deviceEnded, at: now)
@@ -100,6 +123,7 @@ struct BeurerPressureProtocol: Dialogue {
 
     private mutating func send(_ command: BeurerPressureCommand, at now: UInt64) -> [DialogueAction] {
         tries += 1
+        if tries > 1 { owed += 1 }
         deadline = now + Self.patience
         return [.send(command.report)] + wait(Self.patience)
     }

@@ -116,16 +116,22 @@ enum BeurerSerialAnswer: Equatable, Sendable {
 /// What was read of the user that is chosen on the monitor.
 struct BeurerSerialReadout: Sendable {
     var name: [UInt8] = []
-    /// Which user it is, only the monitor knows.
-    private var memory = BloodPressureMemory(bank: nil)
-    var announced: Int? { didSet { memory.announced = announced } }
+    /// By the mark that the HID sister puts on a record. Whether this one does is not known (its clients don't look), and with one mark alone
+    /// only the monitor knows which user it is.
+    private var users: [Int: BloodPressureMemory] = [:]
+    /// Everything that was heard, for the first recording.
+    private var raw: [UInt8] = []
+    var announced: Int?
 
-    var hasRecords: Bool { !memory.measurements.isEmpty }
+    var hasRecords: Bool { !users.isEmpty }
 
-    mutating func keep(_ bytes: [UInt8]) { memory.add(raw: bytes) }
+    mutating func keep(_ bytes: [UInt8]) {
+        if raw.count + bytes.count <= BloodPressureMemory.mostBytes { raw += bytes }
+    }
 
     mutating func take(_ record: [UInt8]) {
-        if let measurement = BloodPressureMeasurement(beurer: record) { memory.add(measurement) }
+        guard let measurement = BloodPressureMeasurement(beurer: record) else { return }
+        users[BloodPressureMeasurement.user(beurer: record), default: BloodPressureMemory(bank: nil)].add(measurement)
     }
 
     var text: String { ContecOximeterNameplate.text(name) }
@@ -148,9 +154,21 @@ struct BeurerSerialReadout: Sendable {
 
     mutating func recording(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
         let name = identity.serial ?? identity.model
-        defer { memory = BloodPressureMemory(bank: nil) }
-        return memory.recording(
-            driver: BeurerSerial.name, device: String(name.map { $0 == "/" || $0 == " " ? "_" : $0 }), known: known,
-            reason: reason, at: now)
+        let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
+        let isShared = users.count > 1
+        let count = users.values.reduce(0) { $0 + $1.measurements.count }
+        let isShort = announced.map { count < $0 } ?? false
+        let reason = isShared && isShort && reason.state == .complete ? .deviceEnded : reason
+        var actions: [DialogueAction] = []
+        for user in users.keys.sorted() {
+            guard var memory = users[user] else { continue }
+            if isShared { memory.bank = user } else { memory.announced = announced }
+            memory.add(raw: raw)
+            raw = []
+            actions += memory.recording(
+                driver: BeurerSerial.name, device: device, known: known, isShared: isShared, reason: reason, at: now)
+        }
+        users = [:]
+        return actions
     }
 }

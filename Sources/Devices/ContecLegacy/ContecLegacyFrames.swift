@@ -46,8 +46,8 @@ enum ContecLegacyPiece: Equatable, Sendable {
     case lost(Int)
 }
 
-/// Finds the pieces. A live frame, a header and a sample differ in their first two bytes; the length, which looks like the
-/// beginning of a live frame, is one only behind a header and before a sample.
+/// Finds the pieces. A live frame, a header and a sample differ in their first two bytes; the length (bit 7 set, set, clear: what the
+/// source of devices.md 3.10 demands) is one only behind a header and before a sample.
 struct ContecLegacyDecoder: Sendable {
     private var partial: [UInt8] = []
     private var lost = 0
@@ -65,7 +65,7 @@ struct ContecLegacyDecoder: Sendable {
     /// After a silence, or at the end: a length with nothing behind it (an empty memory).
     mutating func flush() -> [ContecLegacyPiece] {
         var pieces: [ContecLegacyPiece] = []
-        if partial.count == 3, partial[1] & 0x80 == 0, expectsLength {
+        if partial.count == 3, partial[1] & 0x80 != 0 {
             concludeLength(&pieces)
         } else {
             lost += partial.count
@@ -80,19 +80,23 @@ struct ContecLegacyDecoder: Sendable {
         let isLong = partial.count > 1 && partial[1] & 0x80 != 0
         switch (partial.count, isStart) {
         case (0, false): lost += 1
-        case (1, true) where !(0xF0...0xF2 ~= partial[0]): restart(byte)
+        case (1, true) where !(0xF0...0xF2 ~= partial[0]) && !expectsLength: restart(byte)
         case (2, _) where isLong: concludeLong(byte, &pieces)
-        case (0, true), (1, _), (2, false), (3, false): partial.append(byte)
-        case (3, true) where expectsLength && byte & 0xFE == 0xF0:
+        case (3, true) where isLong && byte & 0xFE == 0xF0:
             concludeLength(&pieces)
             partial = [byte]
+        // No sample follows: the first byte was a stray one, and a live frame began with the second.
+        case (3, false) where isLong:
+            lost += 1
+            partial = [partial[1], partial[2], byte]
+        case (0, true), (1, _), (2, false), (3, false): partial.append(byte)
         case (4, false):
             emit(.live(ContecLegacyFrame(bytes: partial + [byte])), &pieces)
         default: restart(byte)
         }
     }
 
-    /// A header or a sample gets its third byte.
+    /// A header, a sample or a length gets its third byte.
     private mutating func concludeLong(_ byte: UInt8, _ pieces: inout [ContecLegacyPiece]) {
         switch (partial[0], byte & 0x80 != 0) {
         case (0xF2, let hasBit) where hasBit || byte == 0:
@@ -102,6 +106,7 @@ struct ContecLegacyDecoder: Sendable {
             expectsLength = false
             let pulse = partial[1] & 0x7F | (partial[0] & 1) << 7
             emit(.stored(ContecOximeterStoredSample(spo2: byte, pulse: pulse, perfusion: nil)), &pieces)
+        case (0x80..<0xF0, false) where expectsLength: partial.append(byte)
         default:
             // The first byte was a stray one; the second may be the real beginning.
             lost += 1

@@ -102,6 +102,6 @@ public struct ContecLegacySimulator: DeviceSimulator {
         let straggler = ContecLegacyFrame(configuration.finger.realTime(at: 0, perfusion: false)).bytes
         let second = configuration.damagesHeader ? Array(header.prefix(1)) + straggler : header
         return header + second + header
-            + [0x80 | UInt8(length >> 14 & 0x7F), UInt8(length >> 7 & 0x7F), UInt8(length & 0x7F)]
+            + [0x80 | UInt8(length >> 14 & 0x7F), 0x80 | UInt8(length >> 7 & 0x7F), UInt8(length & 0x7F)]
     }
 }

@@ -30,7 +30,7 @@ struct OmronPressureListener: Listener {
             if content.count == 7 && content.allSatisfy({ $0 == 0 }) { partial = [] }
             if partial.isEmpty, content.allSatisfy({ $0 == 0 }) {
                 // The clearing block.
-                replies.forget()
+                actions += concluded()
                 asked = nil
                 replies.replyLength = nil
                 continue
@@ -38,6 +38,7 @@ struct OmronPressureListener: Listener {
             partial += content
             let length = OmronPressureCommand.length(of: partial[...])
             guard length.map({ partial.count >= $0 }) ?? (content.count < 7) else { continue }
+            actions += concluded()
             if let command = OmronPressureCommand(message: Array(partial.prefix(length ?? partial.count))) {
                 ask(command)
             } else {
@@ -52,14 +53,19 @@ struct OmronPressureListener: Listener {
         var actions: [DialogueAction] = []
         for report in OmronPressureReport.split(bytes) {
             keep(report)
-            guard let reply = replies.take(report) else { continue }
-            actions += heard(reply)
+            for reply in replies.take(report) { actions += heard(reply) }
         }
         return actions
     }
 
+    /// Nothing more comes of what was asked last.
+    private mutating func concluded() -> [DialogueAction] {
+        defer { replies.forget() }
+        return replies.conclude().map { heard($0) } ?? []
+    }
+
     mutating func ended(at now: UInt64) -> [DialogueAction] {
-        var actions: [DialogueAction] = []
+        var actions = concluded()
         if nameplate.version != nil || nameplate.isElite
             || memories.values.contains(where: { !$0.measurements.isEmpty })
         {
@@ -83,7 +89,6 @@ struct OmronPressureListener: Listener {
 
     private mutating func ask(_ command: OmronPressureCommand) {
         asked = command
-        replies.forget()
         replies.replyLength = command.replyLength
         let bank = command.data.count > 1 ? command.data[1] : 0
         switch command.letters {

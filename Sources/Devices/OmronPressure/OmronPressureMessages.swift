@@ -77,7 +77,7 @@ struct OmronPressureCommand: Equatable, Sendable {
         }
     }
 
-    /// Bytes of the reply when there is one and it is known: a reply of a multiple of seven has no other end.
+    /// Bytes of the reply when there is one and it is known.
     var replyLength: Int? {
         switch letters {
         case "PRF": 14
@@ -144,26 +144,41 @@ struct OmronPressureReplies: Sendable {
 
     mutating func forget() { partial = [] }
 
-    /// Nil as long as the message isn't whole, and for an empty report.
-    mutating func take(_ report: ArraySlice<UInt8>) -> OmronPressureReply? {
+    /// None as long as the message isn't whole, and for an empty report.
+    ///
+    /// The end of a reply whose length isn't known is a report that isn't full. Where all are full, it is the next reply's beginning, or
+    /// silence (`conclude`): a right checksum on the way is nothing, since one message in 256 has one by chance.
+    mutating func take(_ report: ArraySlice<UInt8>) -> [OmronPressureReply] {
         guard let content = OmronPressureReport.content(report) else {
             partial = []
-            return .garbled
+            return [.garbled]
         }
-        if content.isEmpty, partial.isEmpty { return nil }
+        if content.isEmpty, partial.isEmpty { return [] }
+        var whole: [OmronPressureReply] = []
+        if replyLength == nil, Self.beginnings.contains(where: { content.starts(with: $0) }), let reply = conclude() {
+            whole.append(reply)
+        }
         partial += content
         let isWhole =
             content.count < 7 || partial.starts(with: OmronPressureReply.farewell)
-            || replyLength.map { partial.count >= $0 } ?? (partial.count >= 14 && isSound)
-        guard isWhole || partial.count >= Self.longest else { return nil }
+            || replyLength.map { partial.count >= $0 } ?? false
+        guard isWhole || partial.count >= Self.longest else { return whole }
         defer { partial = [] }
         let reply = OmronPressureReply(partial)
         // A wrong count adds stale bytes, which may be zero and leave the checksum right.
-        if case .data = reply, let replyLength, partial.count != replyLength { return .garbled }
+        if case .data = reply, let replyLength, partial.count != replyLength { return whole + [.garbled] }
+        return whole + [reply]
+    }
+
+    /// After a silence: what came of a reply, when it is sound as it is. Otherwise it goes on waiting.
+    mutating func conclude() -> OmronPressureReply? {
+        let reply = OmronPressureReply(partial)
+        guard reply != .garbled else { return nil }
+        partial = []
         return reply
     }
 
-    private var isSound: Bool { OmronPressureReply(partial) != .garbled }
+    private static let beginnings = [OmronPressureReply.acknowledged, .notReady, .off].map(\.message)
 }
 
 extension LocalTime {

@@ -91,8 +91,7 @@ struct OmronPressureProtocol: Dialogue {
             case .clearing, .resting, .waking, .asking, .pausing: break
             }
             memory.add(raw: report)
-            guard let reply = replies.take(report) else { continue }
-            actions += heard(reply, at: now)
+            for reply in replies.take(report) { actions += heard(reply, at: now) }
         }
         return actions
     }
@@ -114,6 +113,8 @@ struct OmronPressureProtocol: Dialogue {
         case .pausing: return send(at: now)
         case .asking:
             if step == .farewell { return finish(.done) }
+            // Full reports have no other end than silence.
+            if let reply = replies.conclude() { return heard(reply, at: now) }
             silences += 1
             return silences < Self.mostSilences ? send(at: now) : failed(at: now)
         }

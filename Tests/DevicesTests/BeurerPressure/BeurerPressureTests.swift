@@ -67,6 +67,43 @@ struct BeurerPressureTests {
         #expect(bench.violations.isEmpty)
     }
 
+    /// One answer comes after the question was sent again; what follows waits behind it.
+    struct Late: DeviceSimulator {
+        var device: BeurerPressureSimulator
+        /// The question whose answer is late, from 0.
+        let question: Int
+        private var asked = 0
+        private var due: UInt64?
+
+        init(_ device: BeurerPressureSimulator, _ question: Int) {
+            self.device = device
+            self.question = question
+        }
+
+        mutating func received(_ bytes: [UInt8], at now: UInt64) -> [[UInt8]] {
+            if asked == question { due = now + 1_050_000_000 }
+            asked += 1
+            return device.received(bytes, at: due == nil ? now : 0)
+        }
+
+        mutating func tick(at now: UInt64) -> [[UInt8]] {
+            guard due ?? 0 <= now else { return [] }
+            due = nil
+            return device.tick(at: now)
+        }
+
+        func nextTick(after now: UInt64) -> UInt64? { due ?? device.nextTick(after: now) }
+    }
+
+    @Test("an answer that is late is not taken for the next one's", arguments: 0..<10)
+    func late(_ question: Int) {
+        var bench = Bench(BeurerPressureProtocol(goal: .download(known: [])), Late(Self.configured(), question))
+        bench.run(until: 60)
+        #expect(bench.finish == .done && bench.violations.isEmpty)
+        #expect(bench.recordings.map { $0.readings.count } == [9, 3])
+        #expect(bench.recordings.allSatisfy { $0.end == .finished })
+    }
+
     @Test("deafness is overcome, death is marked")
     func troubles() {
         let deaf = Self.bench { $0.deafFor = 2 }

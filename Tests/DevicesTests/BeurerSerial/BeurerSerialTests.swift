@@ -34,6 +34,17 @@ struct BeurerSerialTests {
         #expect(Set(bench.sent.flatMap { $0 }.prefix(1)) == [0xAA])
     }
 
+    @Test("two marks are two people, and nobody's until a person says so")
+    func users() {
+        var device = BeurerSerialSimulator(text: "Blood Pressure Meter SIM0001")
+        device.records = [[103, 54, 66, 11, 18, 8, 15, 26], [100, 52, 64, 11, 0x93, 20, 5, 26]]
+        var bench = Bench(BeurerSerialProtocol(goal: .download(known: [])), device)
+        bench.run(until: 60)
+        #expect(bench.recordings.map { $0.readings.map(\.value.numerator) } == [[128, 79, 66], [125, 77, 64]])
+        #expect(bench.recordings.map { $0.readings.first?.bank } == [1, 2])
+        #expect(bench.recordings.allSatisfy { $0.start.item?.isShared == true && $0.end == .finished })
+    }
+
     @Test("a probe asks two things")
     func identify() {
         let bench = Self.bench(.identify)

@@ -42,7 +42,7 @@ struct ContecLegacyTests {
     @Test("headers, length and samples, in whatever portions", arguments: 1...9)
     func pieces(_ size: Int) {
         // 22:40 three times, length 5 (two samples), 94/66 and 95/131.
-        let stream = bytes("F2 96 A8 F2 96 A8 F2 96 A8 80 00 05 F0 C2 5E F1 83 5F")
+        let stream = bytes("F2 96 A8 F2 96 A8 F2 96 A8 80 80 05 F0 C2 5E F1 83 5F")
         var decoder = ContecLegacyDecoder()
         var pieces: [ContecLegacyPiece] = []
         for start in stride(from: 0, to: stream.count, by: size) {
@@ -60,11 +60,24 @@ struct ContecLegacyTests {
     func length() {
         var decoder = ContecLegacyDecoder()
         // 86400 samples are 259200 bytes: 259199 is 15 x 16384 + 104 x 128 + 127.
-        #expect(decoder.take(bytes("F2 80 00 8F 68 7F F0 C2")) == [.header(0, 0), .length(259_200)])
+        #expect(decoder.take(bytes("F2 80 00 8F E8 7F F0 C2")) == [.header(0, 0), .length(259_200)])
         // An empty memory: nothing comes behind the length.
         var empty = ContecLegacyDecoder()
-        #expect(empty.take(bytes("F2 80 00 F2 80 00 F2 80 00 80 00 00")).count == 3)
+        #expect(empty.take(bytes("F2 80 00 F2 80 00 F2 80 00 80 80 00")).count == 3)
         #expect(empty.flush() == [.length(1)])
+        // Its middle byte may look like the beginning of a sample or of a header.
+        for (middle, length) in [("F0", 14_384), ("F2", 14_640)] {
+            var decoder = ContecLegacyDecoder()
+            #expect(decoder.take(bytes("F2 80 00 80 \(middle) 2F F1 83 5F")).dropFirst().first == .length(length))
+        }
+        // Without a sample behind it, it was a stray byte and a live frame.
+        var live = ContecLegacyDecoder()
+        let pieces = live.take(bytes("F2 80 00 85 \(Self.frame)"))
+        #expect(pieces.dropFirst().first == .lost(1))
+        guard case .live = pieces.last else {
+            Issue.record("no live frame: \(pieces)")
+            return
+        }
     }
 
     @Test("one lost byte of a live stream is one gap", arguments: 0..<5)
@@ -91,9 +104,9 @@ struct ContecLegacyTests {
     func foreignDownload() throws {
         let live = Array(repeating: "< 81  \(Self.frame)", count: 40)
         let samples = (0..<84).map { _ in "< 81  F0 C2 5E" }
-        // 253 bytes: 252 = 01 7C.
+        // 253 bytes: 252 is 128 + 124.
         let report = try Self.report(
-            live + ["> 01  F5 F5", "< 81  F2 96 A8 F2 \(Self.frame) F2 96 A8", "< 81  80 01 7C"] + samples)
+            live + ["> 01  F5 F5", "< 81  F2 96 A8 F2 \(Self.frame) F2 96 A8", "< 81  80 81 7C"] + samples)
         #expect(report.recordings.map(\.kind) == [.live, .stored])
         #expect(report.recordings.map(\.samples) == [40, 84])
         #expect(report.recordings[1].rawStart == "22:40" && report.recordings[1].start == nil)

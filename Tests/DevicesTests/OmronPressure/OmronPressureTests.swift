@@ -42,7 +42,7 @@ struct OmronPressureMessageTests {
     static func reply(_ reports: [[UInt8]], length: Int? = nil) -> OmronPressureReply? {
         var replies = OmronPressureReplies()
         replies.replyLength = length
-        return reports.reduce(nil) { $0 ?? replies.take($1[...]) }
+        return reports.reduce(nil) { $0 ?? replies.take($1[...]).first }
     }
 
     @Test("replies of the notes")
@@ -57,15 +57,24 @@ struct OmronPressureMessageTests {
             Self.reply([
                 bytes("07 4F 4B 00 4D 37 30 38"), bytes("07 30 49 54 20 32 30 37"), bytes("01 4A 49 54 20 32 30 37"),
             ]) == .data(Array("M7080IT 207".utf8)))
-        // Twice seven bytes: the length is the only end.
+        // Twice seven bytes: the length is the only end, or the next reply, or silence.
         let profile = [bytes("07 4F 4B 00 30 30 31 30"), bytes("07 31 30 30 30 30 30 00")]
         #expect(Self.reply(profile, length: 14) == .data(Array("0010100000".utf8)))
-        #expect(Self.reply(profile) == .data(Array("0010100000".utf8)))
+        #expect(Self.reply(profile) == nil)
+        #expect(Self.reply(profile + [bytes("02 4E 4F 00 4D 37 30 38")]) == .data(Array("0010100000".utf8)))
+        var replies = OmronPressureReplies()
+        for report in profile { #expect(replies.take(report[...]).isEmpty) }
+        #expect(replies.conclude() == .data(Array("0010100000".utf8)) && !replies.isWaiting)
         #expect(
             Self.reply([bytes("07 4F 4B 00 00 0A 00 08"), bytes("01 02 FF FF FF FF FF FF")], length: 8)
                 == .data([0, 10, 0, 8]))
         // Seven bytes whose XOR happens to be 0 are not the whole measurement.
         #expect(Self.reply([bytes("07 4F 4B 00 07 01 06 00")], length: 17) == nil)
+        // Nor are fourteen, whether the length is known or not (2020-05-04 08:00:00, 110/68, 55).
+        let measurement = OmronPressureReply.data(bytes("14 05 04 08 00 00 00 00 6E 44 37 00 00"))
+        #expect(OmronPressureReply(Array(measurement.message.prefix(14))) != .garbled)
+        #expect(Self.reply(OmronPressureReport.wire(measurement.message), length: 17) == measurement)
+        #expect(Self.reply(OmronPressureReport.wire(measurement.message)) == measurement)
     }
 
     @Test("the measurement of the notes is binary, not BCD")
