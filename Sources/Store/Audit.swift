@@ -87,18 +87,18 @@ extension Transaction {
         let sealed = try vault.identity.seal(text: details, at: "audit|\(head.count)")
         head.hash = auditHash(
             after: head.hash, id: head.count, at: at, actor: actor, action: action, subject: subject, details: sealed)
-        try db.execute(
-            sql: "INSERT INTO audit (id, at, actor, action, subject, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            arguments: [head.count, at, actor, action, subject, sealed, head.hash])
+        try db.cachedStatement(
+            sql: "INSERT INTO audit (id, at, actor, action, subject, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        ).execute(arguments: [head.count, at, actor, action, subject, sealed, head.hash])
         try write(head)
     }
 
     /// The end of the chain, kept apart and sealed: who cuts entries off would have to cut it too.
     func write(_ head: AuditHead) throws {
-        try db.execute(
+        try db.cachedStatement(
             sql: "INSERT INTO meta (key, value) VALUES ('audit', ?) "
-                + "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            arguments: [try vault.identity.seal(json: head, at: "meta|audit")])
+                + "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        ).execute(arguments: [try vault.identity.seal(json: head, at: "meta|audit")])
     }
 
     func auditEntry(_ row: Row) throws -> AuditEntry {
@@ -109,7 +109,8 @@ extension Transaction {
     }
 
     func auditHead() throws -> AuditHead {
-        guard let sealed = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'audit'") else {
+        guard let sealed = try Data.fetchOne(db.cachedStatement(sql: "SELECT value FROM meta WHERE key = 'audit'"))
+        else {
             return AuditHead(count: 0, hash: Data())
         }
         return try vault.identity.open(json: AuditHead.self, sealed, at: "meta|audit")

@@ -39,12 +39,13 @@ extension Store {
         try await write { tx in
             for id in documents {
                 _ = try tx.document(id)
-                try tx.db.execute(
+                try tx.db.cachedStatement(
                     sql: """
                         UPDATE outgoing SET facts_key = ?, facts_key_state = ?,
                             facts_begun_at = COALESCE(facts_begun_at, ?)
                         WHERE document = ?
-                        """, arguments: [key.text, state.rawValue, tx.now, id.text])
+                        """
+                ).execute(arguments: [key.text, state.rawValue, tx.now, id.text])
             }
         }
     }
@@ -54,12 +55,13 @@ extension Store {
         try await write { tx in
             for id in documents {
                 _ = try tx.document(id)
-                try tx.db.execute(
+                try tx.db.cachedStatement(
                     sql: """
                         UPDATE outgoing SET facts = ?, facts_key = NULL, facts_key_state = NULL,
                             facts_begun_at = COALESCE(facts_begun_at, ?)
                         WHERE document = ?
-                        """, arguments: [state.rawValue, tx.now, id.text])
+                        """
+                ).execute(arguments: [state.rawValue, tx.now, id.text])
                 try tx.progressed(id)
             }
         }
@@ -73,17 +75,17 @@ extension Transaction {
         let condition =
             state == .preliminary ? "o.facts = 'none'" : "o.facts = 'preliminary' AND o.received_at IS NOT NULL"
         let rows = try Row.fetchAll(
-            db,
-            sql: """
-                SELECT d.*, o.facts_key, o.facts_key_state, r.visit AS visit
-                FROM outgoing o
-                JOIN document d ON d.id = o.document
-                JOIN attempt a ON a.document = d.id
-                JOIN recording r ON r.uuid = d.recording
-                WHERE \(condition) AND o.is_superseded = 0 AND o.is_quarantined = 0 AND a.not_before <= ?
-                AND r.visit IS NOT NULL AND (? OR o.origin <> 'simulated')
-                ORDER BY o.urgency, o.begun, o.document LIMIT ?
-                """, arguments: [now, includingSimulated, limit])
+            db.cachedStatement(
+                sql: """
+                    SELECT d.*, o.facts_key, o.facts_key_state, r.visit AS visit
+                    FROM outgoing o
+                    JOIN document d ON d.id = o.document
+                    JOIN attempt a ON a.document = d.id
+                    JOIN recording r ON r.uuid = d.recording
+                    WHERE \(condition) AND o.is_superseded = 0 AND o.is_quarantined = 0 AND a.not_before <= ?
+                    AND r.visit IS NOT NULL AND (? OR o.origin <> 'simulated')
+                    ORDER BY o.urgency, o.begun, o.document LIMIT ?
+                    """), arguments: [now, includingSimulated, limit])
         var order: [String] = []
         var byVisit: [String: [Row]] = [:]
         for row in rows {

@@ -187,9 +187,10 @@ extension Transaction {
     func document(_ id: UUID) throws -> (Document, SymmetricKey) {
         guard
             let row = try Row.fetchOne(
-                db,
-                sql: "SELECT document.*, uuid, data_key FROM document JOIN recording ON uuid = recording WHERE id = ?",
-                arguments: [id.text])
+                db.cachedStatement(
+                    sql: """
+                        SELECT document.*, uuid, data_key FROM document JOIN recording ON uuid = recording WHERE id = ?
+                        """), arguments: [id.text])
         else { throw StoreError.notFound("document \(id.text)") }
         return (try document(row), try dataKey(row))
     }
@@ -206,7 +207,8 @@ extension Transaction {
     func part(_ n: Int, of document: Document, _ key: SymmetricKey) throws -> [UInt8] {
         if try isCarried(document) { return try carriedPart(n, of: document, key) }
         let sealed = try Data.fetchOne(
-            db, sql: "SELECT bytes FROM document_part WHERE document = ? AND n = ?", arguments: [document.id.text, n])
+            db.cachedStatement(sql: "SELECT bytes FROM document_part WHERE document = ? AND n = ?"),
+            arguments: [document.id.text, n])
         guard let sealed else { throw StoreError.corrupt("part \(n) of document \(document.id.text) is missing") }
         let bytes = try key.open(packed: sealed, environment.coding, at: Self.place(n, of: document))
         guard bytes.count == min(documentPartSize, document.size - n * documentPartSize) else {
@@ -216,7 +218,8 @@ extension Transaction {
     }
 
     private func isCarried(_ document: Document) throws -> Bool {
-        try Bool.fetchOne(db, sql: "SELECT is_carried FROM document WHERE id = ?", arguments: [document.id.text])
+        try Bool.fetchOne(
+            db.cachedStatement(sql: "SELECT is_carried FROM document WHERE id = ?"), arguments: [document.id.text])
             ?? false
     }
 
@@ -231,7 +234,7 @@ extension Transaction {
     func carriedPart(_ n: Int, of uuid: String, _ key: SymmetricKey) throws -> [UInt8] {
         guard
             let sealed = try Data.fetchOne(
-                db, sql: "SELECT raw FROM chunk WHERE recording = ? AND n = ?", arguments: [uuid, n])
+                db.cachedStatement(sql: "SELECT raw FROM chunk WHERE recording = ? AND n = ?"), arguments: [uuid, n])
         else { throw StoreError.corrupt("part \(n) of \(uuid) is missing") }
         return try key.open(packed: sealed, environment.coding, at: "\(uuid)|chunk.raw|\(n)")
     }

@@ -103,11 +103,12 @@ extension Store {
                 throw StoreError.refused("the server confirmed \(offset) of \(document.size) bytes")
             }
             let before = try Int.fetchOne(
-                tx.db, sql: "SELECT confirmed FROM outgoing WHERE document = ? AND state = 'created'",
+                tx.db.cachedStatement(
+                    sql: "SELECT confirmed FROM outgoing WHERE document = ? AND state = 'created'"),
                 arguments: [id.text])
             guard let before else { throw StoreError.refused("document \(id.text) has no upload") }
-            try tx.db.execute(
-                sql: "UPDATE outgoing SET confirmed = ? WHERE document = ?", arguments: [offset, id.text])
+            try tx.db.cachedStatement(sql: "UPDATE outgoing SET confirmed = ? WHERE document = ?")
+                .execute(arguments: [offset, id.text])
             if offset > before { try tx.progressed(id) }
         }
     }
@@ -223,18 +224,18 @@ extension Transaction {
     /// Documents without a receipt, not quarantined, of recordings that weren't replaced; most urgent first.
     func pending(where condition: String, _ arguments: StatementArguments) throws -> [Row] {
         try Row.fetchAll(
-            db,
-            sql: """
-                SELECT d.*, o.*, a.*, r.uuid, r.data_key, r.modality, r.origin, r.begun_at AS recording_begun_at,
-                    r.visit AS visit
-                FROM outgoing o
-                JOIN document d ON d.id = o.document
-                JOIN attempt a ON a.document = o.document
-                JOIN recording r ON r.uuid = d.recording
-                WHERE o.received_at IS NULL AND o.is_superseded = 0 AND o.is_quarantined = 0
-                AND r.visit IS NOT NULL \(condition)
-                ORDER BY o.urgency, o.begun, o.document LIMIT :limit
-                """, arguments: arguments)
+            db.cachedStatement(
+                sql: """
+                    SELECT d.*, o.*, a.*, r.uuid, r.data_key, r.modality, r.origin, r.begun_at AS recording_begun_at,
+                        r.visit AS visit
+                    FROM outgoing o
+                    JOIN document d ON d.id = o.document
+                    JOIN attempt a ON a.document = o.document
+                    JOIN recording r ON r.uuid = d.recording
+                    WHERE o.received_at IS NULL AND o.is_superseded = 0 AND o.is_quarantined = 0
+                    AND r.visit IS NOT NULL \(condition)
+                    ORDER BY o.urgency, o.begun, o.document LIMIT :limit
+                    """), arguments: arguments)
     }
 
     /// Documents whose data are still here, most urgent first.
@@ -290,14 +291,14 @@ extension Transaction {
 
     /// What went wrong before is over.
     func progressed(_ id: UUID) throws {
-        try db.execute(
-            sql: "UPDATE attempt SET count = 0, not_before = 0, last_error = NULL WHERE document = ?",
-            arguments: [id.text])
+        try db.cachedStatement(
+            sql: "UPDATE attempt SET count = 0, not_before = 0, last_error = NULL WHERE document = ?"
+        ).execute(arguments: [id.text])
     }
 
     func receipt(of document: Document) throws -> Receipt? {
         try Row.fetchOne(
-            db, sql: "SELECT * FROM receipt WHERE document = ? ORDER BY id DESC LIMIT 1",
+            db.cachedStatement(sql: "SELECT * FROM receipt WHERE document = ? ORDER BY id DESC LIMIT 1"),
             arguments: [document.id.text]
         ).map {
             Receipt(
@@ -308,12 +309,12 @@ extension Transaction {
 
     func documents(of uuid: String, _ key: SymmetricKey?) throws -> [DocumentStatus] {
         try Row.fetchAll(
-            db,
-            sql: """
-                SELECT d.*, o.*, a.* FROM document d
-                JOIN outgoing o ON o.document = d.id JOIN attempt a ON a.document = d.id
-                WHERE d.recording = ? ORDER BY d.role
-                """, arguments: [uuid]
+            db.cachedStatement(
+                sql: """
+                    SELECT d.*, o.*, a.* FROM document d
+                    JOIN outgoing o ON o.document = d.id JOIN attempt a ON a.document = d.id
+                    WHERE d.recording = ? ORDER BY d.role
+                    """), arguments: [uuid]
         ).map { row in
             let document = try document(row)
             let id = document.id.text

@@ -30,7 +30,8 @@ extension Store {
         try await read { tx in
             let key = try tx.dataKey(try tx.recordingRow(id.description))
             let rows = try Row.fetchAll(
-                tx.db, sql: "SELECT n, sealed FROM reading WHERE recording = ? ORDER BY n", arguments: [id.description])
+                tx.db.cachedStatement(sql: "SELECT n, sealed FROM reading WHERE recording = ? ORDER BY n"),
+                arguments: [id.description])
             return try rows.enumerated().map { index, row in
                 guard try row["n"] as Int == index else {
                     throw StoreError.corrupt("reading \(index) of \(id) is missing")

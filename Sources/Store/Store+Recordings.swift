@@ -106,7 +106,7 @@ extension Transaction {
         let samples = try JSON.decode([Int].self, row["counts"] as String)
         let binding = try bindings(uuid, key).last
         let hasHold = try Bool.fetchOne(
-            db, sql: "SELECT EXISTS (SELECT 1 FROM held WHERE recording = ?)", arguments: [uuid])
+            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM held WHERE recording = ?)"), arguments: [uuid])
         return RecordingSummary(
             id: try recordingID(uuid), kind: try parse(row["kind"]), modality: try parse(row["modality"]),
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
@@ -125,8 +125,9 @@ extension Transaction {
         let summary = try summary(row)
         var hold: Hold?
         if let key {
-            hold = try Data.fetchOne(db, sql: "SELECT sealed FROM held WHERE recording = ?", arguments: [uuid])
-                .map { try key.open(json: Hold.self, $0, at: "\(uuid)|held") }
+            hold = try Data.fetchOne(
+                db.cachedStatement(sql: "SELECT sealed FROM held WHERE recording = ?"), arguments: [uuid]
+            ).map { try key.open(json: Hold.self, $0, at: "\(uuid)|held") }
         }
         return RecordingDetail(
             summary: summary, recording: try recording(row, key),
@@ -160,7 +161,8 @@ extension Transaction {
 
     /// - Parameter key: nil after purging: then nothing vouches for them, and why isn't known any more.
     func bindings(_ uuid: String, _ key: SymmetricKey?) throws -> [Binding] {
-        let rows = try Row.fetchAll(db, sql: "SELECT * FROM binding WHERE recording = ? ORDER BY n", arguments: [uuid])
+        let rows = try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT * FROM binding WHERE recording = ? ORDER BY n"), arguments: [uuid])
         return try rows.enumerated().map { index, row in
             let n: Int = try row["n"]
             if let key { try key.verify(row["mark"], at: try Self.facts(ofBinding: row), of: "a binding of \(uuid)") }
@@ -172,8 +174,9 @@ extension Transaction {
     }
 
     func notes(_ uuid: String, _ key: SymmetricKey) throws -> [Note] {
-        try Row.fetchAll(db, sql: "SELECT n, sealed FROM note WHERE recording = ? ORDER BY n", arguments: [uuid])
-            .map { try key.open(json: Note.self, $0["sealed"], at: "\(uuid)|note|\($0["n"] as Int)") }
+        try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT n, sealed FROM note WHERE recording = ? ORDER BY n"), arguments: [uuid]
+        ).map { try key.open(json: Note.self, $0["sealed"], at: "\(uuid)|note|\($0["n"] as Int)") }
     }
 
     /// Opens one column of every chunk in order; there must be exactly as many as were written.

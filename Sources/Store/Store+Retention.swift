@@ -198,7 +198,7 @@ extension Transaction {
     }
 
     func setting(_ key: String) throws -> String? {
-        try Data.fetchOne(db, sql: "SELECT sealed FROM setting WHERE key = ?", arguments: [key])
+        try Data.fetchOne(db.cachedStatement(sql: "SELECT sealed FROM setting WHERE key = ?"), arguments: [key])
             .map { try vault.identity.openText($0, at: "setting|\(key)") }
     }
 

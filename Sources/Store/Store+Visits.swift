@@ -110,7 +110,7 @@ extension Transaction {
     }
 
     func visit(_ id: String) throws -> Visit? {
-        try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE id = ?", arguments: [id]).map(visit)
+        try Row.fetchOne(db.cachedStatement(sql: "SELECT * FROM visit WHERE id = ?"), arguments: [id]).map(visit)
     }
 
     func isPurged(_ visit: String) throws -> Bool {

@@ -105,19 +105,22 @@ def prepared(*, host="localhost", wrapper=(), server_wrapper=(), address=None, *
 
 
 def loopback():
+    """Until the last receipt on both sides: before that nobody knows what arrived."""
     bench = prepared()
     try:
-        load(bench, 18, 600)
+        # Some seconds' worth, so that it is a rate: finding the server and telling it the facts takes 0.3 s however much there is.
+        load(bench, 54, 600)
         size = sizes(bench)
         count = waiting(bench)
         bench.start_server()
         took = delivered(bench, 900)
         baseline, received = curl(bench, size)
         rate = size / took / 1e6
-        row("loopback, uncut, to the last receipt", rate, "MB/s", baseline=size / baseline / 1e6, bound=">= 0.7 of curl",
-            holds=took * 0.7 <= baseline,
-            note=f"{size / 1e6:.0f} MB in {count} documents, opened, checked chunk by chunk and hashed; curl as one file, unchecked, to its answer")
-        row("the same", rate, "MB/s", baseline=size / received / 1e6, note="beside curl until its receipt is there")
+        row("loopback, uncut, to the last receipt", rate, "MB/s", baseline=size / received / 1e6, bound=">= 0.7 of curl",
+            holds=took * 0.7 <= received,
+            note=f"{size / 1e6:.0f} MB in {count} documents, opened and checked chunk by chunk; curl as one file, unchecked")
+        row("the same", rate, "MB/s", baseline=size / baseline / 1e6,
+            note="beside curl until its answer, before the server has hashed anything")
     finally:
         bench.close()
 
