@@ -48,6 +48,16 @@ struct Artefact: Sendable {
         DicomWaveformFile.isPart10(bytes) ? Format.dicom.mediaType : "application/octet-stream"
     }
 
+    /// What is sent in place of original bytes that are missing: the values themselves, as they are kept.
+    static let listingMediaType = "application/json"
+
+    /// - Throws: never for what the store keeps.
+    static func listing(_ readings: [Reading]) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        return Array(try encoder.encode(readings))
+    }
+
     /// - Parameters:
     ///   - patient: whose it is; nil only for an export of what is nobody's yet, which then says so.
     ///   - recording: with the start time that holds.

@@ -74,6 +74,11 @@ public struct Freezing: Sendable {
         let recording = detail.recording
         let (waveform, original, damage) = try await content(id, store, logger)
         var parts = [(Document.Role.original, Artefact.originalMediaType(original), original)]
+        if original.isEmpty, detail.summary.hasReadings {
+            // Values whose bytes are missing still go to the server, and say themselves what they are.
+            let values = try Artefact.listing(try await store.readings(id))
+            parts = [(.original, Artefact.listingMediaType, values)]
+        }
         // Discrete values travel as Observations; there is no file to derive.
         if !recording.channels.isEmpty {
             let (artefact, refusals) = await Artefact.best(

@@ -118,7 +118,9 @@ import Wire
             throw usbError(code, "libusb_get_active_config_descriptor")
         }
         defer { unsafe libusb_free_config_descriptor(configuration) }
-        for index in 0..<Int(unsafe configuration.pointee.bNumInterfaces) {
+        // What a descriptor counts and what libusb could read of it are two things: any array may be missing.
+        let count = unsafe configuration.pointee.interface == nil ? 0 : Int(configuration.pointee.bNumInterfaces)
+        for index in 0..<count {
             let settings = unsafe configuration.pointee.interface[index]
             // The first setting is the one in force; no device that we know has another one.
             guard unsafe settings.num_altsetting > 0, let setting = unsafe settings.altsetting?.pointee else {
@@ -153,9 +155,10 @@ import Wire
 
     private static func endpoints(of setting: libusb_interface_descriptor, isBulk: Bool) -> [Endpoint] {
         let wanted = isBulk ? LIBUSB_TRANSFER_TYPE_BULK : LIBUSB_TRANSFER_TYPE_INTERRUPT
-        return (0..<Int(unsafe setting.bNumEndpoints)).compactMap { index in
-            // As many as the descriptor's parser has found.
-            let endpoint = unsafe setting.endpoint[index]
+        // A malformed class descriptor leaves the number and no array.
+        guard let found = unsafe setting.endpoint else { return [] }
+        return unsafe (0..<Int(setting.bNumEndpoints)).compactMap { index in
+            let endpoint = unsafe found[index]
             let packet = Int(unsafe endpoint.wMaxPacketSize & 0x7FF)
             guard UInt32(unsafe endpoint.bmAttributes & 0x03) == wanted.rawValue, packet > 0 else { return nil }
             return Endpoint(address: unsafe endpoint.bEndpointAddress, packet: packet)

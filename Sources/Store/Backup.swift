@@ -124,11 +124,12 @@ extension Store {
         return try queue.writeWithoutTransaction { db in
             _ = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
             guard try db.tableExists("recording") else { return 0 }
-            // Also for stores that an older version left: only columns of the first schema.
+            // Also for stores that an older version left: only columns of the first schema, which had no values.
+            let isSomething = try db.tableExists("reading") ? Transaction.isSomething : "chunks > 0"
             return try Int.fetchOne(
                 db,
                 sql: """
-                    SELECT COUNT(*) FROM recording WHERE chunks > 0 AND superseded_by IS NULL AND (
+                    SELECT COUNT(*) FROM recording WHERE \(isSomething) AND superseded_by IS NULL AND (
                         NOT EXISTS (SELECT 1 FROM document WHERE recording = uuid)
                         OR EXISTS (SELECT 1 FROM document d WHERE d.recording = uuid
                             AND NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.document = d.id)))

@@ -93,6 +93,9 @@ extension Store {
 let documentPartSize = 1 << 20
 
 extension Transaction {
+    /// Of a recording: something came before it ended. Values count, also where their bytes are missing.
+    static let isSomething = "(chunks > 0 OR EXISTS (SELECT 1 FROM reading WHERE reading.recording = uuid))"
+
     func awaitingFreeze() throws -> [RecordingID] {
         try String.fetchAll(
             db,
@@ -100,7 +103,7 @@ extension Transaction {
                 SELECT r.uuid FROM recording r INDEXED BY recording_unfrozen
                 JOIN visit v ON v.id = r.visit
                 WHERE r.is_frozen = 0 AND r.superseded_by IS NULL
-                AND r.state <> 'open' AND r.start_known = 1 AND r.chunks > 0
+                AND r.state <> 'open' AND r.start_known = 1 AND \(Self.isSomething)
                 AND NOT (r.state = 'interrupted' AND r.kind IN ('stored', 'file') AND (v.status = 'open'
                     OR EXISTS (SELECT 1 FROM recording o WHERE o.source = r.source AND o.state = 'open')))
                 ORDER BY r.modality = 'ecg' DESC, r.begun_at, r.uuid

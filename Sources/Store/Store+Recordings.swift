@@ -107,6 +107,8 @@ extension Transaction {
         let binding = try bindings(uuid, key).last
         let hasHold = try Bool.fetchOne(
             db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM held WHERE recording = ?)"), arguments: [uuid])
+        let hasReadings = try Bool.fetchOne(
+            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM reading WHERE recording = ?)"), arguments: [uuid])
         return RecordingSummary(
             id: try recordingID(uuid), kind: try parse(row["kind"]), modality: try parse(row["modality"]),
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
@@ -116,6 +118,7 @@ extension Transaction {
                 ? try (row["doubt"] as String?).map { try parse($0) } ?? UnattributedReason.noVisit : nil,
             supersededBy: try (row["superseded_by"] as String?).map { try recordingID($0) }, samples: samples,
             seconds: zip(channels, samples).map { Double($1) / $0.rate.value }.max() ?? 0, bytes: try row["bytes"],
+            hasReadings: hasReadings == true,
             documents: try documents(of: uuid, key), purgedAt: try row["purged_at"], revision: try row["revision"])
     }
 

@@ -97,7 +97,8 @@ extension Store {
                 sql: """
                     SELECT * FROM visit WHERE left_at <= ? AND purged_at IS NULL AND status <> 'open'
                     AND NOT EXISTS (SELECT 1 FROM recording r WHERE r.visit = visit.id AND r.superseded_by IS NULL
-                        AND r.purged_at IS NULL AND (r.state = 'open' OR r.chunks > 0) AND (r.is_frozen = 0 OR EXISTS (
+                        AND r.purged_at IS NULL AND (r.state = 'open' OR \(Transaction.isSomething))
+                        AND (r.is_frozen = 0 OR EXISTS (
                             SELECT 1 FROM document d JOIN outgoing o ON o.document = d.id WHERE d.recording = r.uuid
                             AND (o.received_at IS NULL OR o.facts <> 'final'))))
                     AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.visit = visit.id

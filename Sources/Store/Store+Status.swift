@@ -9,7 +9,7 @@ extension Store {
             counts.recordings = try tx.count("SELECT COUNT(*) FROM recording")
             counts.open = try tx.count("SELECT COUNT(*) FROM recording WHERE state = 'open'")
             // An empty one (nothing was recorded before it ended) is nobody's matter.
-            let isSomething = "(state = 'open' OR chunks > 0)"
+            let isSomething = "(state = 'open' OR \(Transaction.isSomething))"
             counts.unattributed = try tx.count(
                 """
                 SELECT COUNT(*) FROM recording WHERE visit IS NULL AND superseded_by IS NULL AND \(isSomething)
@@ -22,7 +22,7 @@ extension Store {
             counts.needingStart = try tx.count(
                 """
                 SELECT COUNT(*) FROM recording WHERE start_known = 0 AND superseded_by IS NULL AND state <> 'open'
-                AND is_frozen = 0 AND chunks > 0
+                AND is_frozen = 0 AND \(Transaction.isSomething)
                 """)
             // As a difference, because either is read from an index alone; as one question each row is looked up (20 times as long).
             counts.received =

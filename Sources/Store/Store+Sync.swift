@@ -78,7 +78,7 @@ extension Store {
                     sql: """
                         SELECT DISTINCT r.visit FROM recording r
                         WHERE r.visit IS NOT NULL AND r.superseded_by IS NULL AND r.purged_at IS NULL
-                        AND (r.state = 'open' OR r.chunks > 0) AND (r.is_frozen = 0 OR EXISTS (
+                        AND (r.state = 'open' OR \(Transaction.isSomething)) AND (r.is_frozen = 0 OR EXISTS (
                             SELECT 1 FROM document d JOIN outgoing o ON o.document = d.id WHERE d.recording = r.uuid
                             AND (o.received_at IS NULL OR o.facts <> 'final')))
                         UNION SELECT visit FROM entry WHERE \(Transaction.isPendingEntry)

@@ -87,6 +87,8 @@ public struct RecordingSummary: Sendable, Equatable, Codable, Identifiable {
     public var seconds: Double
     /// Original bytes.
     public var bytes: Int
+    /// Single values were read out.
+    public var hasReadings: Bool
     public var documents: [DocumentStatus]
     /// When its data were destroyed here, after the server's receipts: Unix time in milliseconds.
     public var purgedAt: Int64?
@@ -99,7 +101,9 @@ public struct RecordingSummary: Sendable, Equatable, Codable, Identifiable {
     }
 
     /// It ended before anything was recorded.
-    public var isEmpty: Bool { state != .open && bytes == 0 && !samples.contains { $0 > 0 } }
+    public var isEmpty: Bool {
+        state != .open && bytes == 0 && !hasReadings && documents.isEmpty && !samples.contains { $0 > 0 }
+    }
 }
 
 /// Everything about a recording but its samples. Holds identities: for the page and for freezing, never for a log.

@@ -6,6 +6,9 @@ The device has three functions, which a test picks by their interface:
     interface 1   personal healthcare (0F), bulk IN 83 and OUT 04 (64 bytes)
     interface 2   HID, interrupt IN 85 only (8 bytes): reports come by SET_REPORT
 
+With the product id 0004 it is malformed instead: its one interface (0F) announces two endpoints, and a class descriptor that is longer
+than what is left.
+
 What it does: everything that is written comes back (by 81, 83 or 85); a write that begins with one of these bytes is an
 order instead:
 
@@ -75,8 +78,13 @@ def descriptors(vendor, product):
         + interface(1, 0x0F, endpoint(0x83, 2, 64, 0), endpoint(0x04, 2, 64, 0))
         + interface(2, 3, endpoint(0x85, 3, 8, 1))
     )
+    count = 3
+    if product == 0x0004:
+        body = bytes([9, 4, 0, 0, 2, 0x0F, 0, 0, 0]) + bytes([0x20, 0x20, 2, 0])
+        body += endpoint(0x83, 2, 64, 0) + endpoint(0x04, 2, 64, 0)
+        count = 1
     device = struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x0200, 0, 0, 0, 64, vendor, product, 0x0100, 1, 2, 3, 1)
-    return device + struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), 3, 1, 0, 0x80, 50) + body
+    return device + struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), count, 1, 0, 0x80, 50) + body
 
 
 class Urb:

@@ -13,6 +13,7 @@ import Wire
         let plugged = try await bench.obey("usb monitor 1209 0001 SIM0001").split(separator: " ").map(String.init)
         let (path, node) = (plugged[0], plugged[1])
         _ = try await bench.obey("usb other 1209 0002 SIM0002")
+        _ = try await bench.obey("usb malformed 1209 0004 SIM0004")
         _ = try await bench.obey("start")
         #expect(
             await bench.event() == "arrived \(path) \(node) usb 1209 0001 SIM0001 030000,0f0000,030000")
@@ -32,7 +33,7 @@ import Wire
         #expect(await bench.event() == "in use busy, then 2D")
         #expect(await bench.event() == "closed gone")
         #expect(await bench.event() == "overflow after a clean beginning")
-        #expect(await bench.event() == "missing gone, shapeless ENXIO")
+        #expect(await bench.event() == "missing gone, shapeless ENXIO, malformed ENXIO")
         #expect(await bench.event() == "pulled: clean beginning, gone, write gone, control gone")
         #expect(await bench.event() == "waiting")
         let seen = try await bench.obey("seen monitor").split(separator: " ").map(String.init)
@@ -70,7 +71,7 @@ import Wire
         await watcher.start()
         var events = watcher.events.makeAsyncIterator()
         var found: [PortCandidate] = []
-        while found.count < 2, case .arrived(let candidate)? = await events.next() { found.append(candidate) }
+        while found.count < 3, case .arrived(let candidate)? = await events.next() { found.append(candidate) }
         let device = try #require(found.first { $0.productID == "0001" })
         let other = try #require(found.first { $0.productID == "0002" })
         tell(
@@ -80,7 +81,8 @@ import Wire
         try await bulkAndReports(device.devnode)
         try await renewal(device.devnode)
         try await overflow(device.devnode)
-        await refusals(device.devnode)
+        let malformed = try #require(found.first { $0.productID == "0004" })
+        await refusals(device.devnode, malformed.devnode)
         try await pulled(other.devnode)
 
         let port = try await USBPort.open(device.devnode, shape: Self.hid)
@@ -174,11 +176,13 @@ import Wire
         await port.close()
     }
 
-    private func refusals(_ node: String) async {
+    /// The malformed one announces endpoints that nobody can read (libusb leaves their number and no array).
+    private func refusals(_ node: String, _ malformed: String) async {
         let missing = await failure { _ = try await USBPort.open("/dev/bus/usb/001/099", shape: Self.hid) }
         let shape = USBShape(interface: .number(7), endpoints: .bulk)
         let shapeless = await failure { _ = try await USBPort.open(node, shape: shape) }
-        tell("missing \(name(missing)), shapeless \(name(shapeless))")
+        let unreadable = await failure { _ = try await USBPort.open(malformed, shape: Self.bulk) }
+        tell("missing \(name(missing)), shapeless \(name(shapeless)), malformed \(name(unreadable))")
     }
 
     private func pulled(_ node: String) async throws {

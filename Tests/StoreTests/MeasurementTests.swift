@@ -87,3 +87,28 @@ import Testing
         #expect(known.contains(Self.reading(120)) && known.contains(Self.reading(130, at: 1)))
     }
 }
+
+/// Values without the bytes that they came in: less than there should be, and still somebody's measurement.
+@Suite struct ValuesWithoutBytes {
+    @Test func areNotEmptyAndAreSent() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        func session(_ hasValue: Bool) async throws -> RecordingID {
+            var recording = Recording.sample()
+            recording.channels = []
+            try await store.begin(recording, binding: binding)
+            let reading = Reading(
+                kind: .weight, value: Ratio(624, 10), unit: "kg", at: nil, rawTime: nil, sequence: 0)
+            if hasValue { try await store.add([reading], to: recording.id) }
+            try await store.seal(recording.id, reason: .finished)
+            return recording.id
+        }
+        let (empty, full) = (try await session(false), try await session(true))
+        #expect(try await store.awaitingFreeze() == [full])
+        #expect(try await store.statusCounts().toFreeze == 1)
+        #expect(try await store.unfinishedVisits() == ["v1"])
+        #expect(try await store.recording(empty)?.summary.isEmpty == true)
+        #expect(try await store.recording(full)?.summary.isEmpty == false)
+    }
+}

@@ -144,7 +144,8 @@ extension PhdcConversation {
         let isStamped = data.count >= 10 && PhdcClock.absolute(data.suffix(8)) != nil
         let value = isStamped ? data.count - 8 : data.count
         let isCompound =
-            value >= 6 && value == 4 + 2 * Int(data[1]) && data[0] == 0 && data[2] == 0 && data[3] == 2 * data[1]
+            value >= 6 && value == 4 + 2 * Int(data[1]) && data[0] == 0 && data[2] == 0
+            && Int(data[3]) == 2 * Int(data[1])
         var map: [PhdcMapEntry]
         switch value {
         case 2: map = [PhdcMapEntry(attribute: ID.basicValue, length: 2)]
@@ -174,6 +175,7 @@ extension PhdcConversation {
         var persons: [UInt16?] = []
         for finding in findings where !persons.contains(finding.person) { persons.append(finding.person) }
         self.persons.formUnion(persons.compactMap { $0 == PhdcScanReport.nobody ? nil : $0 })
+        var isNew = false
         for person in persons {
             // Several readings of one moment are one measurement.
             var measurements: [String: Int] = [:]
@@ -183,6 +185,7 @@ extension PhdcConversation {
                     actions.append(.skipped(item))
                     continue
                 }
+                isNew = true
                 actions += prepare(for: person, stamp, at: now)
                 let key = stamp.raw ?? "none"
                 if measurements[key] == nil, let next = open?.measurement {
@@ -200,6 +203,7 @@ extension PhdcConversation {
                 open?.touch(at: now)
             }
         }
+        if !findings.isEmpty, !isNew { giveToNobody() }
         return actions
     }
 
@@ -242,9 +246,13 @@ extension PhdcConversation {
         let isKept = isKept(stamp)
         let kind: Recording.Kind = isKept ? .stored : .live
         if let open, open.person == person, open.waves == waves, open.kind == kind {
-            guard isKept, let measured = stamp.at, let latest = open.latest else { return [] }
+            guard isKept, let measured = stamp.at, let latest = open.latest else {
+                give()
+                return []
+            }
             if abs(measured.civilSeconds - latest.civilSeconds) <= Self.sitting {
                 self.open?.latest = max(measured, latest)
+                give()
                 return []
             }
         }
@@ -262,8 +270,11 @@ extension PhdcConversation {
         // Another person's, or another scale: never in the same recording.
         var recording = PhdcOpenRecording(kind: kind, person: person, waves: waves)
         recording.latest = isKept ? stamp.at : nil
-        return end(.finished, at: now)
+        let actions =
+            end(.finished, isBefore: true, at: now)
             + begin(recording, Self.modality(of: (configuration?.objects ?? []).compactMap(\.type), waves), item: item)
+        giveAgain()
+        return actions
     }
 
     static func modality(of types: [PhdcCode], _ waves: [PhdcWave]) -> Recording.Modality {
@@ -358,7 +369,7 @@ extension PhdcConversation {
         let missing = report.number &- last &- 1
         let text = missing < 0x8000 ? "\(missing) reports are missing" : "report numbers begin anew"
         guard open?.waves.isEmpty == false, missing < 0x8000 else { return surprise(text) }
-        let actions = flush(all: true, at: now)
+        let actions = flush(all: true, isBefore: true, at: now)
         open?.gap = text
         stamps = [:]
         return actions

@@ -62,7 +62,7 @@ extension PhdcConversation {
         var actions: [DialogueAction] = []
         if let transfer = open?.transfer, transfer.store == key.store, transfer.instance == key.instance {
         } else {
-            actions += end(open?.transfer == nil ? .finished : .deviceEnded, at: now)
+            actions += end(open?.transfer == nil ? .finished : .deviceEnded, isBefore: true, at: now)
             actions += begin(key, at: now)
         }
         guard var transfer = open?.transfer else { return (actions, .noSuchObject, [], true) }
@@ -82,10 +82,12 @@ extension PhdcConversation {
                 return (actions, .accepted, data.response(PhdcSegmentData.hostAbort), true)
             }
         }
-        let (said, whole) = entries(data, segments[key], at: now)
+        let (said, read, whole) = entries(data, segments[key], at: now)
         actions += said
-        transfer.isDamaged = transfer.isDamaged || !whole
-        transfer.received = data.index &+ data.count
+        // What a count claims beyond the entries that are there was never received.
+        let (received, overflow) = data.index.addingReportingOverflow(read)
+        transfer.isDamaged = transfer.isDamaged || !whole || overflow
+        transfer.received = overflow ? .max : received
         open?.transfer = transfer
         open?.touch(at: now)
         // Durable before the answer goes out (phdc.md 5.4): the actions are carried out in this order.
@@ -121,12 +123,13 @@ extension PhdcConversation {
         return actions
     }
 
-    /// Returns what the entries say, and whether they were all there and readable.
+    /// Returns what the entries say, how many they are, and whether they were all there and readable.
     private mutating func entries(
         _ data: PhdcSegmentData, _ segment: PhdcSegment?, at now: UInt64
-    ) -> ([DialogueAction], Bool) {
+    ) -> ([DialogueAction], UInt32, Bool) {
         guard let segment, let elements = segment.elements, let length = segment.entryLength, length > 0 else {
-            return (surprise("\(data.entries.count) bytes of entries are kept as they are"), true)
+            // How many there are can't be counted here.
+            return (surprise("\(data.entries.count) bytes of entries are kept as they are"), data.count, true)
         }
         var actions: [DialogueAction] = []
         let count = data.entries.count / length
@@ -137,17 +140,19 @@ extension PhdcConversation {
         }
         var reader = ByteReader(data.entries)
         var index = data.index
+        var read: UInt32 = 0
         for _ in 0..<min(count, Int(data.count)) {
             do {
                 let time = try segment.time(of: index, &reader, nameplate)
                 for element in elements { actions += say(element, &reader, time, segment, at: now) }
             } catch {
-                return (actions + surprise("entry \(index) can't be read: \(error)"), false)
+                return (actions + surprise("entry \(index) can't be read: \(error)"), read, false)
             }
             open?.measurement += 1
+            read += 1
             index &+= 1
         }
-        return (actions, isWhole)
+        return (actions, read, isWhole)
     }
 
     private mutating func say(

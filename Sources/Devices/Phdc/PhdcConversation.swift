@@ -39,7 +39,13 @@ struct PhdcConversation: Sendable {
     var stamps: [UInt16: UInt32] = [:]
     var stores: [UInt16: [PhdcAttribute]] = [:]
     var segments: [PhdcSegmentKey: PhdcSegment] = [:]
+    /// Bytes before the message that is being understood: of the recording that is open, or of the next one.
     private var raw: [UInt8] = []
+    /// The message that is being understood. Whose bytes these are is known only when it was: a report may end one recording and
+    /// begin another, and its bytes belong where its values are.
+    private var current: [UInt8] = []
+    /// It is in `raw` already (of the recording that is open, or of one before), or in nobody's.
+    private var isGiven = true
     private var waitingNotes: [Note] = []
     private var configurationNote: String?
     private var announced: DeviceIdentity?
@@ -55,9 +61,27 @@ struct PhdcConversation: Sendable {
 
     /// Everything that the device sends goes through here, in order, before it is understood.
     mutating func hear(_ bytes: [UInt8]) {
-        raw += bytes
+        give()
+        current = bytes
+        isGiven = false
+    }
+
+    /// The message goes to the recording that is open (without one, to the next), unless somebody has it.
+    mutating func give() {
+        guard !isGiven else { return }
+        isGiven = true
+        raw += current
         if open == nil, raw.count > Self.leadInLimit { raw.removeFirst(raw.count - Self.leadInLimit) }
     }
+
+    /// Another recording begins in the middle of a message that feeds both: it gets the whole message as well.
+    mutating func giveAgain() {
+        isGiven = false
+        give()
+    }
+
+    /// Everything in the message was kept by an earlier session, with its bytes; in another recording they would be somebody else's.
+    mutating func giveToNobody() { isGiven = true }
 
     mutating func lose(_ bytes: [UInt8], at now: UInt64) -> [DialogueAction] {
         var actions: [DialogueAction] = []
@@ -79,7 +103,9 @@ struct PhdcConversation: Sendable {
     /// When `flushIfDue` has something to do.
     var flushDeadline: UInt64? { open?.began.map { $0 + Self.second } }
 
-    mutating func flush(all: Bool, at now: UInt64) -> [DialogueAction] {
+    /// - Parameter isBefore: without the message that is being understood, which may be another recording's.
+    mutating func flush(all: Bool, isBefore: Bool = false, at now: UInt64) -> [DialogueAction] {
+        if !isBefore { give() }
         guard open != nil else { return [] }
         let (samples, dropped) = open?.take(all: all) ?? ([], 0)
         let hasSamples = samples.contains { !$0.isEmpty }
@@ -109,7 +135,10 @@ struct PhdcConversation: Sendable {
     }
 
     /// The bytes before an association belong to nothing.
-    mutating func forgetLeadIn() { if open == nil { raw = [] } }
+    mutating func forgetLeadIn() {
+        give()
+        if open == nil { raw = [] }
+    }
 
     mutating func configure(_ new: PhdcConfiguration, raw bytes: [UInt8]? = nil) {
         replaced = configuration
@@ -167,9 +196,12 @@ struct PhdcConversation: Sendable {
     }
 
     /// Nothing is open afterwards.
-    mutating func end(_ reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
+    /// - Parameter isBefore: as of `flush`: the message that ends it is the next one's.
+    mutating func end(
+        _ reason: Recording.EndReason, isBefore: Bool = false, at now: UInt64
+    ) -> [DialogueAction] {
         guard let recording = open else { return [] }
-        var actions = flush(all: true, at: now)
+        var actions = flush(all: true, isBefore: isBefore, at: now)
         if let gap = open?.gap { actions += note(.gap, gap) }
         if recording.repeated > 0 {
             actions += note(

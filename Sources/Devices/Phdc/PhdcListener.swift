@@ -69,7 +69,7 @@ struct PhdcListener: Listener {
     private mutating func take(_ apdu: PhdcApdu, at now: UInt64) -> [DialogueAction] {
         switch apdu {
         case .associationRequest(let request):
-            let actions = conversation.end(.deviceEnded, at: now)
+            let actions = conversation.end(.deviceEnded, isBefore: true, at: now)
             guard let information = request.information else {
                 return actions + conversation.surprise("an association request for another protocol")
             }

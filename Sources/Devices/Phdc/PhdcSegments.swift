@@ -112,7 +112,10 @@ struct PhdcSegment: Sendable, Equatable {
         }
         if stamp != nil { return PhdcReadingTime(stamp, nameplate, adjustment: adjustment) }
         guard let start, let period else { return PhdcReadingTime(nil, nameplate) }
-        let seconds = Int(index) * Int(period) / PhdcClock.ticksPerSecond
+        // Both are the device's word.
+        let (ticks, overflow) = Int(index).multipliedReportingOverflow(by: Int(period))
+        guard !overflow else { return PhdcReadingTime(nil, nameplate) }
+        let seconds = ticks / PhdcClock.ticksPerSecond
         return PhdcReadingTime(
             at: start.adding(seconds: seconds), raw: rawStart.map { "\(PhdcClock.text($0)) + \(seconds) s" })
     }

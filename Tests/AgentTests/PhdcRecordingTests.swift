@@ -1,0 +1,113 @@
+import Clinical
+import Foundation
+import Logging
+import Store
+import Testing
+import Wire
+
+@testable import Agent
+@testable import Devices
+
+/// From the device's report to the documents that are sent.
+@Suite("PHDC: from a report to what is sent", .timeLimit(.minutes(2)))
+struct PhdcRecordingTests {
+    private let clock = HostClock()
+
+    private func store() async throws -> (Store, URL) {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("ess-phdc-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let store = try await Store.open(
+            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
+            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
+        try await store.merge(
+            visits: [("v1", "p1"), ("v2", "p2")].map { visit, patient in
+                Visit(
+                    id: visit, version: "1",
+                    patient: Patient(id: patient, family: patient, given: [], birthDate: "1938-04-12", sex: .female),
+                    order: "o", reason: "", pathway: "heart-failure", plannedAt: "2026-11-22T09:00:00+01:00",
+                    place: "EHPAD", status: .planned)
+            })
+        return (store, directory)
+    }
+
+    /// One session with the device, in a visit that is open.
+    private func read(
+        _ device: PhdcSimulator.Configuration, in visit: String, _ store: Store
+    ) async throws {
+        let identity = DeviceIdentity(
+            driver: "phdc", vendor: "Simulated", model: device.model, serial: device.serial, support: .verified)
+        let recorder = SessionRecorder(
+            store: store, clock: clock, device: identity,
+            binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: clock.wall), feed: LiveFeed(),
+            logger: Logger(label: "test"))
+        let port = SimulatedPort(PhdcSimulator(device), pace: 50, now: { [clock] in clock.monotonic })
+        let outcome = await Acquisition(port: port, clock: clock, sink: recorder)
+            .run(PhdcProtocol(goal: .download(known: [])))
+        await recorder.close(outcome.reason)
+        #expect(outcome == .finished(.done))
+    }
+
+    private static func scale(_ ago: [Int]) -> (device: PhdcSimulator.Configuration, stamps: [[UInt8]]) {
+        let start = LocalTime(year: 2026, month: 11, day: 22, hour: 23, minute: 5, second: 9)!
+        var device = PhdcSimulator.Configuration.scale(at: start)
+        let stamps = ago.map { PhdcClock.absolute(from: start.adding(seconds: -$0)!) }
+        device.reports = stamps.enumerated().map { index, stamp in
+            PhdcSimulator.Report(
+                items: [
+                    PhdcSimulator.Configuration.fixed(1, PhdcSimulator.Configuration.float(624, -1) + stamp)
+                ], after: 0.5 + Double(index))
+        }
+        device.releasesAfter = 6
+        return (device, stamps)
+    }
+
+    private func freeze(_ store: Store) async {
+        await Freezing(store: store, bell: Bell(), logger: Logger(label: "test"), frozen: {}).freezeAll()
+    }
+
+    @Test("every confirmed measurement is sent with its own bytes, the last one too")
+    func theLast() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.openVisit("v1", by: "nurse", at: clock.wall)
+        let (device, stamps) = Self.scale([90_000, 50_000, 3600])
+        try await read(device, in: "v1", store)
+        let ids = try await store.awaitingFreeze()
+        #expect(ids.count == 3)
+        await freeze(store)
+        for (id, own) in zip(ids, stamps) {
+            #expect(try await store.readings(id).count == 1)
+            let documents = try await store.documents(of: id)
+            let original = try #require(documents.first { $0.document.role == .original }).document
+            let bytes = try await store.documentBytes(original.id, offset: 0, count: original.size)
+            for stamp in stamps {
+                let isThere = bytes.indices.contains { bytes[$0...].starts(with: stamp) }
+                #expect(isThere == (stamp == own))
+            }
+        }
+        #expect(try await store.awaitingFreeze().isEmpty)
+    }
+
+    @Test("values without bytes are sent as what they are")
+    func withoutBytes() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.openVisit("v1", by: "nurse", at: clock.wall)
+        let recorder = SessionRecorder(
+            store: store, clock: clock,
+            device: DeviceIdentity(driver: "phdc", vendor: "", model: "", serial: "S", support: .verified),
+            binding: Binding(visit: "v1", reason: .openVisit, by: "nurse", at: clock.wall), feed: LiveFeed(),
+            logger: Logger(label: "test"))
+        let weight = Reading(
+            kind: .weight, value: Ratio(624, 10), unit: "kg", at: nil, rawTime: nil, sequence: 0)
+        try await recorder.perform(.begin(RecordingStart(kind: .live, modality: .vitals, channels: [])))
+        try await recorder.perform(.reading(weight))
+        await recorder.close(.stopped)
+        let id = try #require(try await store.awaitingFreeze().first)
+        await freeze(store)
+        let document = try #require(try await store.documents(of: id).first).document
+        #expect(document.role == .original && document.mediaType == "application/json")
+        let bytes = try await store.documentBytes(document.id, offset: 0, count: document.size)
+        #expect(try JSONDecoder().decode([Reading].self, from: Data(bytes)) == [weight])
+    }
+}
