@@ -206,14 +206,16 @@ public actor DeviceHub {
         return identity
     }
 
-    /// By the last part of the node's path, the whole path, the serial number, or the driver's name if only one fits.
+    /// By the last part of the node's path or the whole path, which are one device's; else by the serial number, else by the driver's
+    /// name. Two devices may have the same of both: which one is meant, nobody guesses.
     func find(_ name: String) throws(Problem) -> String {
-        let hits = plugged.filter { _, entry in
-            entry.candidate.name == name || entry.candidate.devnode == name || entry.identity?.serial == name
+        if let port = plugged.first(where: { $0.value.candidate.name == name || $0.value.candidate.devnode == name }) {
+            return port.key
         }
-        if let hit = hits.first { return hit.key }
-        let drivers = plugged.filter { $0.value.profile?.name == name }
-        guard drivers.count == 1, let only = drivers.first else { throw .deviceNotFound(name) }
+        var hits = plugged.filter { $0.value.identity?.serial == name }
+        if hits.isEmpty { hits = plugged.filter { $0.value.profile?.name == name } }
+        guard hits.count <= 1 else { throw .deviceAmbiguous(name, hits.values.map(\.candidate.name).sorted()) }
+        guard let only = hits.first else { throw .deviceNotFound(name) }
         return only.key
     }
 }

@@ -44,8 +44,13 @@ public struct DoctorView: Codable, Sendable, Equatable {
 public struct Doctor: Sendable {
     private let configuration: Configuration
     private let clock = HostClock()
+    private let sealed: String
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
+    /// - Parameter sealed: where the keys lie that systemd opens for the service alone.
+    public init(_ configuration: Configuration, sealed: String = "/etc/credstore.encrypted") {
+        self.configuration = configuration
+        self.sealed = sealed
+    }
 
     public func look() -> [Finding] {
         [directory, database, key, certificates, disk].compactMap { $0 } + time + [supervisor]
@@ -77,6 +82,11 @@ public struct Doctor: Sendable {
         let path = configuration.masterKeyPath
         switch FileFacts(path) {
         case .missing:
+            switch FileFacts("\(sealed)/ess-agent.master-key") {
+            case .found: return .keySealed
+            case .denied: return .keyDenied
+            case .missing: break
+            }
             if case .found = FileFacts("\(configuration.stateDirectory)/\(Store.fileName)") { return .keyLost }
             return .keyNotYet
         case .denied: return .keyDenied
@@ -89,7 +99,15 @@ public struct Doctor: Sendable {
 
     private var certificates: Finding? {
         let files = [configuration.serverCA, configuration.clientCertificate, configuration.clientKey].compactMap { $0 }
-        for path in files { if case .found = FileFacts(path) { continue } else { return .certificateMissing } }
+        for path in files {
+            if case .found = FileFacts(path) { continue }
+            // Opened by systemd for the service, and there only while it runs.
+            if path == configuration.clientKey, path.hasPrefix("/run/credentials/") {
+                if case .missing = FileFacts("\(sealed)/ess-agent.client-key") { return .certificateMissing }
+                continue
+            }
+            return .certificateMissing
+        }
         guard let key = configuration.clientKey, case .found(let facts) = FileFacts(key) else { return nil }
         return facts.mode & 0o007 == 0 ? nil : .clientKeyOpen
     }

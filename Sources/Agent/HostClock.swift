@@ -21,7 +21,9 @@ public struct HostClock: Sendable {
     }
 
     /// CLOCK_MONOTONIC in nanoseconds: what drivers and ports count in.
-    public var monotonic: UInt64 {
+    public var monotonic: UInt64 { Self.monotonicNow }
+
+    static var monotonicNow: UInt64 {
         var now = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)
         return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
@@ -37,12 +39,13 @@ public struct HostClock: Sendable {
             boottime: isRead ? UInt64(up.tv_sec) * 1_000_000_000 + UInt64(up.tv_nsec) : nil, bootID: bootID)
     }
 
-    /// Whether the kernel says that the wall clock follows NTP; nil when it can't be asked (a container).
+    /// Whether the kernel says that the wall clock follows NTP; nil when it can't be asked (a container). The service may not ask the
+    /// kernel itself: the call is the one that sets the clock.
     public var isSynchronised: Bool? {
         switch ess_clock_is_synchronised() {
         case 0: false
         case 1: true
-        default: nil
+        default: TimeService.isSynchronised
         }
     }
 

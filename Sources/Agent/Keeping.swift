@@ -30,9 +30,19 @@ public struct KeyRotationRequest: Codable, Sendable {
 /// What is done to a store while no agent runs.
 public struct Keeping: Sendable {
     private let configuration: Configuration
+    private let given: [UInt8]?
     private let clock = HostClock()
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
+    /// - Parameter key: the master key, where it is sealed for the service and no file has it; nil for the configured file.
+    public init(_ configuration: Configuration, key: [UInt8]? = nil) {
+        self.configuration = configuration
+        given = key
+    }
+
+    private func masterKey() throws(StoreError) -> MasterKey {
+        if let given { return try MasterKey(bytes: given) }
+        return try MasterKey.load(from: configuration.masterKeyPath, createIfMissing: false)
+    }
 
     /// Puts a backup in the store's place; the store that was there is kept under another name.
     /// - Throws: `Problem`.
@@ -40,7 +50,7 @@ public struct Keeping: Sendable {
         guard case .found = FileFacts(path) else { throw .backupNotFound }
         do throws(StoreError) {
             try StateDirectory.prepare(configuration.stateDirectory)
-            let key = try MasterKey.load(from: configuration.masterKeyPath, createIfMissing: false)
+            let key = try masterKey()
             let report = try await Store.restore(
                 from: path, to: configuration.stateDirectory, key: key, environment: configuration.environment(clock),
                 force: force, by: actor)
@@ -63,7 +73,7 @@ public struct Keeping: Sendable {
     ) async throws(Problem) -> KeyRotationView {
         guard case .missing = FileFacts(path) else { throw .fileExists }
         do throws(StoreError) {
-            let old = try MasterKey.load(from: configuration.masterKeyPath, createIfMissing: false)
+            let old = try masterKey()
             let store = try await Store.open(
                 directory: configuration.stateDirectory, key: old, environment: configuration.environment(clock))
             do throws(StoreError) {

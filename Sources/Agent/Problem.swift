@@ -37,6 +37,11 @@ extension Problem {
             "Aucun appareil « \(name) » n'est branché. `ess-agent devices` montre ceux qui le sont ; vérifiez le câble."
         )
     }
+    public static func deviceAmbiguous(_ name: String, _ ports: [String]) -> Problem {
+        Problem(
+            "device-ambiguous", exit: .usage,
+            "Plusieurs appareils répondent à « \(name) ». Nommez le port : \(ports.joined(separator: ", ")).")
+    }
     public static func deviceNotReady(_ name: String, _ state: String) -> Problem {
         Problem("device-not-ready", "L'appareil « \(name) » n'est pas prêt : \(state).")
     }

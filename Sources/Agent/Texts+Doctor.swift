@@ -32,9 +32,12 @@ extension Finding {
     static let keyFile = Finding(
         "key", .attention,
         "La clé maîtresse est un simple fichier : qui vole le disque vole la clé, sauf si le disque est chiffré. "
-            + "Passez à un secret systemd (`systemd-creds encrypt`, voir README).",
+            + "`sudo ess-agent setup` la scelle.",
         "The master key is a plain file: who steals the disk has it, unless the disk is encrypted. "
-            + "Use a systemd credential (`systemd-creds encrypt`, see README).")
+            + "`sudo ess-agent setup` seals it.")
+    static let keySealed = Finding(
+        "key", .well, "La clé maîtresse est scellée ; le service l'ouvre à son démarrage.",
+        "The master key is sealed; the service opens it when it starts.")
     static let keyOpen = Finding(
         "key", .failure, "Le fichier de la clé maîtresse est ouvert à d'autres comptes : `chmod 600` sur ce fichier.",
         "The master key's file is open to other accounts: `chmod 600` it.")

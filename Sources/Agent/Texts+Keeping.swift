@@ -20,7 +20,7 @@ extension Problem {
     static let keyIsCredential = Problem(
         "key-is-credential", exit: .badConfiguration,
         "La clé vient d'un secret systemd, que l'agent ne peut pas remplacer. Arrêtez l'agent, puis "
-            + "`ess-agent key rotate --new FICHIER`, puis `systemd-creds encrypt --name=master-key FICHIER …` (voir README)."
+            + "`sudo ess-agent key rotate --new FICHIER`, et scellez FICHIER à la place de l'ancienne (docs/keys.md)."
     )
     static let trailIsBroken = Problem(
         "audit-broken",

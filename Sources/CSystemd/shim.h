@@ -25,6 +25,17 @@ static inline int ess_bus_read_flag(sd_bus_message *message) {
     return sd_bus_message_read(message, "b", &flag) < 0 ? -1 : flag;
 }
 
+/// Whether the wall clock follows NTP, as timedated says: 1, 0, or -1 when it can't be asked.
+static inline int ess_bus_clock_is_synchronised(sd_bus *bus) {
+    int value = 0;
+    // systemd starts it for the question; a capture doesn't wait for it, and the next question finds it started.
+    sd_bus_set_method_call_timeout(bus, 1000000);
+    int code = sd_bus_get_property_trivial(
+        bus, "org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1", "NTPSynchronized",
+        NULL, 'b', &value);
+    return code < 0 ? -1 : value != 0;
+}
+
 /// A property of NetworkManager itself; 0 when it can't be had.
 static inline uint32_t ess_bus_network_property(sd_bus *bus, const char *name) {
     uint32_t value = 0;

@@ -10,6 +10,11 @@ struct SealedKey {
     static let store = "/etc/credstore.encrypted"
     static let plainMaster = "/var/lib/ess-agent/master.key"
 
+    /// Bound to the TPM and to no state of the boot: by itself systemd-creds binds to PCR 7, which an update of the firmware's list of
+    /// revoked programs (dbx) changes, on every laptop of a fleet in the same week. None at all is taken by systemd 252 to seal and not to
+    /// open again, so it is one that nothing extends.
+    private static let registers = "--tpm2-pcrs=23"
+
     var path: String { "\(Self.store)/ess-agent.\(name)" }
     /// Where the daemon finds it, open.
     var credential: String { "/run/credentials/ess-agent.service/\(name)" }
@@ -20,7 +25,8 @@ struct SealedKey {
         if isThere, try opened() == bytes { return false }
         unsafe mkdir(Self.store, 0o700)
         let sealed = try ChildProgram(
-            ["systemd-creds", "--name=\(name)", "--with-key=\(withKey)", "encrypt", "-", "-"], input: bytes)
+            ["systemd-creds", "--name=\(name)", "--with-key=\(withKey)", Self.registers, "encrypt", "-", "-"],
+            input: bytes)
         guard sealed.status == 0, !sealed.output.isEmpty else {
             throw failInput(
                 "systemd-creds could not seal \(name) (status \(sealed.status)); --with-key=host does without a TPM.")

@@ -14,9 +14,13 @@ extension Setup {
         checklist.add("team", settings.team, missing: "no team")
         checklist.add(
             "laptop", settings.laptop == "ess-laptop" ? nil : settings.laptop, missing: "still has the default name")
-        for (what, path) in [("authority", settings.serverCA), ("certificate", settings.clientCertificate)] {
+        for (what, path, otherwise) in [
+            ("authority", settings.serverCA, "the system's authorities"),
+            ("certificate", settings.clientCertificate, nil),
+        ] {
             checklist.add(
-                what, path.flatMap { isPEM($0) ? $0 : nil }, missing: path.map { "\($0) can't be read" } ?? "not named")
+                what, path.map { isPEM($0) ? $0 : nil } ?? otherwise,
+                missing: path.map { "\($0) can't be read" } ?? "not named")
         }
         for key in [SealedKey.client, .master] {
             if geteuid() != 0 {

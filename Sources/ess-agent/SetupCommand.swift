@@ -43,26 +43,72 @@ struct Setup: ParsableCommand {
     func run() throws {
         if check { return try report() }
         guard geteuid() == 0 else { throw failInput("setup writes below /etc and seals keys: run it as root.") }
-        var changed = false
         // Everything is read and checked before the first thing is written.
         let settings = try merged()
         let regionText = try region.map { try checkedRegion($0) }
         let authorities = try ca.map { try pem($0, "CERTIFICATE") }
         let chain = try certificate.map { try pem($0, "CERTIFICATE") }
         let privateKey = try key.map { try pem($0, "PRIVATE KEY") }
+        if let chain, let privateKey { try checkPair(chain, privateKey) }
+        let newcomers = try user.filter { try !isAdmitted($0) }
+        // First of all: where there is another key than the store's, nothing is put in place.
+        var changed = try SealedKey.sealMaster(withKey: withKey)
         if let authorities { changed = try place(authorities, at: "\(Self.directory)/ca.pem", mode: 0o644) || changed }
         // The key first: a certificate without its key would be worse than the old pair.
         if let privateKey { changed = try SealedKey.client.seal(privateKey, withKey: withKey) || changed }
         if let chain { changed = try place(chain, at: "\(Self.directory)/client.pem", mode: 0o644) || changed }
-        changed = try SealedKey.sealMaster(withKey: withKey) || changed
         if let regionText { changed = try place(regionText, at: Self.regionFile, mode: 0o644) || changed }
         changed = try place(Array(settings.utf8), at: Self.setupFile, mode: 0o644) || changed
-        for name in user { changed = try admit(name) || changed }
-        if changed, unsafe access("/run/systemd/system", F_OK) == 0 {
-            _ = try ChildProgram(["systemctl", "restart", "ess-agent.service"])
+        for name in newcomers { try admit(name) }
+        // An earlier run may have written everything and not come so far.
+        if unsafe access("/run/systemd/system", F_OK) == 0, try changed || isServiceOlder() {
+            guard try ChildProgram(["systemctl", "restart", "ess-agent.service"]).status == 0 else {
+                throw failInput("Everything is in place, but the service doesn't start: journalctl -u ess-agent.")
+            }
             print("ess-agent.service restarted")
+            changed = true
         }
-        print(changed ? "This laptop is set up." : "Nothing to do: this laptop was set up like this already.")
+        print(
+            changed || !newcomers.isEmpty
+                ? "This laptop is set up." : "Nothing to do: this laptop was set up like this already.")
+    }
+
+    /// Whether the service doesn't run, or was started before the last thing was put in place.
+    private func isServiceOlder() throws -> Bool {
+        let said = try ChildProgram([
+            "systemctl", "show", "ess-agent.service", "--property=ActiveState,ExecMainStartTimestampMonotonic",
+        ])
+        let lines = String(decoding: said.output, as: UTF8.self).split(separator: "\n")
+        let started = lines.compactMap { line in
+            line.hasPrefix("ExecMainStartTimestampMonotonic=") ? Int64(line.split(separator: "=").last ?? "") : nil
+        }.first
+        guard lines.contains("ActiveState=active"), let started else { return true }
+        var now = (wall: timespec(), monotonic: timespec())
+        unsafe clock_gettime(CLOCK_REALTIME, &now.wall)
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now.monotonic)
+        func microseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000 }
+        let files = [
+            Self.setupFile, Self.regionFile, "\(Self.directory)/ca.pem", "\(Self.directory)/client.pem",
+            SealedKey.client.path, SealedKey.master.path,
+        ]
+        let newest = files.compactMap { path in
+            var facts = stat()
+            return unsafe stat(path, &facts) == 0 ? microseconds(facts.st_mtim) : nil
+        }.max()
+        return newest.map { $0 > microseconds(now.wall) - (microseconds(now.monotonic) - started) } ?? false
+    }
+
+    private func checkPair(_ chain: [UInt8], _ key: [UInt8]) throws {
+        switch CertificatePair(
+            certificate: String(decoding: chain, as: UTF8.self), key: String(decoding: key, as: UTF8.self))
+        {
+        case .fits: break
+        case .different: throw failInput("--key is not the key of --certificate.")
+        case .encrypted:
+            throw failInput(
+                "--key is encrypted, and nobody types its passphrase at a start: openssl pkey -in KEY -out PLAIN.")
+        case .unknown: print("Whether --certificate and --key belong together could not be checked.")
+        }
     }
 
     /// The drop-in's text: what was there, and on top what was named now.
@@ -114,18 +160,18 @@ struct Setup: ParsableCommand {
         return bytes
     }
 
-    /// - Returns: whether anything changed.
-    private func admit(_ name: String) throws -> Bool {
+    private func isAdmitted(_ name: String) throws -> Bool {
         let groups = try ChildProgram(["id", "-nG", name])
         guard groups.status == 0 else { throw failInput("\(name): no such account.") }
-        if String(decoding: groups.output, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains("ess-agent") {
-            return false
-        }
+        return String(decoding: groups.output, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains(
+            "ess-agent")
+    }
+
+    private func admit(_ name: String) throws {
         guard try ChildProgram(["usermod", "-a", "-G", "ess-agent", name]).status == 0 else {
             throw failInput("\(name) could not be added to the group ess-agent.")
         }
         print("\(name) may use ess-agent from the next login on")
-        return true
     }
 }
 

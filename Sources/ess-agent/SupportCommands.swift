@@ -48,7 +48,8 @@ struct RestoreCommand: AsyncParsableCommand {
         commandName: "restore", abstract: "Put a backup in the store's place, while the daemon is stopped.",
         discussion: """
             The store that is there is kept beside it under another name. Refused when it holds recordings that the server \
-            has not confirmed, unless --force is given. Run it as the agent's account (sudo -u ess-agent).
+            has not confirmed, unless --force is given. With sudo: a key that is sealed for the service only root can open; the rest \
+            is done as the agent's account, which has to be able to read the file.
             """)
     @Argument(help: "A file that `ess-agent backup` wrote.") var path: String
     @Flag(help: "Also when the present store holds what was not sent, or can't be read.") var force = false
@@ -58,8 +59,10 @@ struct RestoreCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings(config)
         let view: RestoreView
+        let person = account()
+        let keeping = try settings.keeping(reading: absolutePath(path))
         do throws(Problem) {
-            view = try await Keeping(settings).restore(absolutePath(path), force: force, by: account())
+            view = try await keeping.restore(absolutePath(path), force: force, by: person)
         } catch {
             throw fail(error)
         }
@@ -77,7 +80,8 @@ struct KeyCommand: AsyncParsableCommand {
             abstract: "Seal everything under a new master key.",
             discussion: """
                 Without --new the running daemon replaces its key file. With --new, and the daemon stopped, the new key is \
-                written to that file, for systemd-creds or a safe. Backups made before need the old key: make a new one.
+                written to that file, to be sealed (`ess-agent setup`) or put into a safe. With sudo, where the present key is \
+                sealed. Backups made before need the old key: make a new one.
                 """)
         @Option(help: "Write the new key to this new file; the daemon must be stopped.") var new: String?
         @Flag(help: "Also when the audit trail doesn't hold; the new trail then tells so.") var acceptBrokenTrail =
@@ -88,10 +92,11 @@ struct KeyCommand: AsyncParsableCommand {
         func run() async throws {
             let view: KeyRotationView
             if let new {
-                let settings = try options.settings()
+                let person = account()
+                let keeping = try options.settings().keeping()
                 do throws(Problem) {
-                    view = try await Keeping(settings).rotateKey(
-                        to: absolutePath(new), acceptingBrokenTrail: acceptBrokenTrail, by: account())
+                    view = try await keeping.rotateKey(
+                        to: absolutePath(new), acceptingBrokenTrail: acceptBrokenTrail, by: person)
                 } catch {
                     throw fail(error)
                 }

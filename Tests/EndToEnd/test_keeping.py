@@ -152,7 +152,7 @@ def test_doctor_says_what_to_do(field):
     assert all(f["french"] and f["english"] and f["french"] != f["english"] for f in found)
     by = {f["check"]: f for f in found}
     assert by["store"]["level"] == by["audit"]["level"] == by["permissions"]["level"] == "well"
-    assert by["key"]["level"] == "attention" and "systemd-creds" in by["key"]["french"]  # a plain file
+    assert by["key"]["level"] == "attention" and "sudo ess-agent setup" in by["key"]["french"]  # a plain file
     assert not [text for text in identities(field) if text in json.dumps(found)]
 
     field.state.chmod(0o755)

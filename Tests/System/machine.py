@@ -334,6 +334,35 @@ class Machine:
                 time.sleep(0.1)
         raise GuestFailed(f"{name} is still in use")
 
+    def plug_reader(self, name="reader"):
+        """A card reader; what is in it comes and goes with `insert` and `eject`. QEMU's wants a medium to begin with."""
+        self.qmp("device_add", driver="usb-bot", id=f"{name}-usb", bus="xhci.0")
+
+    def insert(self, image, medium, name="reader"):
+        self.qmp("blockdev-add", **{"node-name": medium, "driver": "raw", "read-only": False,
+                                    "file": {"driver": "file", "filename": str(image)}})
+        slot = f"{name}-slot"
+        if any(d.get("qdev", "").endswith(slot) for d in self.qmp("query-block")):
+            self.qmp("blockdev-insert-medium", id=slot, **{"node-name": medium})
+            self.qmp("blockdev-close-tray", id=slot)
+        else:
+            self.qmp("device_add", driver="scsi-hd", id=slot, removable=True, bus=f"{name}-usb.0", drive=medium)
+            self.qmp("qom-set", path=f"/machine/peripheral/{name}-usb", property="attached", value=True)
+
+    def eject(self, medium, name="reader"):
+        self.qmp("blockdev-open-tray", id=f"{name}-slot", force=True)
+        self.qmp("blockdev-remove-medium", id=f"{name}-slot")
+        self.qmp("blockdev-del", **{"node-name": medium})
+
+    def pull_reader(self, medium, name="reader"):
+        self.qmp("device_del", id=f"{name}-usb")
+        for _ in range(100):
+            try:
+                return self.qmp("blockdev-del", **{"node-name": medium})
+            except GuestFailed:
+                time.sleep(0.1)
+        raise GuestFailed(f"{name} is still in use")
+
     def plug_serial(self, path, name="ftdi"):
         """A serial bridge of FTDI's, with a socket of the host as its far end."""
         self.qmp("chardev-add", id=name, backend={"type": "socket", "data": {

@@ -5,10 +5,12 @@ its patient. `make test-system` runs it (about 15 minutes).
 """
 
 import pathlib
+import re
 import shutil
 import time
 
 import field
+import guest_tree
 import machine
 import pytest
 from field import device, everything_arrived, import_card, kept_samples, live_ecg, recording, waiting
@@ -28,6 +30,14 @@ def test_booted_ready_and_confined(laptop):
     assert laptop.sh("systemctl --failed --no-legend --plain").strip() == ""
     assert laptop.sh("stat -c '%a %U %G' /var/lib/ess-agent /run/ess-agent /run/ess-agent/api.sock").split("\n")[:3] == [
         "700 ess-agent ess-agent", "750 ess-agent ess-agent", "660 ess-agent ess-agent"]
+    # What is written into every recording can be had from within: this boot's name, and whether the clock follows NTP; and the routes.
+    def report():
+        return laptop.sh("cd /tmp && rm -f r.tar && runuser -u nurse -- ess-agent report r.tar && tar -xOf r.tar")
+    assert laptop.sh("cat /proc/sys/kernel/random/boot_id").strip() in report()
+    # On this slow machine timedated takes its time to start.
+    laptop.wait("it knows of the clock", lambda: re.search(r'"clockSynchronised" *: *(true|false)', report()))
+    assert "thread priority" not in laptop.sh("journalctl -b --no-pager -o cat -u ess-agent")
+    assert laptop.sh(f"nsenter -m -t {show['MainPID']} cat /proc/net/route").startswith("Iface")
     # Whoever isn't in the group has no way in.
     assert "11" in laptop.sh("runuser -u nobody -- ess-agent status >/dev/null 2>&1; echo $?")
 
@@ -62,6 +72,63 @@ def test_a_stick_is_mounted_read_only_and_imported(laptop, visit, outside, tmp_p
     laptop.wait("unmounted", lambda: not laptop.sh(f"findmnt -rn {place}", check=False).strip())
     assert laptop.sh("systemctl --failed --no-legend --plain").strip() == ""
     everything_arrived(laptop, outside, before + len(view["imported"]))
+
+
+def test_a_card_is_exchanged_in_a_reader(laptop, visit, outside, tmp_path):
+    """The reader stays plugged in, and the first patient's files stay in the cache: what is shown and copied is the second one's."""
+    first = outside.card(tmp_path, "first", "--number", 21, "--seconds", 10)
+    second = outside.card(tmp_path, "second", "--number", 22, "--seconds", 20)
+
+    def shown():
+        found = [m for m in laptop.agent("media", "--json") if m["state"] == "ready"]
+        return {m["label"]: m["found"]["bytes"] for m in found}
+    laptop.plug_reader()
+    arrived = []
+    # With partitions, and without; taken out and put in, and so fast that the reader only says that it isn't the same one.
+    for step, (kind, slowly) in enumerate([(outside.partitioned, True), (outside.partitioned, False), (lambda image: image, False)]):
+        names = f"first{step}", f"second{step}"
+        if step == 0:
+            laptop.insert(kind(first), names[0])
+        else:
+            laptop.eject(f"second{step - 1}")
+            laptop.insert(kind(first), names[0])
+        label, size = laptop.wait("the first is shown", lambda: next(iter(shown().items()), None) if len(shown()) == 1 else None, 150)
+        assert label[-1].isdigit() == (kind == outside.partitioned)
+        laptop.eject(names[0])
+        if slowly:
+            laptop.wait("nothing is shown", lambda: not shown() and not laptop.sh("ls /run/ess-media").strip(), 150)
+        laptop.insert(kind(second), names[1])
+        laptop.wait("the second is shown", lambda: shown().get(label, 0) > size, 150)
+        if step == 0:
+            arrived = laptop.agent("import", f"/run/ess-media/{label}", "--json", seconds=200)["imported"]
+            assert len(arrived) == 1
+    laptop.pull_reader("second2")
+    laptop.wait("unmounted", lambda: not laptop.sh("ls /run/ess-media").strip())
+    assert laptop.sh("systemctl --failed --no-legend --plain").strip() == ""
+    assert laptop.sh("losetup -a").strip() == ""
+    kept = recording(laptop, arrived[0])
+    assert kept["visit"] == visit and laptop.agent("recording", arrived[0], "--json")["channels"][0]["samples"] >= 20 * 400
+    everything_arrived(laptop, outside, 1)
+
+
+def test_a_damaged_stick_stops_no_laptop(laptop, tmp_path):
+    """A file system may say of itself that the machine is to stop when it is damaged. This one does, and is."""
+    image, content = tmp_path / "panic.img", tmp_path / "content"
+    (content / "folder").mkdir(parents=True)
+    (content / "file.txt").write_text("whole")
+    guest_tree.run("mke2fs", "-q", "-t", "ext4", "-b", "1024", "-O", "^metadata_csum", "-d", str(content), str(image), "8M")
+    guest_tree.run("tune2fs", "-e", "panic", str(image))
+    block = int(guest_tree.run("debugfs", "-R", "blocks /folder", str(image)).split()[0])
+    with open(image, "r+b") as file:
+        file.seek(block * 1024)
+        file.write(b"\xff" * 1024)
+    laptop.plug_stick(image, "panic")
+    place = laptop.wait("mounted", lambda: laptop.sh("findmnt -rn -o TARGET | grep ^/run/ess-media/")).split()[0]
+    assert laptop.sh(f"cat {place}/file.txt") == "whole"
+    laptop.sh(f"ls {place}/folder", check=False)
+    assert "EXT4-fs error" in laptop.sh("journalctl -k -b --no-pager"), "nothing was damaged"
+    laptop.pull_stick("panic")
+    laptop.wait("unmounted", lambda: not laptop.sh(f"findmnt -rn {place}", check=False).strip())
 
 
 def test_power_cut_in_a_live_ecg(laptop, visit, outside):
@@ -177,6 +244,20 @@ def test_a_full_disk(laptop, visit, outside, tmp_path):
     everything_arrived(laptop, outside, len(before) + 1)
 
 
+def test_a_disk_that_is_full_at_the_start(laptop):
+    """However often it was tried in vain: when there is room again, it comes up."""
+    laptop.sh("mkdir -p /run/systemd/system/ess-agent.service.d && printf '[Service]\\nRestartSec=100ms\\n' "
+              "> /run/systemd/system/ess-agent.service.d/fast.conf && systemctl daemon-reload && systemctl stop ess-agent")
+    try:
+        laptop.sh("fallocate -l $(($(stat -f -c '%f*%S' /var) - 1048576)) /var/filler; dd if=/dev/zero of=/var/filler2 bs=4096 2>/dev/null; "
+                  "systemctl start ess-agent", check=False)
+        laptop.wait("it was tried a dozen times",
+                    lambda: int(laptop.sh("systemctl show ess-agent -p NRestarts --value")) >= 12, 300)
+    finally:
+        laptop.sh("rm -f /var/filler /var/filler2; rm -r /run/systemd/system/ess-agent.service.d; systemctl daemon-reload")
+    laptop.wait("the agent answers", lambda: laptop.agent("status", "--json"))
+
+
 def test_short_of_memory(laptop, visit, outside, tmp_path):
     """A laptop full of browser tabs: 64 MiB for the daemon."""
     laptop.sh("systemctl set-property --runtime ess-agent MemoryMax=64M MemorySwapMax=0")
@@ -200,6 +281,16 @@ def test_the_store_is_sound_and_nobody_is_named_in_the_journal(laptop, outside):
     assert not readable.strip(), f"a patient's name is readable in {readable}"
 
 
+# TPM2_PCR_Extend, spoken directly: the guest has no program for it.
+EXTEND_REGISTER_7 = r"""
+exec 3<>/dev/tpmrm0
+printf '\x80\x02\0\0\0\x41\0\0\x01\x82\0\0\0\x07\0\0\0\x09\x40\0\0\x09\0\0\0\0\0\0\0\0\x01\0\x0b' > /tmp/extend
+printf '%032d' 1 >> /tmp/extend
+dd if=/tmp/extend bs=65 count=1 >&3 2>/dev/null
+dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1
+"""
+
+
 @pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm isn't installed: no TPM to bind keys to")
 def test_keys_bound_to_the_tpm(running, image, outside, tmp_path):
     """`setup` seals both keys to the chip: the service starts with them, again after a power cut, and on another machine not at all."""
@@ -217,6 +308,18 @@ def test_keys_bound_to_the_tpm(running, image, outside, tmp_path):
         laptop.wait("visits came down under the sealed key", lambda: laptop.agent("visits", "--json"))
         assert laptop.sh("ls /var/lib/ess-agent/master.key 2>/dev/null", check=False) == "", "the key lies beside the database"
         laptop.sh("ess-agent setup --check")
+        # A run that had come as far as the files; and again, when all is as it is to be.
+        laptop.sh("touch /etc/ess-agent/ess-agent.conf.d/10-setup.conf")
+        assert "restarted" in laptop.sh("ess-agent setup --with-key tpm2")
+        assert "Nothing to do" in laptop.sh("ess-agent setup --with-key tpm2")
+        # A service that doesn't come up isn't passed over.
+        laptop.sh("echo 'nonsense = 1' > /etc/ess-agent/ess-agent.conf.d/99-nonsense.conf")
+        said = laptop.sh("ess-agent setup --with-key tpm2 --laptop ess-043; echo status $?", check=False)
+        assert "doesn't start" in said and "status 0" not in said, said
+        laptop.sh("rm /etc/ess-agent/ess-agent.conf.d/99-nonsense.conf")
+        assert "restarted" in laptop.sh("ess-agent setup --with-key tpm2")
+        # What an update of Secure Boot's lists does to the chip's register 7.
+        assert laptop.sh(EXTEND_REGISTER_7).split()[:2] == ["80", "02"]
         opened = laptop.sh("systemd-creds --name=master-key decrypt /etc/credstore.encrypted/ess-agent.master-key - | sha256sum")
         laptop.sh("sync")
         laptop.cut_power()

@@ -19,7 +19,7 @@ def test_newer_systems_have_what_it_depends_on(suite, tmp_path):
         assert "shared librar" not in said.stderr and "symbol" not in said.stderr, said
         assert "contec-oximeter" in tree.run("ess-sim", "list")
         assert "Omron" in tree.run("systemd-hwdb", "query", "usb:v0590p0028:BM")
-        tree.run("systemd-analyze", "verify", "--man=no", "ess-agent.service", "ess-media@sda1.service")
+        tree.run("systemd-analyze", "verify", "--man=no", "ess-agent.service", "ess-media@sda1.service", "ess-media-exchanged@sda.service")
         with Daemon(tree) as daemon:
             assert daemon.status()["counts"]["recordings"] == 0
         tree.apt("purge", "ess-agent", "ess-agent-tools")

@@ -75,7 +75,7 @@ def test_what_is_installed(installed):
     assert tree.run("systemctl", "is-enabled", "ess-agent.service").strip() == "enabled"
     settings = tree.at("/etc/ess-agent/ess-agent.conf").read_text().splitlines()
     assert [line for line in settings if line.strip() and not line.startswith("#")] == []
-    tree.run("systemd-analyze", "verify", "--man=no", "ess-agent.service", "ess-media@sda1.service")
+    tree.run("systemd-analyze", "verify", "--man=no", "ess-agent.service", "ess-media@sda1.service", "ess-media-exchanged@sda.service")
     # udev's own trigger made the database anew.
     assert "Omron" in tree.run("systemd-hwdb", "query", "usb:v0590p0028:BM"), "the devices' names aren't known"
     # The tested unit is the one that is shipped.
@@ -85,7 +85,8 @@ def test_what_is_installed(installed):
         "/lib/udev/rules.d/70-ess-agent.rules", "/lib/udev/hwdb.d/70-ess-agent.hwdb", "/usr/share/applications/ess-agent.desktop", "/usr/share/man/man1/ess-agent.1.gz",
         "/usr/share/man/man5/ess-agent.conf.5.gz", "/usr/share/bash-completion/completions/ess-agent", "/usr/lib/sysusers.d/ess-agent.conf",
         "/usr/lib/tmpfiles.d/ess-agent.conf", "/usr/share/icons/hicolor/scalable/apps/ess-agent.svg",
-        "/usr/share/doc/ess-agent/sbom.cdx.json.gz",
+        "/usr/share/doc/ess-agent/sbom.cdx.json.gz", "/usr/share/doc/ess-agent/administrator.md.gz", "/usr/share/doc/ess-agent/keys.md.gz",
+        "/usr/share/doc/ess-agent/fleet.md.gz",
     ):
         assert path in files or path.removesuffix(".gz") in files, f"{path} is missing"
     assert not any(path.startswith(STATE) for path in files), "the state isn't the package's"
@@ -206,3 +207,29 @@ def test_purge_asks_a_person(installed, answer):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, text
     assert answered, text
     assert tree.at(STATE).exists() == (answer == "no")
+
+
+@pytest.mark.parametrize("state, metrics, restarts", [
+    ("active", "ess_agent_recordings_open 0", True),
+    ("active", "ess_agent_recordings_open 1", False),
+    # An answer that isn't one: busy, too old, not allowed.
+    ("active", "", False),
+    ("failed", "", True),
+])
+def test_an_upgrade_cuts_no_capture(installed, state, metrics, restarts):
+    tree, said = installed, installed.at("/root/said")
+    tree.at("/run/systemd/system").mkdir(parents=True)
+    fakes = {
+        "systemctl": f'[ "$1" != is-active ] || [ {state} = active ]',
+        "ess-agent": f'[ "$1" = metrics ] && [ "{metrics}" ] || exit 10; printf "# TYPE ess_agent_recordings_open gauge\n{metrics}\n"',
+        "deb-systemd-invoke": 'echo "$@" >> /root/said',
+        "udevadm": 'true',
+    }
+    tree.at("/root/fakes").mkdir()
+    for name, body in fakes.items():
+        tree.at(f"/root/fakes/{name}").write_text(f"#!/bin/sh\n{body}\n")
+        tree.at(f"/root/fakes/{name}").chmod(0o755)
+    said.write_text("")
+    tree.run("/var/lib/dpkg/info/ess-agent.postinst", "configure", "0.0.1", environment={
+        "PATH": "/root/fakes:/usr/sbin:/usr/bin:/sbin:/bin", "DPKG_MAINTSCRIPT_PACKAGE": "ess-agent", "DPKG_MAINTSCRIPT_NAME": "postinst"})
+    assert ("try-restart ess-agent.service" in said.read_text()) == restarts, said.read_text()

@@ -17,6 +17,8 @@ public actor MediaHub {
         var only: String?
         var state = State.surveying
         var tree: (any Tree)?
+        /// Which one it is, where the kernel says so.
+        var mark: MediumMark?
         var survey: MediaSurvey?
         var tally: MediaTally?
         var task: Task<Result<Void, MediaRun.Stop>, Never>?
@@ -32,6 +34,10 @@ public actor MediaHub {
     private let changed: @Sendable () -> Void
     private var media: [Int: Medium] = [:]
     private var count = 0
+    /// Below it media are mounted, and what is there now is known.
+    private var directory: String?
+    private var known: [String: MediumMark?] = [:]
+    private let bell = Bell()
     /// Media that nobody asked about are forgotten first.
     private static let limit = 32
 
@@ -59,23 +65,24 @@ public actor MediaHub {
     /// Follows what is mounted below a directory until cancelled; whatever appears is looked through, and nothing is copied.
     /// - Parameter directory: one subdirectory for each medium; an empty one is none (yet).
     func watch(_ directory: String) async {
-        var known: Set<String> = []
-        let bell = Bell()
+        self.directory = directory
         while !Task.isCancelled {
             // Watched before looked at: what happens in between rings. Anew each time: another directory may have its name by now.
-            var watch = await DirectoryWatch(directory) { bell.ring() }
+            var watch = await DirectoryWatch(directory) { [bell] in bell.ring() }
             let isThere = watch != nil
-            if watch == nil { watch = await DirectoryWatch(Self.parent(of: directory)) { bell.ring() } }
+            if watch == nil { watch = await DirectoryWatch(Self.parent(of: directory)) { [bell] in bell.ring() } }
             let (present, places) = await Blocking.run { Self.mounted(below: directory) }
-            for path in known.subtracting(present) { departed(path) }
-            for path in present.subtracting(known).sorted() {
+            // Another medium under the same name, perhaps between two looks: the one that was known is out.
+            let isNew = present.filter { known[$0.key] != .some($0.value) }
+            for path in known.keys where present[path] == nil || isNew[path] != nil { departed(path) }
+            known = present
+            for path in isNew.keys.sorted() {
                 do throws(Problem) {
                     _ = try await survey(path)
                 } catch {
                     logger.error("a medium can't be looked through", metadata: ["problem": "\(error.key)"])
                 }
             }
-            known = present
             // A mount on a directory that is there already changes nothing in this one: while there is a place for one, it is looked at
             // every second. All day long there is none.
             let isQuiet = watch != nil && places == (isThere ? 0 : nil)
@@ -90,16 +97,27 @@ public actor MediaHub {
     }
 
     /// Media, and how many places for one there are; nil where there is no such directory.
-    private static func mounted(below directory: String) -> (media: Set<String>, places: Int?) {
-        guard let tree = try? MountedTree(directory), let entries = try? tree.list([]) else { return ([], nil) }
-        let filled = entries.filter { $0.kind == .directory && (try? tree.list([$0.name]).isEmpty) == false }
-        return (Set(filled.map { "\(directory)/\($0.name)" }), entries.count { $0.kind == .directory })
+    private static func mounted(below directory: String) -> (media: [String: MediumMark?], places: Int?) {
+        guard let tree = try? MountedTree(directory), let entries = try? tree.list([]) else { return ([:], nil) }
+        var media: [String: MediumMark?] = [:]
+        for entry in entries where entry.kind == .directory && (try? tree.list([entry.name]).isEmpty) == false {
+            let path = "\(directory)/\(entry.name)"
+            let mark = MediumMark(of: path, below: directory)
+            // What is still shown of a medium that is out already: whoever mounted it takes it away.
+            if mark?.isThere != false { media.updateValue(mark, forKey: path) }
+        }
+        return (media, entries.count { $0.kind == .directory })
     }
 
     /// A copy that is running notices by itself; one that was cut stays on the screen, so that it is continued.
     private func departed(_ path: String) {
-        for (id, medium) in media where medium.path == path && medium.only == nil {
-            if medium.state == .ready || medium.state == .done || medium.state == .unreadable { media[id] = nil }
+        for (id, medium) in media where medium.path == path || medium.path.hasPrefix(path + "/") {
+            switch medium.state {
+            // An open root would keep the medium busy, and the next one in the same reader from being seen.
+            case .interrupted: media[id]?.tree = nil
+            case .ready, .done, .unreadable: media[id] = nil
+            case .surveying, .importing: break
+            }
         }
     }
 
@@ -142,11 +160,16 @@ public actor MediaHub {
         }
         media[id] = Medium(path: directory, only: only)
         do throws(TreeError) {
-            let (tree, survey) = try await Blocking.run { [importers] () throws(TreeError) in
-                let tree = try MountedTree(directory)
-                return (tree, try MediaSurvey.take(of: tree, only: only, importers: importers))
+            let mounts = self.directory
+            let (tree, mark, survey) = try await Blocking.run { [importers] () throws(TreeError) in
+                // Noted before it is opened: whatever is exchanged from here on is noticed.
+                let mark = mounts.flatMap { MediumMark(of: directory, below: $0) }
+                let mounted = try MountedTree(directory)
+                let tree: any Tree = mark.map { WatchedTree(tree: mounted, mark: $0) } ?? mounted
+                return (tree, mark, try MediaSurvey.take(of: tree, only: only, importers: importers))
             }
             media[id]?.tree = tree
+            media[id]?.mark = mark
             media[id]?.survey = survey
             media[id]?.state = .ready
             logger.info(
@@ -186,8 +209,18 @@ public actor MediaHub {
         let id = try find(name)
         guard let medium = media[id] else { throw .mediumNotFound }
         guard medium.task == nil else { return view(id, medium) }
+        // Another one is in its place than the nurse was shown: hers to see first.
+        if medium.state == .ready, medium.mark?.isThere == false {
+            departed(medium.path)
+            known[medium.path] = nil
+            bell.ring()
+            throw .mediumExchanged
+        }
         // It may have been out in between, or hold more than it did.
-        if medium.state != .ready { _ = try await survey(medium.path + (medium.only.map { "/\($0)" } ?? "")) }
+        if medium.state != .ready {
+            _ = try await survey(medium.path + (medium.only.map { "/\($0)" } ?? ""))
+            guard media[id]?.mark == medium.mark else { throw .mediumExchanged }
+        }
         return try await begin(id, by: person)
     }
 
@@ -264,6 +297,8 @@ public actor MediaHub {
                 case .storage(let error): Problem(error)
                 case .cancelled: nil
                 }
+            // Something else may be in its place by now: looked at as what has just come.
+            if case .gone = stop, let path = media[id]?.path, known.removeValue(forKey: path) != nil { bell.ring() }
         }
         let counts = media[id]?.tally?.now
         logger.notice(
@@ -334,6 +369,7 @@ public actor MediaHub {
 extension Problem {
     public static let mediumNotFound = Problem(
         "medium-not-found", "Cette clé ou carte n'est pas connue ici. `ess-agent media` montre celles qui le sont.")
+    public static let mediumExchanged = Problem("medium-exchanged", MediumSentence.exchanged)
     public static let mediumGone = Problem(
         "medium-gone", exit: .partial, MediumSentence.gone)
 }

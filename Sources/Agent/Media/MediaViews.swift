@@ -68,6 +68,8 @@ enum MediumSentence {
     static let done = "Tout est copié : vous pouvez retirer la clé ou la carte."
     static let gone =
         "La clé ou la carte a été retirée pendant la copie. Remettez-la et continuez : ce qui est copié est gardé."
+    static let exchanged =
+        "Ce n'est plus la même clé ou carte : regardez ce qu'elle contient et à quel patient elle est, puis recommencez."
     static let stopped = "Copie arrêtée. Vous pouvez retirer la clé ou la carte, et continuer plus tard."
     static let laptop =
         "L'ordinateur n'a pas pu tout enregistrer ; la clé ou la carte n'a rien. Gardez-la, et continuez plus tard."

@@ -153,3 +153,28 @@ enum SleepInhibitor {
         return held
     }
 }
+
+/// What timedated says of the wall clock.
+enum TimeService {
+    /// Asked anew after so long: systemd starts timedated for the question.
+    private static let holds: UInt64 = 60_000_000_000
+    private static let last = Mutex<(value: Bool, until: UInt64)?>(nil)
+
+    static var isSynchronised: Bool? {
+        last.withLock { last in
+            let now = HostClock.monotonicNow
+            if let last, now < last.until { return last.value }
+            let value = ask()
+            last = value.map { ($0, now + holds) }
+            return value
+        }
+    }
+
+    private static func ask() -> Bool? {
+        var opened: OpaquePointer?
+        guard unsafe sd_bus_open_system(&opened) >= 0, let bus = unsafe opened else { return nil }
+        defer { unsafe sd_bus_flush_close_unref(bus) }
+        let answer = unsafe ess_bus_clock_is_synchronised(bus)
+        return answer < 0 ? nil : answer == 1
+    }
+}
