@@ -55,14 +55,31 @@ public struct ReplayReport: Sendable, Equatable, Codable {
     public var recordings: [Recorded]
     /// In the order of their first appearance.
     public var surprises: [Surprise]
+    /// Whose conversation this is, where a capture has several that were understood.
+    public var from: String?
+    /// Those of the capture's other devices; nil without any.
+    public var others: [ReplayReport]?
+
+    /// Nothing in the conversation was understood.
+    public var isEmpty: Bool { recordings.isEmpty && identity == nil }
 }
 
 /// Lets a driver listen to a conversation, and says what it understood. The same transcript always gives the same report.
-public func replay(_ transcript: Transcript, through profile: DialogueProfile) -> ReplayReport {
+/// - Parameter breaks: events before which something is missing of what the device said: what comes behind is never joined to
+///   what came before.
+public func replay(
+    _ transcript: Transcript, breaks: [Int] = [], through profile: DialogueProfile
+) -> ReplayReport {
     var collector = ReplayCollector(driver: profile.name)
     var listener = profile.makeListener()
+    var breaks = breaks[...]
     var now: UInt64 = 0
-    for event in transcript.events {
+    for (index, event) in transcript.events.enumerated() {
+        if let place = breaks.first, place <= index {
+            breaks = breaks.drop { $0 <= index }
+            collector.take(listener.ended(at: now))
+            listener = profile.makeListener()
+        }
         // A day is more than any pause in a conversation; a larger number in a file must not overflow.
         now += UInt64((min(max(event.after, 0), 86_400) * 1e9).rounded())
         if let endpoint = event.endpoint, endpoint & 0x7F == 0 {
@@ -82,22 +99,98 @@ public func replay(_ transcript: Transcript, through profile: DialogueProfile) -
 }
 
 /// The same for what another program captured, or for a transcript. Where it doesn't say which device of the bus is meant, it
-/// is the one that the driver understands best.
+/// is the one that the driver understands best; others whose values it understands too are in `others`, each by itself: values
+/// of two devices are never one report's.
 public func replay(captured bytes: [UInt8], through profile: DialogueProfile) throws(TranscriptError) -> ReplayReport {
-    let conversations = try Capture.conversations(bytes, wanted: profile.captured)
-    let reports = conversations.map { replay($0, through: profile) }
-    var best: ReplayReport?
+    let heard = try Capture.conversations(bytes, wanted: profile.captured).map { Heard($0, profile) }
     // The likeliest comes first, and stays when none is understood better.
-    for report in reports where best.map({ $0.understood < report.understood }) ?? true { best = report }
-    return best ?? replay(Transcript(), through: profile)
+    guard var best = heard.first else { return replay(Transcript(), through: profile) }
+    for other in heard.dropFirst() where best.understood < other.understood { best = other }
+    let others = heard.filter {
+        $0.conversation.device != best.conversation.device && $0.understood.0 == 2
+            // Noise has a meaning to some drivers now and then; who was introduced is believed.
+            && ($0.conversation.isWanted || $0.understood.1 > 0)
+    }
+    guard best.understood.0 == 2, !others.isEmpty else { return replugged(heard, best) ?? best.report }
+    var report = best.named
+    report.others = others.map(\.named)
+    return report
 }
 
-extension ReplayReport {
-    /// How much of a conversation made sense: whether it has any values, or a name; then how many, less what did not.
-    fileprivate var understood: (Int, Int) {
-        let values = recordings.reduce(0) { $0 + $1.samples + $1.readings.count }
-        let strange = surprises.reduce(0) { $0 + $1.count }
-        return (values > 0 ? 2 : identity != nil ? 1 : 0, values - strange)
+/// A device has another address each time it is plugged in. Where it said who it is at one address and its values at another,
+/// and nobody else of its ids was there in the meantime, the report has both, and says so.
+private func replugged(_ heard: [Heard], _ best: Heard) -> ReplayReport? {
+    let same = heard.filter {
+        $0.conversation.isWanted && $0.conversation.span != nil
+            && $0.conversation.device?.vendorID == best.conversation.device?.vendorID
+            && $0.conversation.device?.productID == best.conversation.device?.productID
+    }.sorted { ($0.conversation.span?.lowerBound ?? 0) < ($1.conversation.span?.lowerBound ?? 0) }
+    // Some drivers know a model by its ids alone: no device said that.
+    let named = same.compactMap(\.report.identity).filter { $0.firmware != nil || $0.serial != nil }
+    guard best.conversation.isWanted, best.understood.0 == 2, same.count(where: { $0.understood.0 == 2 }) == 1,
+        best.report.identity?.firmware == nil, best.report.identity?.serial == nil,
+        let identity = named.first, named.allSatisfy({ $0 == identity }),
+        zip(same, same.dropFirst()).allSatisfy({ before, after in
+            (before.conversation.span?.upperBound ?? 0) < (after.conversation.span?.lowerBound ?? 0)
+        })
+    else { return nil }
+    var report = best.report
+    report.identity = identity
+    let places = same.compactMap { $0.conversation.device?.address }.map(String.init).joined(separator: ", ")
+    report.surprises.append(
+        ReplayReport.Surprise(
+            text: "addresses \(places), one after the other, taken as one device that was plugged in again",
+            count: same.count))
+    return report
+}
+
+/// What a driver made of one conversation of a capture.
+private struct Heard {
+    var conversation: Capture.Conversation
+    var report: ReplayReport
+
+    init(_ conversation: Capture.Conversation, _ profile: DialogueProfile) {
+        self.conversation = conversation
+        report = replay(conversation.transcript, breaks: conversation.breaks, through: profile)
+        guard conversation.cuts > 0 else { return }
+        report.surprises.append(
+            ReplayReport.Surprise(
+                text: "transfers are cut by the capture, at \(conversation.shown) bytes, and were left out: "
+                    + "capture them whole (Wireshark; dumpcap or tcpdump with -s 0)",
+                count: conversation.cuts))
+    }
+
+    /// How much of it made sense: whether it has any values, or a name; then how many, less what did not.
+    var understood: (Int, Int) {
+        let values = report.recordings.reduce(0) { $0 + $1.samples + $1.readings.count }
+        let strange = report.surprises.reduce(0) { $0 + $1.count } - conversation.cuts
+        return (values > 0 ? 2 : report.identity != nil ? 1 : 0, values - strange)
+    }
+
+    /// Saying which device it is about.
+    var named: ReplayReport {
+        var report = report
+        report.from = conversation.device?.description
+        return report
+    }
+}
+
+extension Capture.Device {
+    /// `bus 1, address 5 (0590:0028)`
+    public var description: String { "bus \(bus), address \(address)" + (identity.map { " (\($0))" } ?? "") }
+
+    private var identity: String? {
+        guard let vendorID, let productID else { return nil }
+        return "\(vendorID):\(productID)"
+    }
+
+    /// `0590:0028 (omron-pressure)`: with the drivers that know it.
+    public var introduction: String {
+        guard let identity else { return "a device without descriptors at bus \(bus), address \(address)" }
+        let drivers = Registry.dialogues.filter { profile in
+            profile.captured.contains { $0.vendorID == vendorID && $0.productID == productID && $0.interface == nil }
+        }
+        return identity + (drivers.isEmpty ? "" : " (\(drivers.map(\.name).joined(separator: ", ")))")
     }
 }
 

@@ -2,10 +2,13 @@
 ///
 /// - pcapng and pcap files of Wireshark or tcpdump, link types USB_LINUX (189), USB_LINUX_MMAPPED (220) and USBPCAP (249);
 /// - the text of the kernel's usbmon (`cat /sys/kernel/debug/usb/usbmon/1u`), which cuts long transfers at 32 bytes;
-/// - a hexadecimal dump (xxd, hexdump -C, or bytes alone) of what the device said.
+/// - the HTML report of USBlyzer, the XML log of SnoopyPro;
+/// - a hexadecimal dump of what the device said, or of a capture's packets (`HexDump`);
+/// - lines of bytes that begin with IN or OUT.
 ///
 /// Everything becomes a `Transcript`: output transfers are `>`, what came in is `<`, requests of the control endpoint carry
-/// their setup packet and the endpoint 00 or 80.
+/// their setup packet and the endpoint 00 or 80. A transfer that the capture shows only in part is left out, and counted: what
+/// its halves would say together, the device never said.
 public enum Capture {
     /// Which device of a bus is meant, when a capture has several.
     public struct Wanted: Sendable, Equatable {
@@ -23,71 +26,184 @@ public enum Capture {
         public init(interface: String) { self.interface = interface }
     }
 
+    /// Who talks in a capture.
+    public struct Device: Sendable, Equatable {
+        public var bus: UInt16
+        public var address: UInt16
+        /// Lower-case hexadecimal; nil when no descriptor was captured.
+        public var vendorID: String?
+        public var productID: String?
+        /// Beside control requests.
+        public var bytes: Int
+    }
+
+    /// What was said with one device.
+    public struct Conversation: Sendable {
+        public var transcript: Transcript
+        /// Nil where there is only one, and nothing says which.
+        public var device: Device?
+        /// It has a wanted identity.
+        public var isWanted = false
+        /// Before these events something is missing of what the device said.
+        public var breaks: [Int] = []
+        /// Transfers that were left out because the capture shows only a part of them.
+        public var cuts = 0
+        /// The most that it shows of one of them.
+        public var shown = 0
+        /// From the first to the last transfer beside control requests, in the capture's time.
+        public var span: ClosedRange<Double>?
+    }
+
     /// - Parameter wanted: devices that this can be a conversation with; without any, or when the capture doesn't say who is
     ///   who, the device that moved the most bytes is taken.
     public static func transcript(_ bytes: [UInt8], wanted: [Wanted] = []) throws(TranscriptError) -> Transcript {
-        try conversations(bytes, wanted: wanted).first ?? Transcript(header: TranscriptHeader(isPresent: false))
+        try conversations(bytes, wanted: wanted).first?.transcript
+            ?? Transcript(header: TranscriptHeader(isPresent: false))
     }
 
-    /// Every conversation that can be meant, the likeliest first; more than one where the capture doesn't say who is who, or
-    /// where several devices have a wanted identity.
-    public static func conversations(_ bytes: [UInt8], wanted: [Wanted]) throws(TranscriptError) -> [Transcript] {
-        if let packets = try CaptureFile.packets(bytes) { return conversations(packets, wanted) }
-        if let packets = UsbmonText.packets(bytes) { return conversations(packets, wanted) }
-        if let said = HexDump.bytes(bytes) { return [transcript(raw: said)] }
-        return [try Transcript(parsing: bytes)]
+    /// Every conversation that can be meant, the likeliest first: with the devices that have a wanted identity, then with those
+    /// that were not introduced; where nobody has a wanted identity, with the others too.
+    public static func conversations(_ bytes: [UInt8], wanted: [Wanted]) throws(TranscriptError) -> [Conversation] {
+        switch try read(bytes) {
+        case .packets(let packets): conversations(packets, wanted)
+        case .transcript(let transcript): [Conversation(transcript: transcript)]
+        }
+    }
+
+    /// The devices of a capture, those first that moved the most; none where it has no names for them.
+    public static func devices(_ bytes: [UInt8]) -> [Device] {
+        guard case .packets(let packets)? = try? read(bytes) else { return [] }
+        let names = CapturedNames(packets)
+        return byTraffic(packets).map { device($0.device, names, $0.bytes) }
+    }
+
+    /// Whether this is a capture of another program, as far as its first bytes say so.
+    public static func isCapture(_ bytes: [UInt8]) -> Bool {
+        let beginning = Array(bytes.prefix(8192))
+        if CaptureFile.isOne(beginning) || UsbmonText.packets(beginning) != nil { return true }
+        return (try? CaptureReport.packets(beginning)).flatMap(\.self) != nil
+    }
+
+    private enum Content {
+        case packets([USBPacket])
+        case transcript(Transcript)
+    }
+
+    private static func read(_ bytes: [UInt8]) throws(TranscriptError) -> Content {
+        if let packets = try CaptureFile.packets(bytes) { return .packets(packets) }
+        try refuseForeign(bytes)
+        if let packets = try CaptureReport.packets(bytes) { return .packets(packets) }
+        if let packets = UsbmonText.packets(bytes) { return .packets(packets) }
+        if let dump = try HexDump(bytes) {
+            if let packets = CaptureFile.packets(printed: dump.packets) { return .packets(packets) }
+            return .transcript(transcript(raw: dump.packets))
+        }
+        return .transcript(try Transcript(parsing: DirectedText.transcript(bytes) ?? bytes))
+    }
+
+    /// What is no text can be none of the rest: a sentence with the way out.
+    private static func refuseForeign(_ bytes: [UInt8]) throws(TranscriptError) {
+        if bytes.isEmpty {
+            throw TranscriptError(line: 0, what: "the file is empty", remedy: "give a capture, a dump or a transcript")
+        }
+        let packers: [(name: String, magic: [UInt8])] = [
+            ("gzip", [0x1F, 0x8B]), ("zip", [0x50, 0x4B, 3, 4]), ("bzip2", [0x42, 0x5A, 0x68]),
+            ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A]), ("zstd", [0x28, 0xB5, 0x2F, 0xFD]),
+            ("7-Zip", [0x37, 0x7A, 0xBC, 0xAF]),
+        ]
+        if let packer = packers.first(where: { bytes.starts(with: $0.magic) }) {
+            throw TranscriptError(line: 0, what: "a file packed with \(packer.name)", remedy: "unpack it first")
+        }
+        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+            throw TranscriptError(line: 0, what: "text in UTF-16", remedy: "save the file as UTF-8")
+        }
+        let beginning = bytes.prefix(4096)
+        let strange = beginning.count { $0 < 0x20 && !(0x09...0x0D ~= $0) && $0 != 0x1B }
+        guard strange * 20 > beginning.count || beginning.contains(0) else { return }
+        throw TranscriptError(
+            line: 0, what: "no text, and no capture of USB that is known",
+            remedy:
+                "add --raw when it is what a device said, byte for byte; a recording file is read by `ess-agent decode`"
+        )
     }
 
     /// What the device said, byte for byte.
-    public static func transcript(raw bytes: [UInt8]) -> Transcript {
+    public static func transcript(raw bytes: [UInt8]) -> Transcript { transcript(raw: [bytes]) }
+
+    private static func transcript(raw pieces: [[UInt8]]) -> Transcript {
         Transcript(
             header: TranscriptHeader(isPresent: false),
-            events: stride(from: 0, to: bytes.count, by: 4096).map {
-                TranscriptEvent(kind: .fromDevice, bytes: Array(bytes[$0..<min($0 + 4096, bytes.count)]))
+            events: pieces.flatMap { bytes in
+                stride(from: 0, to: bytes.count, by: 4096).map {
+                    TranscriptEvent(kind: .fromDevice, bytes: Array(bytes[$0..<min($0 + 4096, bytes.count)]))
+                }
             })
     }
 
-    private static func conversations(_ packets: [USBPacket], _ wanted: [Wanted]) -> [Transcript] {
+    private static func conversations(_ packets: [USBPacket], _ wanted: [Wanted]) -> [Conversation] {
         let names = CapturedNames(packets)
         let speakers = byTraffic(packets)
-        let meant = speakers.filter { speaker in wanted.contains { names.fits(speaker, $0) } }
-        // The same device has another address each time it is plugged in: all of them count, or one of them.
-        let groups: [[USBPacket.Device]]
+        let meant = speakers.filter { speaker in wanted.contains { names.fits(speaker.device, $0) } }
+        let strangers = speakers.filter { !names.knows($0.device) && !meant.contains($0) }
+        var taken = meant + strangers
         if meant.isEmpty {
-            // Whoever was not introduced comes first.
-            let (unknown, others) = (speakers.filter { !names.knows($0) }, speakers.filter { names.knows($0) })
-            groups = (wanted.isEmpty ? speakers : unknown + others).prefix(mostSpeakers).map { [$0] }
-        } else {
-            groups = [meant] + (meant.count > 1 ? meant.prefix(mostSpeakers).map { [$0] } : [])
+            taken = wanted.isEmpty ? speakers : strangers + speakers.filter { names.knows($0.device) }
         }
-        return groups.map { conversation(packets, of: Set($0), names) }
+        let spoken = Dictionary(grouping: packets, by: \.device)
+        return taken.prefix(mostSpeakers).map { speaker in
+            var found = conversation(spoken[speaker.device] ?? [])
+            let device = device(speaker.device, names, speaker.bytes)
+            (found.transcript.header.vendorID, found.transcript.header.productID) = (device.vendorID, device.productID)
+            found.device = device
+            found.isWanted = meant.contains(speaker)
+            return found
+        }
     }
 
     /// A bus has 127 places, and nobody's capture has so many devices that talk.
     private static let mostSpeakers = 32
 
-    private static func conversation(
-        _ packets: [USBPacket], of meant: Set<USBPacket.Device>, _ names: CapturedNames
-    ) -> Transcript {
-        var header = TranscriptHeader(isPresent: false)
-        if let name = meant.compactMap({ names.identity($0) }).first {
-            (header.vendorID, header.productID) = (name.vendor, name.product)
-        }
-        var events: [TranscriptEvent] = []
+    private static func device(_ device: USBPacket.Device, _ names: CapturedNames, _ bytes: Int) -> Device {
+        let name = names.identity(device)
+        return Device(
+            bus: device.bus, address: device.address, vendorID: name?.vendor, productID: name?.product, bytes: bytes)
+    }
+
+    private static func conversation(_ packets: [USBPacket]) -> Conversation {
+        var found = Conversation(transcript: Transcript(header: TranscriptHeader(isPresent: false)))
         var last: Double?
-        for packet in packets where meant.contains(packet.device) {
+        for packet in packets {
+            if !packet.isControl {
+                let span = found.span ?? packet.seconds...packet.seconds
+                found.span = min(span.lowerBound, packet.seconds)...max(span.upperBound, packet.seconds)
+            }
+            // What the control endpoint answers is descriptors: nobody's values.
+            if packet.missing > 0, !packet.isControl || !packet.isInput {
+                found.cuts += 1
+                found.shown = max(found.shown, packet.data.count)
+                if packet.isInput, found.breaks.last != found.transcript.events.count {
+                    found.breaks.append(found.transcript.events.count)
+                }
+                continue
+            }
             guard let event = packet.event(after: max(0, packet.seconds - (last ?? packet.seconds))) else { continue }
             last = packet.seconds
-            events.append(event)
+            found.transcript.events.append(event)
         }
-        return Transcript(header: header, events: events)
+        return found
+    }
+
+    private struct Speaker: Equatable {
+        var device: USBPacket.Device
+        var bytes: Int
     }
 
     /// Who moved bytes beside control requests, the most first.
-    private static func byTraffic(_ packets: [USBPacket]) -> [USBPacket.Device] {
+    private static func byTraffic(_ packets: [USBPacket]) -> [Speaker] {
         var moved: [USBPacket.Device: Int] = [:]
         for packet in packets { moved[packet.device, default: 0] += packet.isControl ? 0 : packet.data.count }
-        return moved.keys.sorted { (-(moved[$0] ?? 0), $0.order) < (-(moved[$1] ?? 0), $1.order) }
+        return moved.map { Speaker(device: $0.key, bytes: $0.value) }
+            .sorted { (-$0.bytes, $0.device.order) < (-$1.bytes, $1.device.order) }
     }
 }
 
@@ -149,6 +265,8 @@ struct USBPacket: Sendable {
     /// Of a control request; empty otherwise.
     var setup: [UInt8] = []
     var data: ArraySlice<UInt8>
+    /// So many bytes more were moved, and the capture doesn't show them.
+    var missing = 0
     /// Since whatever time the capture counts from.
     var seconds: Double
 

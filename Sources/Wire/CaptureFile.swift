@@ -22,10 +22,16 @@ enum CaptureFile {
         }
     }
 
+    static func isOne(_ bytes: [UInt8]) -> Bool {
+        [
+            [0x0A, 0x0D, 0x0D, 0x0A], [0xD4, 0xC3, 0xB2, 0xA1], [0x4D, 0x3C, 0xB2, 0xA1], [0xA1, 0xB2, 0xC3, 0xD4],
+            [0xA1, 0xB2, 0x3C, 0x4D],
+        ].contains(Array(bytes.prefix(4)))
+    }
+
     /// Nil when the bytes are no capture. What is cut at the end is read as far as it goes.
     static func packets(_ bytes: [UInt8]) throws(TranscriptError) -> [USBPacket]? {
-        guard bytes.count >= 24 else { return nil }
-        switch Array(bytes[..<4]) {
+        switch Array(bytes.prefix(4)) {
         case [0x0A, 0x0D, 0x0D, 0x0A]: return try blocks(bytes)
         case [0xD4, 0xC3, 0xB2, 0xA1]: return try records(bytes, isBig: false, tick: 1e-6)
         case [0x4D, 0x3C, 0xB2, 0xA1]: return try records(bytes, isBig: false, tick: 1e-9)
@@ -39,6 +45,7 @@ enum CaptureFile {
 
     private static func records(_ bytes: [UInt8], isBig: Bool, tick: Double) throws(TranscriptError) -> [USBPacket] {
         var packets: [USBPacket] = []
+        var headless = Headless()
         do {
             var reader = Reader(bytes[...], isBig: isBig)
             try reader.bytes.skip(20)
@@ -48,8 +55,9 @@ enum CaptureFile {
                 let seconds = Double(try reader.number(UInt32.self))
                 let fraction = Double(try reader.number(UInt32.self)) * tick
                 let count = Int(try reader.number(UInt32.self))
-                try reader.bytes.skip(4)
+                let length = Int(try reader.number(UInt32.self))
                 let content = try reader.bytes.bytes(count)
+                headless.look(content, of: length, link)
                 if let packet = packet(content, link, seconds + fraction, isBig) { packets.append(packet) }
             }
         } catch let error as TranscriptError {
@@ -57,14 +65,45 @@ enum CaptureFile {
         } catch {
             // Cut off: a capture that was still being written.
         }
+        try headless.check(packets)
         return packets
     }
 
     private static func check(_ link: Link) throws(TranscriptError) {
-        guard [189, 220, 249].contains(link.type) else {
+        guard ![189, 220, 249].contains(link.type) else { return }
+        let way = "capture on usbmon (Linux, link types 189 and 220) or with USBPcap (Windows, 249)"
+        let name =
+            switch link.type {
+            case 186: "USB as FreeBSD captures it"
+            case 266: "USB as macOS captures it"
+            case 288, 293, 294, 295: "the packets of a USB wire, not its transfers"
+            default: ""
+            }
+        throw TranscriptError(
+            line: 0,
+            what: name.isEmpty
+                ? "a capture of link type \(link.type), not of USB"
+                : "a USB capture of link type \(link.type) (\(name)), which is not read",
+            remedy: way)
+    }
+
+    /// Packets of which a capture with a short limit shows less than their header: nobody knows what they were.
+    private struct Headless {
+        private var count = 0
+        private var longest = 0
+
+        mutating func look(_ content: ArraySlice<UInt8>, of length: Int, _ link: Link) {
+            let header = link.type == 189 ? 48 : link.type == 220 ? 64 : 27
+            guard content.count < min(header, length) else { return }
+            count += 1
+            longest = max(longest, content.count)
+        }
+
+        func check(_ packets: [USBPacket]) throws(TranscriptError) {
+            guard count > 0, packets.isEmpty else { return }
             throw TranscriptError(
-                line: 0, what: "a capture of link type \(link.type), not of USB",
-                remedy: "capture on usbmon (Linux) or with USBPcap (Windows)")
+                line: 0, what: "a capture that shows at most \(longest) bytes of a packet, less than its header",
+                remedy: "capture whole packets (Wireshark; dumpcap or tcpdump with -s 0)")
         }
     }
 
@@ -74,7 +113,9 @@ enum CaptureFile {
         var packets: [USBPacket] = []
         var links: [Link] = []
         var isBig = false
+        var refused: TranscriptError?
         var hasUSB = false
+        var headless = Headless()
         var rest = bytes[...]
         while rest.count >= 12 {
             let at = rest.startIndex
@@ -94,7 +135,13 @@ enum CaptureFile {
                 case 1:
                     let link = try interface(&body)
                     links.append(link)
-                    hasUSB = hasUSB || (try? check(link)) != nil
+                    do throws(TranscriptError) {
+                        try check(link)
+                        hasUSB = true
+                    } catch {
+                        // USB in a form that is not read says more than the network beside it.
+                        if refused == nil || link.type > 185 { refused = error }
+                    }
                 case 2, 6:
                     // The older block has sixteen bits for the interface, and says how many packets were lost.
                     let index = kind == 6 ? Int(try body.number(UInt32.self)) : Int(try body.number(UInt16.self))
@@ -102,18 +149,20 @@ enum CaptureFile {
                     let high = UInt64(try body.number(UInt32.self))
                     let time = high << 32 | UInt64(try body.number(UInt32.self))
                     let count = Int(try body.number(UInt32.self))
-                    try body.bytes.skip(4)
+                    let length = Int(try body.number(UInt32.self))
                     guard links.indices.contains(index) else { continue }
                     let content = try body.bytes.bytes(count)
+                    headless.look(content, of: length, links[index])
                     if let packet = packet(content, links[index], Double(time) * links[index].tick, isBig) {
                         packets.append(packet)
                     }
                 case 3:
                     guard let link = links.first else { continue }
-                    try body.bytes.skip(4)
-                    if let packet = packet(body.bytes.rest(), link, packets.last?.seconds ?? 0, isBig) {
-                        packets.append(packet)
-                    }
+                    let length = Int(try body.number(UInt32.self))
+                    // Padded to four bytes, and nothing else says where it ends.
+                    let content = body.bytes.rest().prefix(length)
+                    headless.look(content, of: length, link)
+                    if let packet = packet(content, link, packets.last?.seconds ?? 0, isBig) { packets.append(packet) }
                 default: continue
                 }
             } catch {
@@ -121,11 +170,8 @@ enum CaptureFile {
                 if rest.startIndex == at { break }
             }
         }
-        guard hasUSB || links.isEmpty else {
-            throw TranscriptError(
-                line: 0, what: "a capture without a USB interface",
-                remedy: "capture on usbmon (Linux) or with USBPcap (Windows)")
-        }
+        if let refused, !hasUSB { throw refused }
+        try headless.check(packets)
         return packets
     }
 
@@ -150,9 +196,32 @@ enum CaptureFile {
 
     private static func packet(
         _ content: ArraySlice<UInt8>, _ link: Link, _ seconds: Double, _ isBig: Bool
+    ) -> USBPacket? { packet(content, link.type, seconds, isBig) }
+
+    /// Packets that were printed whole, their capture's header in front; nil when they are something else.
+    static func packets(printed: [[UInt8]]) -> [USBPacket]? {
+        func number(_ bytes: [UInt8], _ at: Int, _ width: Int) -> Int {
+            (0..<width).reduce(0) { $0 | Int(bytes[at + $1]) << (8 * $1) }
+        }
+        for (type, header) in [(220, 64), (189, 48)] as [(UInt32, Int)] {
+            let fits = printed.allSatisfy { packet in
+                packet.count >= header && "SCE".utf8.contains(packet[8]) && packet[9] <= 3
+                    && number(packet, 36, 4) == packet.count - header
+            }
+            if fits { return printed.compactMap { packet($0[...], type, 0, false) } }
+        }
+        let fits = printed.allSatisfy { packet in
+            packet.count >= 27 && 27...28 ~= number(packet, 0, 2) && packet[22] <= 3
+                && number(packet, 23, 4) == packet.count - number(packet, 0, 2)
+        }
+        return fits ? printed.compactMap { packet($0[...], 249, 0, false) } : nil
+    }
+
+    private static func packet(
+        _ content: ArraySlice<UInt8>, _ type: UInt32, _ seconds: Double, _ isBig: Bool
     ) -> USBPacket? {
-        switch link.type {
-        case 189, 220: try? usbmon(content, header: link.type == 189 ? 48 : 64, seconds, isBig)
+        switch type {
+        case 189, 220: try? usbmon(content, header: type == 189 ? 48 : 64, seconds, isBig)
         case 249: try? usbpcap(content, seconds)
         default: nil
         }
@@ -170,7 +239,8 @@ enum CaptureFile {
         let address = UInt16(try reader.bytes.u8())
         let bus = try reader.number(UInt16.self)
         let hasSetup = try reader.bytes.u8() == 0
-        try reader.bytes.skip(1 + 12 + 4 + 4)
+        try reader.bytes.skip(1 + 12 + 4)
+        let length = Int(try reader.number(UInt32.self))
         let captured = Int(try reader.number(UInt32.self))
         let setup = Array(try reader.bytes.bytes(8))
         try reader.bytes.skip(header - 48)
@@ -178,18 +248,23 @@ enum CaptureFile {
         guard transfer != 0, type == UInt8(ascii: "S") || type == UInt8(ascii: "C") else { return nil }
         let isSubmission = type == UInt8(ascii: "S")
         let data = reader.bytes.rest().prefix(captured)
+        // The kernel's buffer has a limit, and so may the program that captured.
+        let missing = max(0, length - data.count)
         let device = USBPacket.Device(bus: bus, address: address)
+        let isOutput = endpoint & 0x80 == 0
         guard transfer == 2 else {
-            guard isSubmission == (endpoint & 0x80 == 0) else { return nil }
-            return USBPacket(device: device, endpoint: endpoint, isControl: false, data: data, seconds: seconds)
+            guard isSubmission == isOutput else { return nil }
+            return USBPacket(
+                device: device, endpoint: endpoint, isControl: false, data: data, missing: missing, seconds: seconds)
         }
         if isSubmission, hasSetup {
             return USBPacket(
-                device: device, endpoint: 0, isControl: true, setup: setup, data: endpoint & 0x80 == 0 ? data : [],
-                seconds: seconds)
+                device: device, endpoint: 0, isControl: true, setup: setup, data: isOutput ? data : [],
+                missing: isOutput ? missing : 0, seconds: seconds)
         }
-        guard !isSubmission, endpoint & 0x80 != 0 else { return nil }
-        return USBPacket(device: device, endpoint: 0x80, isControl: true, data: data, seconds: seconds)
+        guard !isSubmission, !isOutput else { return nil }
+        return USBPacket(
+            device: device, endpoint: 0x80, isControl: true, data: data, missing: missing, seconds: seconds)
     }
 
     /// USBPcap's packet header (desowin.org/usbpcap/captureformat.html), little-endian.
@@ -207,15 +282,17 @@ enum CaptureFile {
         let stage = transfer == 2 ? try reader.u8() : 0
         try reader.skip(header - reader.offset)
         let data = reader.rest().prefix(count)
+        let missing = count - data.count
         let device = USBPacket.Device(bus: bus, address: address)
         guard transfer == 2 else {
             guard isCompletion == (endpoint & 0x80 != 0) else { return nil }
-            return USBPacket(device: device, endpoint: endpoint, isControl: false, data: data, seconds: seconds)
+            return USBPacket(
+                device: device, endpoint: endpoint, isControl: false, data: data, missing: missing, seconds: seconds)
         }
         if stage == 0, !isCompletion, data.count >= 8 {
             return USBPacket(
                 device: device, endpoint: 0, isControl: true, setup: Array(data.prefix(8)), data: data.dropFirst(8),
-                seconds: seconds)
+                missing: missing, seconds: seconds)
         }
         // Of an older version: the data of an output request by itself.
         if stage == 1, !isCompletion, endpoint & 0x80 == 0 {

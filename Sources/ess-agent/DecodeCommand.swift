@@ -4,6 +4,7 @@ import Clinical
 import Devices
 import Formats
 import Glibc
+import Wire
 
 struct Decode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,6 +27,9 @@ struct Decode: AsyncParsableCommand {
             // A signal file by itself says nothing; the header beside it does.
             if case .notRecognised = error, let header = Folder(of: file).wfdbHeader(naming: name) {
                 throw failInput("\(file): a signal file of a WFDB record; decode \(header), which lies beside it.")
+            }
+            if case .notRecognised = error, Capture.isCapture(bytes) {
+                throw failInput("\(file): a conversation with a device; `ess-agent replay DRIVER \(name)` reads it.")
             }
             throw failInput("\(file): \(error).")
         }

@@ -22,7 +22,9 @@ struct Replay: AsyncParsableCommand {
         abstract: "Run a recorded conversation with a device through its driver, and show what it understood.",
         discussion: """
             The file is a transcript as `ess-agent record` writes it, a pcapng or pcap capture of USB (Wireshark on usbmon, \
-            USBPcap), the kernel's usbmon as text, or a hexadecimal dump of what the device said.
+            USBPcap), the kernel's usbmon as text, a report of USBlyzer (HTML) or SnoopyPro (XML), a hexadecimal dump of what \
+            the device said, or lines of bytes behind IN and OUT. Every device of the capture whose values the driver \
+            understands has a report of its own.
             """)
     @Argument(help: "The driver's name, for example contec-oximeter.") var device: String
     @Argument(help: "The file.", completion: .file()) var transcript: String
@@ -31,9 +33,10 @@ struct Replay: AsyncParsableCommand {
 
     func run() async throws {
         let profile = try profile(named: device)
+        let bytes: [UInt8]
         let report: ReplayReport
         do throws(TranscriptError) {
-            let bytes = try Self.read(transcript)
+            bytes = try Self.read(transcript)
             report =
                 raw
                 ? replay(Capture.transcript(raw: bytes), through: profile)
@@ -41,15 +44,51 @@ struct Replay: AsyncParsableCommand {
         } catch {
             throw failInput("\(transcript): \(error).")
         }
-        if output.json { return try printJSON(report) }
+        if output.json {
+            try printJSON(report)
+        } else if !report.isEmpty {
+            for one in [report] + (report.others ?? []) { Self.show(one) }
+        }
+        if report.isEmpty { throw failInput("\(transcript): \(nothing(bytes, report)).") }
+    }
+
+    private static func show(_ report: ReplayReport) {
+        if let from = report.from { print(from) }
         let identity = report.identity
         print("\(report.driver): \(identity?.vendor ?? "-") \(identity?.model ?? "-") \(identity?.serial ?? "-")")
         for recording in report.recordings {
-            print("\(Texts.kind(recording.kind.rawValue, recording.modality.rawValue))  \(recording.start ?? "-")")
-            printTable(Texts.channelHeader, recording.channels.map(channelRow))
+            let kind = Texts.kind(recording.kind.rawValue, recording.modality.rawValue)
+            print("\(kind)  \(recording.start ?? "-")  \(Texts.came(recording))")
+            if !recording.channels.isEmpty { printTable(Texts.channelHeader, recording.channels.map(channelRow)) }
+            if !recording.readings.isEmpty { printTable(Texts.readingHeader, recording.readings.map(row)) }
             for note in recording.notes { print("  \(note.kind.rawValue) \(note.text)") }
         }
         for surprise in report.surprises { print("  ? \(surprise.text) (\(surprise.count))") }
+    }
+
+    private static func row(_ reading: ReplayReport.Reading) -> [String] {
+        let isWhole = abs(reading.value) < 1e9 && reading.value == reading.value.rounded()
+        let value = isWhole ? "\(Int(reading.value))" : "\(reading.value)"
+        let remarks = (reading.flags ?? []) + [reading.code].compactMap(\.self)
+        return [
+            reading.name, value, reading.unit, reading.at ?? reading.rawTime ?? "-",
+            reading.bank.map(String.init) ?? "-", remarks.isEmpty ? "-" : remarks.joined(separator: ", "),
+        ]
+    }
+
+    /// Why nothing came of it, as far as the capture says.
+    private func nothing(_ bytes: [UInt8], _ report: ReplayReport) -> String {
+        var text = "nothing that \(report.driver) understands"
+        let devices = raw ? [] : Capture.devices(bytes)
+        if !devices.isEmpty {
+            let known = devices.prefix(8).map(\.introduction)
+            text += "; the capture has " + (known + (devices.count > 8 ? ["…"] : [])).joined(separator: ", ")
+            if devices.allSatisfy({ $0.bytes == 0 }) { text += ", and nothing but control requests with them" }
+        } else if Capture.isCapture(bytes) {
+            text += "; the capture has no transfers"
+        }
+        for surprise in report.surprises.prefix(8) { text += "; \(surprise.count) × \(surprise.text)" }
+        return text
     }
 
     private static func read(_ path: String) throws(TranscriptError) -> [UInt8] {
@@ -78,14 +117,25 @@ struct Record: AsyncParsableCommand {
         let goals: [String: SessionGoal] = ["live": .live, "download": .download(known: []), "identify": .identify]
         guard let goal = goals[goal] else { throw ValidationError("--goal is one of live, download, identify.") }
         guard seconds > 0, seconds <= 86_400 else { throw ValidationError("--seconds is between 0 and 86400.") }
-        let events = Mutex<[TranscriptEvent]>([])
+        // Before the session: a conversation that finds no place afterwards would be lost.
+        let file = try NewFile(output)
         let opened: any Port
         do throws(PortError) {
             opened = try await profile.transport.open(absolutePath(port))
         } catch {
-            throw fail(Problem(error))
+            file.discard()
+            throw fail(Texts.withoutStorage(Problem(error), session: false))
         }
-        let tapped = TappedPort(opened) { event in events.withLock { $0.append(event) } }
+        let match = profile.matches.first
+        let header = TranscriptHeader(
+            vendorID: match?.vendorID, productID: match?.productID, model: profile.name,
+            date: localTime(ofUnixMilliseconds: HostClock().wall).time?.date, isPresent: true)
+        _ = file.append(Array(Transcript(header: header).rendered().utf8))
+        // As it is said: what was there when the command is killed is in the file.
+        let writing = Mutex(file)
+        let tapped = TappedPort(opened) { event in
+            writing.withLock { file in _ = file.append(Array(event.rendered().utf8)) }
+        }
         let acquisition = Acquisition(
             port: GuardedPort(tapped, forbidden: profile.forbidden), clock: HostClock(), sink: Onlooker())
         let limit = seconds
@@ -94,16 +144,9 @@ struct Record: AsyncParsableCommand {
         }
         let outcome = await acquisition.run(profile.makeDialogue(goal))
         timer.cancel()
-        let clock = HostClock()
-        let match = profile.matches.first
-        let transcript = Transcript(
-            header: TranscriptHeader(
-                vendorID: match?.vendorID, productID: match?.productID, model: profile.name,
-                date: localTime(ofUnixMilliseconds: clock.wall).time?.date, isPresent: true),
-            events: events.withLock { $0 })
-        try writeNew(Array(transcript.rendered().utf8), to: output)
-        print(Texts.exported(transcript.rendered().utf8.count, output))
-        if let problem = outcome.problem { throw fail(problem) }
+        try writing.withLock { file in try file.close() }
+        print(Texts.exported(file.size, output))
+        if let problem = outcome.problem { throw fail(Texts.withoutStorage(problem, session: true)) }
     }
 }
 

@@ -65,10 +65,11 @@ struct CaptureTests {
         ])
         let wanted = [Capture.Wanted(interface: "0f0000")]
         #expect(try Capture.transcript(file, wanted: wanted).events.last?.bytes == [0xE2, 0, 0, 0])
-        #expect(try Capture.conversations(file, wanted: wanted).count == 1)
+        // The one that was not introduced comes behind, for a driver that understands it too.
+        #expect(try Capture.conversations(file, wanted: wanted).map(\.isWanted) == [true, false])
         // Nobody is: the one that was not introduced comes first.
         let others = try Capture.conversations(file, wanted: [Capture.Wanted(interface: "030101")])
-        #expect(others.map { $0.events.last?.bytes.count } == [500, 4])
+        #expect(others.map { $0.transcript.events.last?.bytes.count } == [500, 4])
     }
 
     @Test func wiresharkOnUsbmon() throws {

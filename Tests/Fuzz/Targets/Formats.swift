@@ -47,6 +47,12 @@ extension FuzzTarget {
         FuzzTarget("transcript", fixtures: ["contec-legacy", "omron-pressure"], endings: [".transcript"]) {
             _ = try? Transcript(parsing: $0)
         },
+        // A line of a few characters is a packet or an event.
+        FuzzTarget("capture", fixtures: ["omron-pressure"], endings: [".transcript"], made: captures) { bytes in
+            _ = try? Capture.conversations(bytes, wanted: [Capture.Wanted(vendorID: "0590", productID: "0028")])
+            _ = Capture.devices(bytes)
+            _ = Capture.isCapture(bytes)
+        },
         // The way that `ess-agent decode` takes.
         FuzzTarget("any-file", fixtures: ["formats"]) { _ = try? FileDecoder.decode($0) },
     ]
@@ -104,6 +110,41 @@ extension FuzzTarget {
         repair(6, size)
         repair(0, bytes.count)
         return bytes
+    }
+
+    /// Two transfers in every form that `replay` reads.
+    private static func captures(_ fixtures: URL) throws -> [[UInt8]] {
+        func number(_ value: Int, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(value >> (8 * $0) & 0xFF) } }
+        func block(_ kind: Int, _ body: [UInt8]) -> [UInt8] {
+            let padded = body + Array(repeating: 0, count: -body.count & 3)
+            return number(kind, 4) + number(12 + padded.count, 4) + padded + number(12 + padded.count, 4)
+        }
+        let said: [UInt8] = [7, 0x4F, 0x4B, 0, 0, 0x70, 0x4B, 0x47]
+        let usbmon =
+            number(1, 8) + Array("C".utf8) + [1, 0x81, 5, 1, 0, 0x2D, 0] + number(0, 16) + number(8, 4) + number(8, 4)
+            + number(0, 24) + said
+        let usbpcap = number(27, 2) + number(1, 12) + [9, 0, 1, 1, 0, 3, 0, 0x81, 1] + number(8, 4) + said
+        let files = [(220, usbmon), (249, usbpcap)].flatMap { link, packet in
+            let size = number(packet.count, 4) + number(packet.count, 4)
+            let section = block(0x0A0D_0D0A, number(0x1A2B_3C4D, 4) + [1, 0, 0, 0] + Array(repeating: 0xFF, count: 8))
+            return [
+                section + block(1, number(link, 4) + number(0, 4)) + block(6, number(0, 12) + size + packet),
+                number(0xA1B2_C3D4, 4) + number(0, 16) + number(link, 4) + number(0, 8) + size + packet,
+            ]
+        }
+        let texts = [
+            "ffff8801 3575915300 C Ii:1:005:1 0:1 8 = 074f4b00 00704b47\n", "IN: 07 4f\nOUT 05, 0x56\n",
+            "00000000: 074f 4b00 0070 4b47  .OK..pKG\n00000008: ffa0  ..\n", "07:4f:4b\n0x07, 0x4f\n",
+            "00000000  07 4f 4b 00 00 70 4b 47  07 4f 4b 00 00 70 4b 47  |.|\n*\n00000040\n",
+            "0000000 07 4f 4b 00 00 70 4b 47 07 4f 4b 00 00 70 4b 47\n0000020 ff\n0000021\n",
+            "<html><title>USBlyzer</title><tr><th>Type</th><th>Time</th><th>Request Details</th><th>Raw Data</th><th>I/O</th>"
+                + "<th>C:I:E</th><th>Device Object</th><th>Driver Name</th></tr><tr><td>URB</td><td>16:21:38.718</td>"
+                + "<td>Input Report len:8</td><td>07 4F 4B</td><td>in</td><td>01:00:81</td><td>3h</td><td>usbhub</td></tr>",
+            "<?xml version='1.0'?><snoopyprolog><urb sequence=\"1\"><function>BULK_OR_INTERRUPT_TRANSFER</function>"
+                + "<timestamp>219</timestamp><endpoint>129</endpoint><payloadcount>8</payloadcount>"
+                + "<payloadbytes>074f4b0000704b47</payloadbytes></urb></snoopyprolog>",
+        ]
+        return files + texts.map { Array($0.utf8) }
     }
 
     private static func archives(_ fixtures: URL) throws -> [[UInt8]] {
