@@ -26,7 +26,10 @@ public func decodeAnyFile(
     for importer in Registry.importers {
         if let file = try decode(bytes, with: importer) { return file }
     }
-    throw unknown
+    guard !bytes.isEmpty else { throw unknown }
+    throw .notRecognised(
+        "neither DICOM, EDF, BDF, SCP-ECG, HL7 aECG, a WFDB header, nor a file of a Contec (.ECG, .SpO2), PC-80B, PC-180D, "
+            + "ChoiceMMed, Viatom or ResMed device; export it in one of these from where it came")
 }
 
 /// Nil when it is no file of this importer's.

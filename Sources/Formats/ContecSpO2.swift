@@ -105,7 +105,7 @@ public struct ContecSpO2: Sendable, Equatable {
             simulatedSerial = String(decoding: mark, as: UTF8.self)
         }
         let body = bytes[(base + 228)...]
-        guard let width = Self.width(body, count: count) else {
+        guard let width = Self.width(body, count: count, isKnown: base == Self.headerSize) else {
             throw .damaged(
                 format: Self.format, "\(count) samples announced, what follows is no saturation; copy it again")
         }
@@ -117,12 +117,17 @@ public struct ContecSpO2: Sendable, Equatable {
         if held < count {
             notes.append(Note(kind: .gap, text: "\(count) samples announced, \(held) in the file"))
         }
+        if body.count > held * width {
+            notes.append(
+                Note(kind: .surprise, text: "\(body.count - held * width) bytes after the last sample were not read"))
+        }
         // The last two bytes of a sample are SpO2 and pulse in every variant.
         fill(body, width: width, count: held, spo2: width - 2, width == 2 ? calibration : .unverified)
     }
 
-    /// Bytes a sample: what divides evenly, or, in a file that is cut, what gives saturations.
-    private static func width(_ body: ArraySlice<UInt8>, count: Int) -> Int? {
+    /// Bytes a sample: what divides evenly, or, in a file that is cut, what gives saturations. Of the known kind only two widths are
+    /// known: a few bytes after the samples must not make three of two, and a saturation of a pulse.
+    private static func width(_ body: ArraySlice<UInt8>, count: Int, isKnown: Bool) -> Int? {
         func isPlausible(_ width: Int) -> Bool {
             let held = min(count, body.count / width)
             return (0..<held).allSatisfy { index in
@@ -131,8 +136,10 @@ public struct ContecSpO2: Sendable, Equatable {
             }
         }
         var widths = [2, 4]
-        if count > 0, body.count.isMultiple(of: count), (2...8).contains(body.count / count) {
-            widths.insert(body.count / count, at: 0)
+        if count > 0, body.count.isMultiple(of: count), case let even = body.count / count,
+            isKnown ? widths.contains(even) : (2...8).contains(even)
+        {
+            widths.insert(even, at: 0)
         }
         return widths.first(where: isPlausible)
     }
@@ -152,9 +159,9 @@ public struct ContecSpO2: Sendable, Equatable {
                 signal: signal, name: name, unit: unit, rate: Ratio(1), scale: Ratio(1), range: 0...top,
                 calibration: calibration)
         }
-        // A pulse of 127 is a pulse; SpO2 has no value above 100.
+        // A pulse of 127 is a pulse; SpO2 has no value above 100. Nobody alive has 0 of either.
         waveform = Waveform(
             channels: [channel(.spo2, "SpO2", "%", 100), channel(.pulseRate, "Pulse rate", "/min", 254)],
-            samples: [column(spo2, invalid: [0x7F, 0xFF]), column(pulse, invalid: [0xFF])])
+            samples: [column(spo2, invalid: [0, 0x7F, 0xFF]), column(pulse, invalid: [0, 0xFF])])
     }
 }

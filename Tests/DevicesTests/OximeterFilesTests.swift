@@ -68,7 +68,10 @@ struct OximeterFilesTests {
         let contec = try OximeterFiles().decode(
             OximeterFileMaker.contec(start: start, seconds: 100, damage: .cut))
         #expect(contec.waveform.samples.map(\.count) == [97, 97])
-        #expect(contec.notes.map(\.text) == ["100 samples announced, 97 in the file"])
+        #expect(
+            contec.notes.map(\.text) == [
+                "100 samples announced, 97 in the file", "1 bytes after the last sample were not read",
+            ])
         let choice = try OximeterFiles().decode(
             OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .cut))
         #expect(choice.waveform.samples.map(\.count) == [99, 99])
@@ -93,7 +96,20 @@ struct OximeterFilesTests {
         let cut = try OximeterFiles().decode(viatom(records, duration: 12).dropLast(3))
         #expect(cut.waveform.samples[0].count == 2)
         #expect(cut.notes.map(\.text) == ["3 samples announced, 2 in the file"])
-        #expect(throws: ImportError.notRecognised) { try OximeterFiles().decode(viatom(records, duration: 13)) }
+        // One that ended between two records; and one whose duration has nothing to do with them.
+        let between = try OximeterFiles().decode(viatom(records, duration: 13))
+        #expect(between.waveform.samples == file.waveform.samples)
+        #expect(between.waveform.channels[0].rate == Ratio(1, 4))
+        #expect(between.notes.map(\.text) == ["the duration is no whole number of samples: one every 4 s is assumed"])
+        #expect(throws: ImportError.notRecognised) { try OximeterFiles().decode(viatom(records, duration: 1300)) }
+        // Each record twice, and cut: as long as it goes, at its own pace.
+        let half = try OximeterFiles().decode(doubled.dropLast(8))
+        #expect(half.waveform.samples[0] == [97, 97, .absent, .absent])
+        #expect(half.waveform.channels[0].rate == Ratio(1, 2))
+        #expect(half.notes.map(\.text) == ["6 samples announced, 4 in the file"])
+        let surplus = try OximeterFiles().decode(viatom(records + [records[0]], announced: 3, duration: 12))
+        #expect(surplus.waveform.channels[0].rate == Ratio(1, 4) && surplus.waveform.samples[0].count == 3)
+        #expect(surplus.notes.map(\.text) == ["1 samples after the announced ones were not read"])
         tortureFile(viatom(records, duration: 12), whole: 55, stride: 1, seed: 7) {
             _ = try? OximeterFiles().decode($0).waveform.summaries
         }

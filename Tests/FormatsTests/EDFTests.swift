@@ -170,6 +170,46 @@ import Testing
         #expect(error?.description.hasPrefix("damaged edf file: ") == true)
     }
 
+    @Test func oneOddFieldCostsASignalItsScaleAndNotTheFile() throws {
+        let bytes = try EDFWriter.write(
+            oximetry(seconds: 2), header: edfHeader(), notes: [Note(kind: .event, at: 1, text: "x")])
+        let whole = try EDFFile(decoding: bytes)
+        // SpO2, pulse, plethysmogram, annotations; limits from 256 + 104 bytes a signal on.
+        func changed(_ fields: [(column: Int, signal: Int, text: String)]) throws -> EDFFile {
+            var changed = bytes
+            for field in fields {
+                let place = 256 + field.column * 4 + 8 * field.signal
+                changed.replaceSubrange(
+                    place..<place + 8,
+                    with: field.text.utf8 + [UInt8](repeating: 0x20, count: 8 - field.text.utf8.count))
+            }
+            return try EDFFile(decoding: changed)
+        }
+        for column in [104, 112, 120, 128] {
+            let file = try changed([(column, 0, "n/a")])
+            #expect(file.waveform.channels[0].calibration == .unverified && file.waveform.channels[0].unit == "1")
+            #expect(file.waveform.samples[1...] == whole.waveform.samples[1...])
+            #expect(file.notes.contains { $0.text == "signal 1: its limits give no scale: digital values are given" })
+        }
+        let annotations = try changed([104, 112, 120, 128].map { ($0, 3, "") })
+        #expect(annotations.annotations == whole.annotations && annotations.waveform == whole.waveform)
+        let decimal = try changed([(216, 0, "1.0")])
+        #expect(decimal.waveform == whole.waveform)
+        var open = bytes
+        open.replaceSubrange(236..<244, with: Array(repeating: 0x20, count: 8))
+        #expect(try EDFFile(decoding: open).waveform == whole.waveform)
+    }
+
+    @Test func aUnitInUTF8IsTheSameAsInLatin1() throws {
+        for unit in [[0xC2, 0xB5], [0xB5], [0xCE, 0xBC]] as [[UInt8]] {
+            var bytes = try EDFWriter.write(oximetry(seconds: 2), header: edfHeader())
+            let text = unit + [0x56]
+            bytes.replaceSubrange(
+                256 + 96 * 4..<256 + 96 * 4 + 8, with: text + [UInt8](repeating: 0x20, count: 8 - text.count))
+            #expect(try EDFFile(decoding: bytes).waveform.channels[0].unit == "uV")
+        }
+    }
+
     @Test func anAnnouncedRecordOfGigabytesIsNotAllocated() throws {
         var bytes = try EDFWriter.write(oximetry(seconds: 2), header: edfHeader())
         for signal in 0..<4 {

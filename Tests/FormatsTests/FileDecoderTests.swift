@@ -46,6 +46,14 @@ import Testing
         torture(bytes, keeping: 1084, rounds: 100, seed: 9) { _ = try? ContecSpO2(decoding: $0) }
     }
 
+    @Test func bytesAfterTheSamplesMakeNoOtherWidth() throws {
+        // Four samples, four bytes more: three a sample, if that were believed.
+        let pairs: [(UInt8, UInt8)] = [(97, 61), (96, 62), (0, 0), (95, 64)]
+        let file = try FileDecoder.decode(night(date: [2026, 11, 22, 9, 5, 7], pairs: pairs) + [1, 2, 3, 4])
+        #expect(file.waveform.samples == [[97, 96, .absent, 95], [61, 62, .absent, 64]])
+        #expect(file.notes.map(\.text) == ["4 bytes after the last sample were not read"])
+    }
+
     @Test func readsTheVariantsOfTheVendorNight() throws {
         // CMS50I: a word of unknown meaning before each pair.
         var wide = night(date: [2026, 11, 22, 9, 5, 7], pairs: [(97, 61), (0x7F, 0xFF)])

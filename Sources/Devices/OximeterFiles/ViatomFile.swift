@@ -25,6 +25,8 @@ struct ViatomFile {
         var announced: Int
         /// Between two records, seconds.
         var interval: Int
+        /// The duration is that many records, as long as each stands for.
+        var isExact: Bool
     }
 
     private static func layout(_ bytes: [UInt8], size: Int) -> Layout? {
@@ -41,15 +43,27 @@ struct ViatomFile {
             stated >= headerSize + recordSize, (stated - headerSize).isMultiple(of: recordSize)
         else { return nil }
         let single = (stated - headerSize) / recordSize
-        guard duration >= single, duration.isMultiple(of: single), (1...60).contains(duration / single) else {
-            return nil
-        }
-        // The stated size counts each record once, also where the file has it twice.
-        let isDoubled = size >= headerSize + 2 * single * recordSize
-        guard !isDoubled || (duration / single).isMultiple(of: 2) else { return nil }
+        // The recording may have ended between two records.
+        let interval = (duration + single / 2) / single
+        guard (1...60).contains(interval), abs(duration - interval * single) < interval else { return nil }
+        // The stated size counts each record once, also where the file has it twice; and it may be cut.
+        let held = (size - headerSize) / recordSize
+        let isDoubled =
+            held > single && interval.isMultiple(of: 2) && isInPairs(bytes, single, orAlike: held >= 2 * single)
         return Layout(
-            start: start, announced: isDoubled ? 2 * single : single,
-            interval: isDoubled ? duration / single / 2 : duration / single)
+            start: start, announced: isDoubled ? 2 * single : single, interval: isDoubled ? interval / 2 : interval,
+            isExact: duration == interval * single)
+    }
+
+    /// Whether each record stands twice, as far as there are bytes.
+    /// - Parameter orAlike: also where all of them are alike (nobody wore it), which says nothing by itself.
+    private static func isInPairs(_ bytes: [UInt8], _ single: Int, orAlike: Bool) -> Bool {
+        func record(_ index: Int) -> ArraySlice<UInt8> {
+            bytes[(headerSize + index * recordSize)...].prefix(recordSize)
+        }
+        let pairs = min(single, (bytes.count - headerSize) / (2 * recordSize))
+        guard (0..<pairs).allSatisfy({ record(2 * $0).elementsEqual(record(2 * $0 + 1)) }) else { return false }
+        return orAlike || (0..<pairs).contains { !record(2 * $0).elementsEqual(record(0)) }
     }
 
     init(_ bytes: [UInt8]) throws(ImportError) {
@@ -58,6 +72,14 @@ struct ViatomFile {
         let held = min(layout.announced, (bytes.count - Self.headerSize) / Self.recordSize)
         if held < layout.announced {
             notes.append(Note(kind: .gap, text: "\(layout.announced) samples announced, \(held) in the file"))
+        }
+        let more = (bytes.count - Self.headerSize) / Self.recordSize - held
+        if more > 0 {
+            notes.append(Note(kind: .surprise, text: "\(more) samples after the announced ones were not read"))
+        }
+        if !layout.isExact {
+            let text = "the duration is no whole number of samples: one every \(layout.interval) s is assumed"
+            notes.append(Note(kind: .surprise, text: text))
         }
         var columns = [[Sample]](repeating: [], count: 3)
         for record in 0..<held {

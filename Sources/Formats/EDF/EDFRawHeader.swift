@@ -44,7 +44,10 @@ struct EDFRawHeader {
         guard let count = Int(countText), (0...9999).contains(count) else {
             throw fail("the number of signals is not a number; this header was not written by an EDF program")
         }
-        guard let records = Int(recordsText) else { throw fail("the number of records is not a number") }
+        // Blank is a file that was never closed, whose count other programs write as -1.
+        guard let records = recordsText.isEmpty ? -1 : Self.integer(recordsText) else {
+            throw fail("the number of records is not a number")
+        }
         guard let duration = Ratio(decimal: durationText), duration.numerator >= 0 else {
             throw fail("the record duration is not a number")
         }
@@ -83,32 +86,37 @@ struct EDFRawHeader {
         let (prefilters, perRecord) = (try column(80), try column(8))
         signals = []
         for index in 0..<count {
-            func number(_ text: String, _ what: String) throws(WireError) -> Ratio {
-                guard let value = Ratio(decimal: text) else {
-                    throw fail("signal \(index + 1): the \(what) is not a number")
+            // One odd field costs a signal its scale and not the file its signals: limits that are none give no scale, and of
+            // annotations nobody asks for any.
+            func limits(_ low: String, _ high: String) -> (low: Ratio, high: Ratio) {
+                guard let low = Ratio(decimal: low), let high = Ratio(decimal: high) else {
+                    return (Ratio(0), Ratio(0))
                 }
-                return value
+                return (low, high)
             }
-            guard let samples = Int(perRecord[index]), (0...0xFFFF_FFFF).contains(samples) else {
+            guard let samples = Self.integer(perRecord[index]), (0...0xFFFF_FFFF).contains(samples) else {
                 throw fail("signal \(index + 1): the number of samples per record is not a number")
             }
+            let physical = limits(physicalMinima[index], physicalMaxima[index])
+            let digital = limits(digitalMinima[index], digitalMaxima[index])
             signals.append(
                 EDFSignal(
                     label: labels[index], transducer: transducers[index], dimension: dimensions[index],
-                    physicalMinimum: try number(physicalMinima[index], "physical minimum"),
-                    physicalMaximum: try number(physicalMaxima[index], "physical maximum"),
-                    digitalMinimum: try number(digitalMinima[index], "digital minimum"),
-                    digitalMaximum: try number(digitalMaxima[index], "digital maximum"),
-                    prefilter: prefilters[index], perRecord: samples, format: format))
+                    physicalMinimum: physical.low, physicalMaximum: physical.high, digitalMinimum: digital.low,
+                    digitalMaximum: digital.high, prefilter: prefilters[index], perRecord: samples, format: format))
         }
     }
 
-    /// Latin-1 (ResMed writes a degree sign and NULs), without the padding.
+    /// `4` or `4.0`
+    private static func integer(_ text: String) -> Int? { Int(text) ?? Ratio(decimal: text)?.integer }
+
+    /// UTF-8 where it is that (degree and micro signs), else Latin-1; without the padding, which may be NULs.
     private static func text(_ bytes: ArraySlice<UInt8>) -> String {
         var rest = bytes
         while let last = rest.last, last == 0x20 || last == 0 { rest.removeLast() }
         while let first = rest.first, first == 0x20 { rest.removeFirst() }
-        return String(String.UnicodeScalarView(rest.map { Unicode.Scalar($0) }))
+        return String(validating: rest, as: UTF8.self)
+            ?? String(String.UnicodeScalarView(rest.map { Unicode.Scalar($0) }))
     }
 
     /// `dd.mm.yy` and `hh.mm.ss`; EDF+ says the year in full in its recording field, and `X` when nobody knows. Some

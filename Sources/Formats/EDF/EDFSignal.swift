@@ -121,5 +121,7 @@ struct EDFSignal {
     }
 
     /// Units that EDF programs write otherwise than UCUM.
-    private static let ucum = ["µV": "uV", "bpm": "/min", "BPM": "/min", "µv": "uV", "uv": "uV", "mv": "mV"]
+    private static let ucum = [
+        "µV": "uV", "μV": "uV", "bpm": "/min", "BPM": "/min", "µv": "uV", "uv": "uV", "mv": "mV",
+    ]
 }
