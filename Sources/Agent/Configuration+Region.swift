@@ -133,12 +133,20 @@ extension Configuration {
         return await link.check(expecting: offer, team: team)
     }
 
+    /// What proves who we are, the one that counts first: what was renewed since replaces what was given, and what was given since
+    /// replaces what was renewed.
+    var identities: [Enrolment.Pair] {
+        guard let clientCertificate, let clientKey else { return [] }
+        return Enrolment.renewed(stateDirectory, since: clientCertificate)
+            + [Enrolment.Pair(certificate: clientCertificate, key: clientKey)]
+    }
+
     /// The one way to the server, with whatever proves who we are.
+    /// - Parameter identity: nil for the one that counts.
     /// - Throws: `configuration`.
-    func makeLink() throws(UplinkError) -> ServerLink {
+    func makeLink(_ identity: Enrolment.Pair? = nil) throws(UplinkError) -> ServerLink {
         guard let server else { throw .configuration("no server is configured") }
-        // What was renewed since replaces what was given, and what was given since replaces what was renewed.
-        let pair = clientCertificate.flatMap { Enrolment.renewed(stateDirectory, since: $0) }
+        let pair = identity ?? identities.first
         return try ServerLink(
             UplinkConfiguration(
                 baseURL: server,

@@ -45,7 +45,7 @@ public enum Enrolment {
         let key = try await Blocking.run { () throws(Failure) in try Self.key(in: directory) }
         let answer = try await ask(
             link, "/ess/v1/enrolments", Request(code: code, request: try request(key, name: name)))
-        try check(answer, key)
+        try check(answer, key, now: Date().timeIntervalSince1970)
         var lines = ["# Written by `ess-agent enrol`.", "server = \(answer.server ?? server)"]
         if answer.authority != nil { lines.append("server-ca = \(directory)/ca.pem") }
         lines += ["client-certificate = \(directory)/\(certificateName)", "client-key = \(directory)/\(keyName)"]
@@ -68,41 +68,68 @@ public enum Enrolment {
     /// Where a renewed pair lies: below the state directory, as `/etc` isn't the daemon's to write.
     static func directory(_ state: String) -> String { "\(state)/identity" }
 
-    /// The newest complete pair that the agent has fetched for itself; nil when there is none, or when a person has put a newer
-    /// certificate in place (`ess-agent setup`, `ess-agent enrol`).
-    static func renewed(_ state: String, since given: String) -> (certificate: String, key: String)? {
-        let base = directory(state)
-        let names = ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).sorted()
-        // The certificate is written last: without it the pair isn't whole.
-        guard let newest = names.last(where: { unsafe access("\(base)/\($0)/\(certificateName)", R_OK) == 0 }) else {
-            return nil
-        }
-        let certificate = "\(base)/\(newest)/\(certificateName)"
-        if let before = start(of: certificate), let after = start(of: given), after > before { return nil }
-        return (certificate, "\(base)/\(newest)/\(keyName)")
+    /// A certificate and its key; paths.
+    struct Pair: Sendable, Equatable {
+        var certificate: String
+        var key: String
     }
 
+    /// The complete pairs that the agent has fetched for itself, the newest first; none when a person has put a newer certificate in
+    /// place (`ess-agent setup`, `ess-agent enrol`).
+    static func renewed(_ state: String, since given: String) -> [Pair] {
+        let base = directory(state)
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).sorted().reversed()
+        // The certificate is written last: without it the pair isn't whole.
+        let pairs = names.map { Pair(certificate: "\(base)/\($0)/\(certificateName)", key: "\(base)/\($0)/\(keyName)") }
+            .filter { unsafe access($0.certificate, R_OK) == 0 }
+        guard let newest = pairs.first else { return [] }
+        if let before = life(of: newest.certificate)?.lowerBound, let after = life(of: given)?.lowerBound,
+            after > before
+        {
+            return []
+        }
+        return pairs
+    }
+
+    /// - Parameter now: seconds since 1970.
+    static func isValid(certificate path: String, now: Double) -> Bool { life(of: path)?.contains(now) ?? false }
+
     /// Seconds since 1970.
-    private static func start(of path: String) -> Double? {
-        (try? String(contentsOfFile: path, encoding: .utf8)).flatMap { try? Certificate(pemEncoded: $0) }?
-            .notValidBefore.timeIntervalSince1970
+    private static func life(of path: String) -> Range<Double>? {
+        guard
+            let certificate = (try? String(contentsOfFile: path, encoding: .utf8)).flatMap({
+                try? Certificate(pemEncoded: $0)
+            }), certificate.notValidBefore < certificate.notValidAfter
+        else { return nil }
+        return certificate.notValidBefore.timeIntervalSince1970..<certificate.notValidAfter.timeIntervalSince1970
     }
 
     /// Two thirds of its life are over (sync.md 4.5).
     /// - Parameter now: seconds since 1970.
     static func isDue(certificate path: String, now: Double) -> Bool {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
-            let certificate = try? Certificate(pemEncoded: text)
-        else { return false }
-        let start = certificate.notValidBefore.timeIntervalSince1970
-        let end = certificate.notValidAfter.timeIntervalSince1970
-        return now < end && now > start + (end - start) * 2 / 3
+        guard let life = life(of: path) else { return false }
+        return now < life.upperBound && now > life.lowerBound + (life.upperBound - life.lowerBound) * 2 / 3
     }
 
-    /// Fetches a new certificate for a new key, over the old one. The old pair stays where it is until the new one is whole.
-    static func renew(_ link: ServerLink, name: String, state: String, now: Int64) async throws(Failure) {
-        let base = directory(state)
-        let place = "\(base)/\(now)"
+    /// Fetches a new certificate for a new key, over the old one. The old pair stays where it is, and is what counts until the new one is
+    /// whole and was taken by the server: one of another authority would lock this laptop out.
+    /// - Parameter proof: speaks to the server with a pair.
+    static func renew(
+        _ link: ServerLink, name: String, state: String, now: Int64, proof: (Pair) async throws(UplinkError) -> Void
+    ) async throws(Failure) {
+        let place = "\(directory(state))/\(now)"
+        do throws(Failure) {
+            try await renew(link, name: name, in: place, base: directory(state), now: now, proof: proof)
+        } catch {
+            await Blocking.run { try? FileManager.default.removeItem(atPath: place) }
+            throw error
+        }
+    }
+
+    private static func renew(
+        _ link: ServerLink, name: String, in place: String, base: String, now: Int64,
+        proof: (Pair) async throws(UplinkError) -> Void
+    ) async throws(Failure) {
         let key = try await Blocking.run { () throws(Failure) in
             for made in [base, place] where unsafe mkdir(made, 0o700) != 0 {
                 guard errno == EEXIST else { throw failure("\(made) can't be made") }
@@ -111,9 +138,15 @@ public enum Enrolment {
         }
         let answer = try await ask(
             link, "/ess/v1/certificates", Request(code: nil, request: try request(key, name: name)))
-        try check(answer, key)
+        try check(answer, key, now: Double(now) / 1000)
+        let candidate = "\(place)/candidate.pem"
+        try await Blocking.run { () throws(Failure) in try write(answer.certificate, to: candidate, mode: 0o644) }
+        do throws(UplinkError) {
+            try await proof(Pair(certificate: candidate, key: "\(place)/\(keyName)"))
+        } catch { throw Failure(description: "the new certificate isn't taken: \(error)") }
         try await Blocking.run { () throws(Failure) in
             try write(answer.certificate, to: "\(place)/\(certificateName)", mode: 0o644)
+            _ = unsafe unlink(candidate)
         }
     }
 
@@ -156,11 +189,14 @@ public enum Enrolment {
         } catch { throw Failure(description: "the certificate request can't be made: \(error)") }
     }
 
-    /// The certificate is for our key, or it isn't ours.
-    private static func check(_ answer: Answer, _ key: P256.Signing.PrivateKey) throws(Failure) {
+    /// The certificate is for our key, or it isn't ours; and it has some life left.
+    private static func check(_ answer: Answer, _ key: P256.Signing.PrivateKey, now: Double) throws(Failure) {
         guard let certificate = try? Certificate(pemEncoded: answer.certificate),
             certificate.publicKey == Certificate.PublicKey(key.publicKey)
         else { throw Failure(description: "the server's answer holds no certificate for this laptop's key") }
+        guard certificate.notValidAfter.timeIntervalSince1970 > now else {
+            throw Failure(description: "the server's answer holds a certificate that has ended, by this laptop's clock")
+        }
     }
 
     /// The key that is there, or a new one, for its owner alone.

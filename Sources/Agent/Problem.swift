@@ -194,6 +194,10 @@ public enum SyncSentence {
     public static let serverFull = "Le serveur du centre est plein : l'envoi reprendra plus tard."
     public static let version = "Le serveur du centre demande une version plus récente de l'agent."
     public static let upToDate = "Tout est reçu par le centre."
+    public static let setAside =
+        "Un envoi n'a pas été accepté par le centre : gardé ici, à signaler au centre. Tout le reste est reçu."
+    public static let worklistLacking =
+        "Tout est reçu par le centre, mais la liste des visites n'est pas venue en entier : à signaler au centre."
     public static let sending = "Envoi en cours."
     public static let waiting = "En attente d'envoi."
     public static let testOnly =

@@ -16,17 +16,21 @@ extension SyncEngine {
             // its own word that it hasn't leads to another upload (`askAgain`).
             var verdict = Verdict.missing
             if item.upload != .none || item.attempts > 0 {
-                verdict = try await settle(item, link, isUploaded: item.isUploaded)
+                verdict = try await settle(
+                    item, link, isUploaded: item.isUploaded, mayBeComplete: cleared.contains(document.id))
             }
             guard verdict != .settled else { return }
             let lane = try await openLane(link)
             var location: String?
-            if case .created(let known, _) = item.upload, verdict == .missing {
+            var before = 0
+            if case .created(let known, let confirmed) = item.upload, verdict == .missing {
                 location = known
+                before = confirmed
             } else {
                 try await store.beginUpload(document.id)
             }
             underway.begin(document.id, of: document.size)
+            let furthest = before
             do throws(UplinkError) {
                 try await lane.upload(
                     BytesLane.Item(
@@ -38,11 +42,12 @@ extension SyncEngine {
                         didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
                         didConfirm: { [store] offset in
                             try await store.uploadConfirmed(document.id, offset: offset)
-                            await self.confirmed(document.id, offset)
+                            await self.confirmed(document.id, offset, isNew: offset > furthest)
                         }))
             } catch {
                 switch error {
                 case .link: cuts[document.id] = now
+                case .transient(404, _): cleared.insert(document.id)
                 // libcurl saw the connection break, and sent the chunk once more.
                 case .transient(423, let after) where after ?? .zero < .seconds(30) && !mayBeLocked(document.id):
                     cuts[document.id] = now
@@ -51,6 +56,7 @@ extension SyncEngine {
                 throw error
             }
             cuts[document.id] = nil
+            cleared.remove(document.id)
             _ = try await settle(item, link, isUploaded: true)
         } catch let error as UplinkError {
             throw error
@@ -72,7 +78,10 @@ extension SyncEngine {
     /// Asks for the receipt. Settled: received, set aside or to be asked for later: no more sending is needed.
     /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them, and "unknown" that it
     ///   hasn't begun. Before that they may as well mean that bytes are missing, which tus tells.
-    func settle(_ item: OutboxItem, _ link: ServerLink, isUploaded: Bool) async throws -> Verdict {
+    /// - Parameter mayBeComplete: all bytes were sent, and the upload is gone: "not yet" then means that it is being checked.
+    func settle(
+        _ item: OutboxItem, _ link: ServerLink, isUploaded: Bool, mayBeComplete: Bool = false
+    ) async throws -> Verdict {
         let document = item.document
         var answer = ReceiptWait.Answer.unknown
         // A small one is checked in no time; for a large one the others needn't wait.
@@ -82,10 +91,13 @@ extension SyncEngine {
             {
             case .done: return .settled
             case .otherBytes: return .otherBytes
-            case .unknown: answer = .unknown
-            case .notYet(let after): answer = .checking(after: after)
+            case .unknown:
+                guard isUploaded else { return .missing }
+                answer = .unknown
+            case .notYet(let after):
+                guard isUploaded || mayBeComplete else { return .missing }
+                answer = .checking(after: after)
             }
-            guard isUploaded else { return .missing }
             try await Task.sleep(for: .milliseconds(pause))
         }
         var wait = ReceiptWait(
@@ -257,7 +269,8 @@ extension SyncEngine {
         return lane
     }
 
-    private func confirmed(_ document: UUID, _ offset: Int) {
+    private func confirmed(_ document: UUID, _ offset: Int, isNew: Bool) {
+        if isNew { machine.progressed(document) }
         guard let new = underway.reached(offset, of: document) else { return }
         rate.note(new, at: now)
         spend(new)

@@ -21,13 +21,20 @@ extension SyncEngine {
                 logger.warning("a task of the worklist makes no visit", metadata: ["resource": "\(problem.resource)"])
             }
             // Only what names every visit says that one has left.
-            let isWhole = cursor == nil && worklist.problems.isEmpty
-            let changes = try await store.merge(visits: worklist.visits, isWhole: isWhole)
-            if let cursor = worklist.cursor { try await store.setValue("\(cursor)", forKey: key) }
+            let isWhole =
+                cursor == nil && worklist.failure == nil && !worklist.problems.contains(where: \.hidesVisit)
+            let changes = try await store.merge(
+                visits: worklist.visits, isWhole: isWhole, areCurrent: true,
+                unreadable: Set(worklist.problems.compactMap(\.visit)))
+            if worklist.failure == nil, let cursor = worklist.cursor {
+                try await store.setValue("\(cursor)", forKey: key)
+            }
             if isWhole { try await forgetWhatLeft() }
-            guard !changes.isEmpty else { return }
-            logger.info("worklist changed", metadata: ["visits": "\(changes.count)"])
-            machine.wantAnswers()
+            if !changes.isEmpty {
+                logger.info("worklist changed", metadata: ["visits": "\(changes.count)"])
+                machine.wantAnswers()
+            }
+            if let failure = worklist.failure { throw failure }
         } catch let error as UplinkError {
             throw error
         } catch {
@@ -60,6 +67,7 @@ extension SyncEngine {
             let news = try await store.merge(answers: found.answers)
             if let cursor = found.cursor { try await store.setValue("\(orders) \(cursor)", forKey: key) }
             if !news.isEmpty { logger.notice("answers arrived", metadata: ["count": "\(news.count)"]) }
+            if let failure = found.failure { throw failure }
         } catch let error as UplinkError {
             throw error
         } catch {

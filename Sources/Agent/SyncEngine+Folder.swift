@@ -49,7 +49,21 @@ extension SyncEngine {
         try await folder.publish("\(try await laptopRecipient())\n", as: "laptop.age-recipient")
         try await takeReceipts(folder)
         try await takeBundles(folder)
-        while let pending = try await pendingFacts().first, !Task.isCancelled { try await put(pending, folder) }
+        // One that can't be read keeps nobody else here; it is told when the others are in the folder.
+        var trouble: (any Error)?
+        var skipped: Set<String> = []
+        while let pending = try await pendingFacts().first(where: { !skipped.contains("\($0.visit.id) \($0.state)") }),
+            !Task.isCancelled
+        {
+            do {
+                try await put(pending, folder)
+            } catch let failure as ExchangeFolder.Failure {
+                throw failure
+            } catch {
+                skipped.insert("\(pending.visit.id) \(pending.state)")
+                trouble = error
+            }
+        }
         while let pending = try await store.entriesPending().first, !Task.isCancelled {
             try await put(try await facts(pending), folder)
             try await store.entriesSent(pending.entries)
@@ -58,8 +72,21 @@ extension SyncEngine {
         for item in try await store.outbox(
             now: clock.wall, limit: .max, includingSimulated: configuration.isTestServer)
         where !Task.isCancelled {
-            try await put(item, folder)
+            do {
+                try await put(item, folder)
+            } catch let failure as ExchangeFolder.Failure {
+                throw failure
+            } catch {
+                underway.end(item.document.id)
+                // Built again it goes with the next look; else it is set aside. Otherwise it is no damage of its own.
+                guard (try? await mend(item.document)) == true else {
+                    trouble = error
+                    continue
+                }
+                bell.ring()
+            }
         }
+        if let trouble { throw trouble }
         lastContact = clock.wall
         isSettled = true
     }

@@ -112,6 +112,9 @@ public struct SyncStateMachine: Sendable {
     /// How often in a row an upload was found locked.
     private var locks: [UUID: Int] = [:]
 
+    /// How often in a row the line broke under the same step, though the server answered a greeting in between.
+    private var breaks: [String: Int] = [:]
+
     private let refusalWindow: Double
     /// When an item that is not a document may be tried again: `report …`, `reply …`, `confirm …`.
     private var others: [String: Double] = [:]
@@ -178,7 +181,11 @@ public struct SyncStateMachine: Sendable {
     }
 
     /// The network has changed: whatever pause was running, the server may be there now.
-    public mutating func networkChanged() { link = .unknown }
+    public mutating func networkChanged() {
+        link = .unknown
+        // What cut a connection may have stayed behind with the old way.
+        breaks = [:]
+    }
 
     /// Something about the network is better, perhaps: a pause because of it ends.
     public mutating func networkHinted() {
@@ -195,6 +202,7 @@ public struct SyncStateMachine: Sendable {
         refusals[Self.key(step)] = nil
         itemPause[Self.key(step)] = nil
         others[Self.key(step)] = nil
+        breaks[Self.key(step)] = nil
         switch step {
         case .greet:
             link = .online
@@ -218,11 +226,16 @@ public struct SyncStateMachine: Sendable {
     /// - Parameter jitter: uniform in 0..<1.
     public mutating func failed(_ step: Step, _ error: UplinkError, now: Double, jitter: Double) -> Consequence {
         if case .greet = step {
+            // Nothing gets through: what broke before was the line, whatever was on it.
+            breaks = [:]
             pauseLink(Self.reason(error), now, jitter, asked: error.retryAfter)
             return .none
         }
         switch error {
-        case .link, .tls, .certificateRefused, .captivePortal, .unauthorised, .version, .cancelled, .configuration:
+        case .link:
+            pauseLink(Self.reason(error), now, jitter, asked: nil)
+            return broke(step, now, jitter)
+        case .tls, .certificateRefused, .captivePortal, .unauthorised, .version, .cancelled, .configuration:
             pauseLink(Self.reason(error), now, jitter, asked: nil)
             return .none
         case .serverFull:
@@ -235,6 +248,8 @@ public struct SyncStateMachine: Sendable {
             }
             if status == 423 { return locked(id, error.retryAfter, now) }
             let consequence = itemRetry(step, now, jitter, atLeast: error.retryAfter ?? 0)
+            // A complete upload that was cleared away: its receipt is asked for, and the server is as good as before.
+            if status == 404 { return consequence }
             // It is the server that is too busy, not this document: the others would only get the same answer.
             busy += 1
             if status == 429 || busy >= 3 {
@@ -254,6 +269,22 @@ public struct SyncStateMachine: Sendable {
         case .conflict(let status, _): return refused(step, status, now, jitter)
         case .malformed, .local: return itemRetry(step, now, jitter, atLeast: 0)
         }
+    }
+
+    /// More bytes of it arrived than ever before: what broke was the line.
+    public mutating func progressed(_ document: UUID) {
+        breaks[Self.key(.bytes(document))] = nil
+        itemPause[Self.key(.bytes(document))] = nil
+    }
+
+    /// Something in between may cut this one request each time (a filter that dislikes its content): it waits, ever longer, so that
+    /// the others get their turn. It is never refused for it, because nobody said no.
+    private mutating func broke(_ step: Step, _ now: Double, _ jitter: Double) -> Consequence {
+        let key = Self.key(step)
+        breaks[key, default: 0] += 1
+        guard breaks[key, default: 0] > 1, case .paused(let until, _) = link else { return .none }
+        // Counted from the end of the link's pause: else it would be the first one again.
+        return itemRetry(step, now, jitter, atLeast: until - now + shortest)
     }
 
     /// The facts of one document were refused, while those of others of its visit were taken.

@@ -14,6 +14,8 @@ public actor SyncEngine {
     let bell: Bell
     let logger: Logger
     var link: ServerLink?
+    /// Of ours, those that the server refused since the last one that it took; paths.
+    var refusedCertificates: Set<String> = []
     private let linkProblem: String?
     var machine: SyncStateMachine
     var offer = Offer()
@@ -26,6 +28,10 @@ public actor SyncEngine {
     var lastContact: Int64?
     private var lastError: UplinkError?
     var isSettled = false
+    /// What was set aside and waits for a person, when nothing else was left to do.
+    private var setAside = 0
+    /// The last look at the worklist didn't see all of it, or nothing.
+    private var isWorklistLacking = false
     /// Of the exchange folder, where that is the way; a key of `SyncSentence`.
     var folderState: String?
     var folder: ExchangeFolder?
@@ -44,6 +50,8 @@ public actor SyncEngine {
     var unreceipted: [UUID: ReceiptWait] = [:]
     /// Uploads under which our own connection broke, and when (monotonic seconds).
     var cuts: [UUID: Double] = [:]
+    /// Uploads whose bytes were all sent, and that the server knows no more: it may have them, and a lost answer said so.
+    var cleared: Set<UUID> = []
     var pulls = 0
     /// What this server doesn't know how to search for.
     var unsupported: Set<AnswersLane.Search> = []
@@ -112,6 +120,7 @@ public actor SyncEngine {
         let step = machine.next(work, now: now)
         if case .rest(let until) = step {
             isSettled = machine.link == .online && work.isEmpty && held == nil
+            if isSettled { setAside = try await store.setAsideCount() }
             // A battery is charged without anybody saying so.
             let until = held == nil ? until : min(until ?? .infinity, now + 60)
             let pause = until.map { Duration.seconds(max(0.01, $0 - now)) }
@@ -156,6 +165,7 @@ public actor SyncEngine {
 
     func succeeded(_ step: SyncStateMachine.Step) {
         machine.succeeded(step, now: now)
+        if step == .worklist { isWorklistLacking = false }
         lastContact = clock.wall
         lastError = nil
     }
@@ -193,7 +203,10 @@ public actor SyncEngine {
         lane = nil
         // The error's text may hold a server's words: only its kind goes into the log (PRODUCT.md, rule 9).
         logger.info("sync step failed", metadata: ["step": "\(step.kind)", "error": "\(error.kind)"])
-        switch (machine.failed(step, error, now: now, jitter: Double.random(in: 0..<1)), step) {
+        if case .certificateRefused = error { await tryOtherCertificate() }
+        let consequence = machine.failed(step, error, now: now, jitter: Double.random(in: 0..<1))
+        if step == .worklist, machine.link == .online { isWorklistLacking = true }
+        switch (consequence, step) {
         case (.retry(let at), .bytes(let id)):
             try await store.failed(id, error: "\(error)", notBefore: clock.wall + Int64((at - now) * 1000))
         case (.retry(let at), .receipt(let id)):
@@ -235,7 +248,7 @@ public actor SyncEngine {
     func discover(_ link: ServerLink) async throws(UplinkError) {
         let found: Offer
         var tag: String?
-        switch try await link.discover(etag: offerTag) {
+        switch try await link.discover(etag: offerTag, for: configuration.region.profile) {
         case .unchanged: return
         // A server that knows nothing of us: what the configuration says of it.
         case .absent: found = configuration.region.offer
@@ -308,13 +321,13 @@ public actor SyncEngine {
             view.sentence = lastError?.isAboutDates == true ? SyncSentence.clock : SyncSentence.paused(reason)
         case .online:
             view.state = "online"
-            view.problem = held.map { "held-\($0.rawValue)" }
+            view.problem = held.map { "held-\($0.rawValue)" } ?? (isWorklistLacking ? "worklist" : nil)
             view.sentence =
                 held == .battery
                 ? SyncSentence.battery
                 : held == .metered
                     ? SyncSentence.metered
-                    : withheld > 0 ? SyncSentence.testOnly : isSettled ? SyncSentence.upToDate : SyncSentence.waiting
+                    : withheld > 0 ? SyncSentence.testOnly : isSettled ? settledSentence : SyncSentence.waiting
         }
         if let until = machine.bytesPausedUntil, until > now, view.state == "online" {
             view.problem = "server-full"
@@ -328,6 +341,12 @@ public actor SyncEngine {
             view.totalBytes = item.total
         }
         return view
+    }
+
+    /// Nothing is left to do for the agent; that is all right only where nothing is left for a person either.
+    private var settledSentence: String {
+        setAside > 0
+            ? SyncSentence.setAside : isWorklistLacking ? SyncSentence.worklistLacking : SyncSentence.upToDate
     }
 }
 

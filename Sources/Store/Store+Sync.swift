@@ -56,6 +56,18 @@ extension Store {
         }
     }
 
+    /// What waits for a person: documents and typed entries that were set aside.
+    public func setAsideCount() async throws(StoreError) -> Int {
+        try await read { tx in
+            try Int.fetchOne(
+                tx.db,
+                sql: """
+                    SELECT (SELECT COUNT(*) FROM outgoing WHERE is_quarantined = 1 AND is_superseded = 0)
+                        + (SELECT COUNT(*) FROM entry WHERE sent = 'refused')
+                    """) ?? 0
+        }
+    }
+
     /// Bytes that the server hasn't confirmed, of everything that may be sent.
     public func remainingBytes() async throws(StoreError) -> Int {
         try await read { tx in

@@ -21,20 +21,26 @@ public struct VisitChange: Sendable, Equatable, Codable {
 }
 
 extension Store {
-    /// Takes a worklist in: by id, a newer version wins, what the nurse did (open, closed) is kept, and a cancellation
-    /// by the server always wins. Visits that aren't named stay as they are.
+    /// Takes a worklist in that may be older than another one: by id, a newer version wins, what the nurse did (open, closed) is
+    /// kept, and a cancellation by the server always wins. Visits that aren't named stay as they are.
     /// - Returns: what changed, in the given order.
     @discardableResult
     public func merge(visits: [Visit]) async throws(StoreError) -> [VisitChange] {
         try await merge(visits: visits, isWhole: false)
     }
 
-    /// - Parameter isWhole: the worklist names every visit that there is: what isn't in it has left it.
+    /// - Parameters:
+    ///   - isWhole: the worklist names every visit that there is: what isn't in it has left it.
+    ///   - areCurrent: it says what holds now, so that whatever differs is taken: a visit changes also with its order or its patient, and
+    ///     a server that was restored counts its versions again.
+    ///   - unreadable: visits that are in it, and can't be read.
     @discardableResult
-    public func merge(visits: [Visit], isWhole: Bool) async throws(StoreError) -> [VisitChange] {
+    public func merge(
+        visits: [Visit], isWhole: Bool, areCurrent: Bool = false, unreadable: Set<String> = []
+    ) async throws(StoreError) -> [VisitChange] {
         try await write { tx in
-            let changes = try visits.compactMap { try tx.merge($0) }
-            let named = Set(visits.map(\.id))
+            let changes = try visits.compactMap { try tx.merge($0, isCurrent: areCurrent) }
+            let named = Set(visits.map(\.id)).union(unreadable)
             for row in try Row.fetchAll(tx.db, sql: "SELECT id, left_at FROM visit") {
                 let id: String = try row["id"]
                 let hasLeft = try (row["left_at"] as Int64?) != nil
@@ -103,10 +109,15 @@ extension Store {
 
 extension Transaction {
     func visit(_ row: Row) throws -> Visit {
-        let id: String = try row["id"]
-        var visit = try vault.identity.open(json: Visit.self, row["sealed"], at: "visit|\(id)")
+        var visit = try worded(row)
         visit.status = try parse(row["status"])
         return visit
+    }
+
+    /// As the server said it, whatever the nurse has done since.
+    private func worded(_ row: Row) throws -> Visit {
+        let id: String = try row["id"]
+        return try vault.identity.open(json: Visit.self, row["sealed"], at: "visit|\(id)")
     }
 
     func visit(_ id: String) throws -> Visit? {
@@ -129,16 +140,23 @@ extension Transaction {
         try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE status = 'open'").map(visit)
     }
 
-    fileprivate func merge(_ incoming: Visit) throws -> VisitChange? {
-        guard let known = try visit(incoming.id) else {
+    fileprivate func merge(_ incoming: Visit, isCurrent: Bool) throws -> VisitChange? {
+        let row = try Row.fetchOne(db, sql: "SELECT * FROM visit WHERE id = ?", arguments: [incoming.id])
+        guard let row else {
             // A visit is opened here, by a person; never by the server.
             let status = incoming.status == .open ? Visit.Status.planned : incoming.status
             try write(incoming, status: status)
             return VisitChange(visit: incoming.id, kind: .added)
         }
+        let known = try visit(row)
         // A visit that came back after its identity was destroyed is as good as new.
         let isHollow = try isPurged(incoming.id)
-        guard isHollow || Self.isNewer(incoming.version, than: known.version) else { return nil }
+        // A cancellation that was taken without the rest of its visit is taken back by whatever isn't one.
+        let differs =
+            isCurrent
+            ? try worded(row) != incoming || known.status == .cancelled && incoming.status != .cancelled
+            : Self.isNewer(incoming.version, than: known.version)
+        guard isHollow || differs else { return nil }
         if incoming.patient.id != known.patient.id {
             let bound = try Bool.fetchOne(
                 db,
@@ -148,18 +166,25 @@ extension Transaction {
                         OR EXISTS (SELECT 1 FROM entry WHERE visit = :id)
                     """, arguments: ["id": known.id])
             if known.status == .open || bound == true {
+                // Nobody is to go there, whoever it was about; the patient stays who was there.
+                if incoming.status == .cancelled {
+                    guard known.status != .cancelled else { return nil }
+                    try db.execute(sql: "UPDATE visit SET status = 'cancelled' WHERE id = ?", arguments: [known.id])
+                    return try cancelled(known)
+                }
+                // The server says it again with each look: told once.
+                let key = "refused-patient|\(known.id)"
+                let refused = "\(incoming.version) \(incoming.patient.id)"
+                guard try setting(key) != refused else { return nil }
+                try set(refused, forKey: key)
                 try audit(by: "server", "visit.refuse-patient-change", known.id)
                 return VisitChange(visit: known.id, kind: .refusedPatientChange)
             }
         }
         if incoming.status == .cancelled {
             try write(incoming, status: .cancelled)
-            if known.status == .open {
-                try db.execute(sql: "UPDATE visit SET closed_at = ? WHERE id = ?", arguments: [now, known.id])
-            }
             guard known.status != .cancelled else { return VisitChange(visit: known.id, kind: .updated) }
-            try audit(by: "server", "visit.cancel", known.id)
-            return VisitChange(visit: known.id, kind: .cancelled)
+            return try cancelled(known)
         }
         let local = known.status == .open || known.status == .closed
         let status: Visit.Status = local ? known.status : incoming.status == .open ? .planned : incoming.status
@@ -167,8 +192,16 @@ extension Transaction {
         return VisitChange(visit: known.id, kind: .updated)
     }
 
+    private func cancelled(_ known: Visit) throws -> VisitChange {
+        if known.status == .open {
+            try db.execute(sql: "UPDATE visit SET closed_at = ? WHERE id = ?", arguments: [now, known.id])
+        }
+        try audit(by: "server", "visit.cancel", known.id)
+        return VisitChange(visit: known.id, kind: .cancelled)
+    }
+
     /// FHIR versions are opaque, but counted by every server that was seen: counted ones are compared, others are
-    /// newer when they differ (a search returns current versions only).
+    /// newer when they differ.
     private static func isNewer(_ version: String, than known: String) -> Bool {
         if let version = UInt64(version), let known = UInt64(known) { return version > known }
         return version != known

@@ -98,7 +98,20 @@ extension ServerLink {
         return text
     }
 
+    /// What is said on the way to a token is never about what was to be sent with it.
     private func ask(_ grant: TokenGrant) async throws(UplinkError) -> Granted {
+        do throws(UplinkError) {
+            return try await grantedToken(grant)
+        } catch {
+            switch error {
+            case .permanent, .forbidden, .conflict: throw .unauthorised
+            case .transient(let status, _) where (300...399).contains(status): throw .unauthorised
+            default: throw error
+            }
+        }
+    }
+
+    private func grantedToken(_ grant: TokenGrant) async throws(UplinkError) -> Granted {
         let url = try await tokenURL(grant)
         var form = [("grant_type", "client_credentials"), ("client_id", grant.client)]
         if let scope = grant.scope { form.append(("scope", scope)) }

@@ -5,10 +5,12 @@ public import FoundationEssentials
 /// What came back for the patients of this team.
 public struct Answers: Sendable, Equatable {
     public var answers: [Answer]
-    /// For the next pull of the same visits.
+    /// For the next pull of the same visits; nil when not everything could be asked for.
     public var cursor: Instant?
     /// Searches that this server doesn't know; they are not worth asking again before the next greeting.
     public var unsupported: Set<AnswersLane.Search>
+    /// Why a search failed; what the others found is here all the same.
+    public var failure: UplinkError?
 }
 
 /// W2 and W3: opinions, questions and care plans, by FHIR search (sync.md 4.2).
@@ -40,20 +42,27 @@ public struct AnswersLane: Sendable {
     ) async throws(UplinkError) -> Answers {
         var collected = CollectedAnswers(visits: visits, latest: cursor)
         var unsupported: Set<Search> = []
-        for search in Search.allCases where searches.contains(search) {
+        var failure: UplinkError?
+        searches: for search in Search.allCases where searches.contains(search) {
             do throws(UplinkError) {
                 for question in questions(search, visits, cursor) { try await collect(question, into: &collected) }
             } catch {
                 // A region without care plans, or one that shows us none: the rest is still worth having.
-                guard case .permanent(let status, _) = error, [400, 404, 405, 501].contains(status) else {
-                    guard case .forbidden = error else { throw error }
-                    unsupported.insert(search)
-                    continue
+                switch error {
+                case .forbidden: unsupported.insert(search)
+                case .permanent(let status, _) where [400, 404, 405, 501].contains(status): unsupported.insert(search)
+                // This search is in trouble, and an opinion that another one finds must not wait for it.
+                case .permanent, .conflict, .transient, .serverFull, .malformed: failure = failure ?? error
+                default:
+                    // The way there is: the others would only meet the same.
+                    failure = error
+                    break searches
                 }
-                unsupported.insert(search)
             }
         }
-        return Answers(answers: collected.answers, cursor: collected.latest, unsupported: unsupported)
+        return Answers(
+            answers: collected.answers, cursor: failure == nil ? collected.latest : nil, unsupported: unsupported,
+            failure: failure)
     }
 
     /// Those in a Bundle that came some other way.

@@ -81,6 +81,10 @@ public struct Upload: Sendable, Equatable {
     private let limits: Limits
     private var location: String?
     private var offset = 0
+    /// The most that the server ever named of this upload: one that goes to and fro makes no progress.
+    private var furthest = 0
+    /// The last byte went out, and what became of it is unknown.
+    private var mayBeComplete = false
     /// What is known of the line; to be handed to the next upload.
     public private(set) var pace: Pace
     private var step = Step.idle
@@ -146,7 +150,7 @@ public struct Upload: Sendable, Equatable {
             // Another length is another upload; more than everything is no upload at all.
             guard answer.length ?? size == size, (0...size).contains(offset) else { return anew() }
             return advance(to: offset)
-        case 404, 410: return anew()
+        case 404, 410: return gone()
         default: return refused(answer)
         }
     }
@@ -154,6 +158,7 @@ public struct Upload: Sendable, Equatable {
     private mutating func appended(_ answer: Answer, count: Int) -> [Action] {
         if answer.wasRepeated {
             mayBeLocked = true
+            mayBeComplete = mayBeComplete || offset + count >= size
             _ = pace.wasCut(limits)
         }
         switch answer.status {
@@ -164,7 +169,7 @@ public struct Upload: Sendable, Equatable {
             }
             pace.arrived(count, in: answer.elapsed, limits)
             return advance(to: offset)
-        case 404, 410: return anew()
+        case 404, 410: return gone()
         case 400 where checksums:
             // An algorithm that was offered and isn't known.
             checksums = false
@@ -181,8 +186,9 @@ public struct Upload: Sendable, Equatable {
         switch error {
         case .link, .malformed:
             // The bytes may have arrived. Without a location nothing is lost but an orphan, that expires.
-            guard location != nil, case .appending = step else { return [stop(error)] }
+            guard location != nil, case .appending(let count) = step else { return [stop(error)] }
             mayBeLocked = true
+            mayBeComplete = mayBeComplete || offset + count >= size
             // As long as a smaller chunk can be tried, a cut says something about the chunk, not about the upload.
             guard !pace.wasCut(limits) else { return [ask()] }
             return again(error)
@@ -193,7 +199,10 @@ public struct Upload: Sendable, Equatable {
     // MARK: Next steps
 
     private mutating func advance(to new: Int) -> [Action] {
-        if new > offset { strikes = 0 }
+        if new > furthest {
+            strikes = 0
+            furthest = new
+        }
         offset = new
         guard new < size else {
             step = .ended
@@ -222,6 +231,8 @@ public struct Upload: Sendable, Equatable {
     private mutating func create() -> Action {
         location = nil
         offset = 0
+        furthest = 0
+        mayBeComplete = false
         creations += 1
         // Each new upload may make progress before it is forgotten, so strikes alone would not end this.
         guard creations <= limits.strikes else {
@@ -237,6 +248,12 @@ public struct Upload: Sendable, Equatable {
     }
 
     private mutating func again(_ error: UplinkError) -> [Action] { [strike(error) ?? ask()] }
+
+    /// A server that clears complete uploads away says the same of one that it never completed: only the receipt tells, and is asked
+    /// for before the next attempt. All bytes twice would be the price on the slowest lines.
+    private mutating func gone() -> [Action] {
+        mayBeComplete ? [stop(.transient(status: 404, retryAfter: .zero))] : anew()
+    }
 
     /// The upload is gone, expired or another one's: a new one under the same identity.
     private mutating func anew() -> [Action] {

@@ -121,8 +121,9 @@ public struct BytesLane: Sendable {
             response = try await link.exchange(.options, found)
         }
         var tus = TusOffer(url: url, maxSize: bytes.maxSize, checksum: nil)
-        // Without OPTIONS there are no extensions that we could use, but creation is what D0 promised.
-        if ![404, 405, 501].contains(response.status) {
+        // Without OPTIONS there are no extensions that we could use, but creation is what D0 promised. Many filters let no OPTIONS
+        // through, and say so in whatever way; whether we may upload is said to the upload itself.
+        if ![400, 403, 404, 405, 410, 501].contains(response.status) {
             if let error = UplinkError(response, from: link.origin) { throw error }
             let list = { (name: String) in
                 (response.headers[name] ?? "").split(separator: ",").map { String($0).trimmed.lowercased() }
@@ -274,9 +275,8 @@ public struct BytesLane: Sendable {
             "Upload-Offset": "\(piece.offset)", "Content-Type": "application/offset+octet-stream",
         ]
         if let checksum = piece.checksum { headers["Upload-Checksum"] = checksum }
-        // An answer that drips in must end, too: 1 KiB/s is less than any line that is worth a chunk of this size.
-        let slowest = min(1 << 10, max(1, (sendRate ?? .max) / 2))
-        let limits = HTTPRequest.Limits(total: .seconds(120 + bytes.count / slowest), sendRate: sendRate)
+        let limits = HTTPRequest.Limits(
+            total: ServerLink.patience(bytes.count, sendRate: sendRate), sendRate: sendRate)
         return await event(
             .patch, location, headers: headers, body: .bytes(bytes), limits: limits, progress: progress)
     }

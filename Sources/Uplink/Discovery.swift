@@ -58,7 +58,8 @@ public struct Offer: Sendable, Equatable, Codable {
         contracts = try container.decode([String].self, forKey: .contracts)
         minAgent = try container.decodeIfPresent(String.self, forKey: .minAgent)
         fhirBase = try container.decodeIfPresent(String.self, forKey: .fhirBase) ?? "/fhir"
-        bytes = try container.decodeIfPresent([Bytes].self, forKey: .bytes) ?? []
+        // One that can't be read, of a kind that we don't know, perhaps, hides no other.
+        bytes = try container.decodeIfPresent([Readable].self, forKey: .bytes)?.compactMap(\.bytes) ?? []
         receipts = try? container.decodeIfPresent(String.self, forKey: .receipts)
         token = try? container.decodeIfPresent(String.self, forKey: .token)
         storeEpoch = try container.decodeIfPresent(String.self, forKey: .storeEpoch)
@@ -66,7 +67,24 @@ public struct Offer: Sendable, Equatable, Codable {
         policy = try? container.decodeIfPresent(Policy.self, forKey: .policy)
     }
 
+    private struct Readable: Decodable {
+        var bytes: Bytes?
+        init(from decoder: any Decoder) throws { bytes = try? Bytes(from: decoder) }
+    }
+
     public func bytes(_ kind: Bytes.Kind) -> Bytes? { bytes.first { $0.kind == kind.rawValue } }
+}
+
+extension RegionalProfile {
+    /// How recordings go.
+    var bytes: Offer.Bytes.Kind? {
+        switch self {
+        case .full: .tus
+        case .pacs: .stow
+        case .fhir: .binary
+        case .drop: nil
+        }
+    }
 }
 
 /// The answer to "what do you offer?".
@@ -80,7 +98,11 @@ public enum Discovery: Sendable, Equatable {
 
 extension ServerLink {
     /// D0. Throws `version` when the server wants another contract or a newer agent; capturing goes on all the same.
-    public func discover(etag: String? = nil) async throws(UplinkError) -> Discovery {
+    /// - Parameters:
+    ///   - profile: what of the offer is used. Only that must lie on the server's own host; the rest is left out where it doesn't.
+    public func discover(
+        etag: String? = nil, for profile: RegionalProfile? = nil
+    ) async throws(UplinkError) -> Discovery {
         var headers: Headers = ["Accept": "application/json"]
         if let etag { headers["If-None-Match"] = etag }
         let response = try await exchange(.get, origin.url("/.well-known/ess-agent"), headers: headers)
@@ -90,7 +112,7 @@ extension ServerLink {
         default: break
         }
         if let error = UplinkError(response, from: origin) { throw error }
-        let offer = try decode(Offer.self, response)
+        var offer = try decode(Offer.self, response)
         // Minor versions only add (sync.md 4.6).
         guard offer.contracts.contains(where: { $0 == "1" || $0.hasPrefix("1.") }) else {
             throw .version("the server speaks contract \(offer.contracts.joined(separator: ", "))")
@@ -98,10 +120,18 @@ extension ServerLink {
         if let minimum = offer.minAgent, Self.isOlder(configuration.version, than: minimum) {
             throw .version("the server wants agent \(minimum) or later")
         }
-        for address in [offer.fhirBase] + offer.bytes.map(\.url) + [offer.receipts].compactMap({ $0 }) {
-            guard origin.resolve(address, against: origin.url("/")) != nil else {
-                throw .malformed("the server names an address on another host")
-            }
+        func isOwn(_ address: String) -> Bool { origin.resolve(address, against: origin.url("/")) != nil }
+        let elsewhere = UplinkError.malformed("the server names an address on another host")
+        guard isOwn(offer.fhirBase) else { throw elsewhere }
+        if let receipts = offer.receipts, !isOwn(receipts) {
+            guard let profile, profile != .full else { throw elsewhere }
+            offer.receipts = nil
+        }
+        let offered = offer.bytes
+        offer.bytes = offered.filter { Offer.Bytes.Kind(rawValue: $0.kind) != nil && isOwn($0.url) }
+        // Not silently another place than the one that it names.
+        if let kind = profile?.bytes, offer.bytes(kind) == nil, offered.contains(where: { $0.kind == kind.rawValue }) {
+            throw elsewhere
         }
         return .offer(offer, etag: response.headers["ETag"])
     }

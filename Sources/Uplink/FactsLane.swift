@@ -7,7 +7,7 @@ public struct FactsLane: Sendable {
     public struct Stored: Sendable, Equatable {
         /// `Encounter/…`
         public var resource: String
-        /// 200 or 201.
+        /// 2xx, or 304 where nothing had to be changed.
         public var status: Int
         /// `W/"3"`, when the server said.
         public var etag: String?
@@ -40,7 +40,7 @@ public struct FactsLane: Sendable {
         }
         let answer = try await link.fhir(
             Bundle.self, .post, base + "/", headers: ["Idempotency-Key": key.uuidString.lowercased()], body: body)
-        return try Self.check(answer, against: bundle)
+        return try Self.check(answer, against: bundle, from: link.origin)
     }
 
     /// Whether the server still has what it was told of a document.
@@ -54,7 +54,7 @@ public struct FactsLane: Sendable {
     }
 
     /// Entries answer in the request's order (R4 3.1.0.11.2); a success that is not one throughout is none.
-    static func check(_ answer: Bundle, against sent: Bundle) throws(UplinkError) -> [Stored] {
+    static func check(_ answer: Bundle, against sent: Bundle, from origin: Origin) throws(UplinkError) -> [Stored] {
         guard answer.type == "transaction-response" else { throw .malformed("not a transaction-response") }
         guard answer.entry.count == sent.entry.count else {
             throw .malformed("\(answer.entry.count) answers to \(sent.entry.count) entries")
@@ -65,14 +65,27 @@ public struct FactsLane: Sendable {
             guard let response = entry.response, let code = response.code else {
                 throw .malformed("no status for \(name)")
             }
-            guard code == 200 || code == 201 else {
-                if case .operationOutcome(let outcome) = response.outcome {
-                    throw .permanent(status: code, "\(name): \(outcome.summary.prefix(2000))")
-                }
-                throw .permanent(status: code, name)
+            guard (200...299).contains(code) || code == 304 else {
+                throw refusal(code, response.outcome, of: name, from: origin)
             }
             stored.append(Stored(resource: name, status: code, etag: response.etag))
         }
         return stored
+    }
+
+    /// The same status means the same in an entry as alone, as far as it is about the entry: the answer as a whole came from a
+    /// server that knows us.
+    private static func refusal(
+        _ code: Int, _ outcome: AnyResource?, of name: String, from origin: Origin
+    ) -> UplinkError {
+        var words = name
+        if case .operationOutcome(let outcome) = outcome { words += ": \(outcome.summary.prefix(2000))" }
+        switch UplinkError(HTTPResponse(status: code), from: origin) {
+        case .transient(let status, let after): return .transient(status: status, retryAfter: after)
+        case .serverFull(let after): return .serverFull(retryAfter: after)
+        case .conflict(let status, _): return .conflict(status: status, words)
+        case .forbidden, .unauthorised: return .forbidden(words)
+        default: return .permanent(status: code, words)
+        }
     }
 }

@@ -34,15 +34,27 @@ extension ServerLink {
     }
 
     private func receiptURL(_ rid: UUID, _ offer: Offer) throws(UplinkError) -> String {
-        try recordings(offer) + "/\(rid.uuidString.lowercased())/receipt"
+        let id = rid.uuidString.lowercased()
+        guard let address = offer.receipts, address.contains("{") else {
+            return try recordings(offer) + "/\(id)/receipt"
+        }
+        let named = address.replacing(Self.placeholder, with: id)
+        guard named != address, !named.contains("{") else {
+            throw .malformed("a template for receipts that is not understood")
+        }
+        return try below(named)
     }
 
-    /// The offer names a template, `…/{rid}/receipt`, or the place below which the recordings are.
+    private static let placeholder = "{rid}"
+    private static let usualRecordings = "/ess/v1/recordings"
+
+    /// Below which the recordings are: what the offer names, or what stands before `/{rid}/receipt` in its template. Another template says
+    /// only where receipts are.
     func recordings(_ offer: Offer) throws(UplinkError) -> String {
-        let address = offer.receipts ?? "/ess/v1/recordings"
-        let template = "/{rid}/receipt"
+        let address = offer.receipts ?? Self.usualRecordings
+        let template = "/\(Self.placeholder)/receipt"
         guard address.contains("{") else { return try below(address) }
-        guard address.hasSuffix(template) else { throw .malformed("a template for receipts that is not understood") }
+        guard address.hasSuffix(template) else { return try below(Self.usualRecordings) }
         return try below(String(address.dropLast(template.utf8.count)))
     }
 

@@ -92,6 +92,7 @@ extension ServerLink {
             statement.updateCreates("Binary") ? "PUT with the client's id" : "no Binary with the client's id", .fhir)
         do throws(UplinkError) {
             let worklist = try await WorklistLane(self, offer: offer, team: team).pull()
+            if let failure = worklist.failure { throw failure }
             check.note(
                 "worklist", true,
                 "\(worklist.visits.count) visits, \(worklist.problems.count) tasks that make none"

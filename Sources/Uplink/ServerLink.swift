@@ -9,6 +9,14 @@ public struct ServerLink: Sendable {
     /// Small questions: an answer must end some time. Uploads have no such limit.
     static let questionLimits = HTTPRequest.Limits(total: .seconds(120))
 
+    /// An answer that drips in must end, too: 1 KiB/s is less than any line that is worth so many bytes in one request.
+    /// - Parameters:
+    ///   - bytes: of the request's or the answer's body.
+    ///   - sendRate: bytes per second that are sent at most.
+    static func patience(_ bytes: Int, sendRate: Int? = nil) -> Duration {
+        .seconds(120 + bytes / min(1 << 10, max(1, (sendRate ?? .max) / 2)))
+    }
+
     public let configuration: UplinkConfiguration
     public let client: HTTPClient
     let tokens: AccessTokens?

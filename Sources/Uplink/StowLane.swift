@@ -59,7 +59,8 @@ public struct StowLane: WholeLane {
                 "Content-Type": "multipart/related; type=\"application/dicom\"; boundary=\(boundary)",
                 "Accept": "application/dicom+json",
             ], body: .stream(size: head.count + size + tail.count, pull: pull),
-            limits: HTTPRequest.Limits(sendRate: options.sendRate),
+            limits: HTTPRequest.Limits(
+                total: ServerLink.patience(size, sendRate: options.sendRate), sendRate: options.sendRate),
             progress: { progress(min(max(0, $0 - head.count), size)) })
         try judge(response, dicom)
     }
@@ -87,14 +88,19 @@ public struct StowLane: WholeLane {
         guard let dicom = content.dicom else { throw .local("a document without DICOM identity for a PACS") }
         guard try await isListed(dicom) else { return .unknown }
         let stream = try await link.download(
-            url(dicom), accept: "multipart/related; type=\"application/dicom\"; transfer-syntax=*")
+            url(dicom), accept: "multipart/related; type=\"application/dicom\"; transfer-syntax=*", size: content.size)
         // Listed, and not to be had yet.
         if [404, 410, 202].contains(stream.status) { return .pending(retryAfter: .seconds(1)) }
         guard stream.status == 200 || stream.status == 206 else { throw await link.refusal(of: stream) }
-        var part = MultipartObject(options.makeHash(), options.makeHash(), limit: content.size + (64 << 10))
+        var part = MultipartObject(options.makeHash(), options.makeHash(), limit: content.mostGivenBack)
         do {
-            for try await piece in stream.pieces { part.take(piece) }
+            for try await piece in stream.pieces {
+                part.take(piece)
+                guard part.wantsMore else { break }
+            }
         } catch { throw error as? UplinkError ?? .link("cut while answering") }
+        // Longer than what was sent: other bytes.
+        if part.isTooLong { return .otherHash("") }
         guard let found = part.finish() else { throw .malformed("not one DICOM object") }
         // The whole of it, or all but the file's own head, which a PACS may write anew under its name.
         let own = try await hashes(content)
@@ -146,6 +152,14 @@ struct MultipartObject {
     private var count = 0
     private var start: [UInt8] = []
     private var isDone = false
+    /// Bytes after the object's end.
+    private var surplus = 0
+
+    var isTooLong: Bool { count > limit }
+
+    /// Nothing that may still come changes what it is; an answer needn't have an end. A short rest is taken, so that the
+    /// connection can be used again.
+    var wantsMore: Bool { !isTooLong && surplus <= 64 << 10 }
 
     init(_ whole: any RunningHash, _ dataset: any RunningHash, limit: Int) {
         self.whole = whole
@@ -160,7 +174,10 @@ struct MultipartObject {
     }
 
     mutating func take(_ piece: [UInt8]) {
-        guard !isDone else { return }
+        guard !isDone else {
+            surplus += piece.count
+            return
+        }
         guard !hasBegun else { return object(piece) }
         head += piece
         guard let end = head.firstRange(of: [13, 10, 13, 10]) else {

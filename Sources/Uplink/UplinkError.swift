@@ -5,7 +5,7 @@ import FHIR
 public enum UplinkError: Error, Equatable, Sendable {
     /// No way through: no network, no name, refused, cut, silent for too long. Says nothing about the item that was sent.
     case link(String)
-    /// The server asks to come back (408, 423, 425, 429, 5xx). `retryAfter` is at most an hour.
+    /// The server asks to come back (408, 423, 425, 429, 5xx), or sends us about its own house (3xx). `retryAfter` is at most an hour.
     case transient(status: Int, retryAfter: Duration?)
     /// The other end isn't who it should be, or its certificate isn't valid; the text is the TLS library's.
     case tls(String)
@@ -43,7 +43,8 @@ extension UplinkError {
         case 300...399:
             let target = response.headers["Location"]
             if let target, origin.resolve(target, against: origin.root) != nil {
-                self = .permanent(status: response.status, "the server redirects")
+                // How the server is set up, for now; it says nothing of what was sent.
+                self = .transient(status: response.status, retryAfter: nil)
             } else {
                 self = .captivePortal("\(response.status) to another host")
             }

@@ -66,6 +66,11 @@ public protocol WholeLane: Sendable {
     func address(of content: WholeContent) -> String?
 }
 
+extension WholeContent {
+    /// Bytes of an answer after which it is no longer this document: headers and padding need less.
+    var mostGivenBack: Int { size + (64 << 10) }
+}
+
 /// How a whole document goes, and how its rate is held down.
 public struct WholeOptions: Sendable {
     public var makeHash: @Sendable () -> any RunningHash
@@ -80,12 +85,15 @@ public struct WholeOptions: Sendable {
 
 extension ServerLink {
     /// A question whose answer is as large as a document: taken piece by piece.
-    func download(_ url: String, accept: String) async throws(UplinkError) -> HTTPStream {
+    /// - Parameter size: of the document, bytes.
+    func download(_ url: String, accept: String, size: Int) async throws(UplinkError) -> HTTPStream {
         guard let url = origin.resolve(url, against: origin.root) else {
             throw .malformed("an address outside of the server's origin")
         }
         return try await client.stream(
-            HTTPRequest(.get, url, headers: try await standardHeaders(["Accept": accept], for: url)))
+            HTTPRequest(
+                .get, url, headers: try await standardHeaders(["Accept": accept], for: url),
+                limits: HTTPRequest.Limits(total: Self.patience(size))))
     }
 
     /// What a stream says when it isn't what was asked for; the rest of it is given up.

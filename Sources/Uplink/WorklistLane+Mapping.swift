@@ -41,10 +41,14 @@ struct Collected {
         self[keyPath: table][id] = resource
     }
 
-    func worklist(pathwaySystem: String) -> Worklist {
+    /// - Parameter team: whose tasks are ours; nil for all.
+    func worklist(pathwaySystem: String, team: String? = nil) -> Worklist {
         var list = Worklist(visits: [], problems: problems, cursor: latest)
+        let ours = Reference(team).local
         for id in tasks.keys.sorted() {
             guard let task = tasks[id] else { continue }
+            // A server that doesn't know `owner=` gives every team's: their patients have no business on this laptop.
+            if let ours, let owner = task.owner?.local, owner != ours { continue }
             switch visit(task, id: id, pathwaySystem: pathwaySystem) {
             case .success(let visit): list.visits.append(visit)
             case .failure(let missing):
@@ -97,7 +101,7 @@ extension Visit.Status {
     init(task status: String?) {
         self =
             switch status {
-            case "cancelled", "rejected", "entered-in-error": .cancelled
+            case "cancelled", "rejected", "entered-in-error", "failed": .cancelled
             case "completed": .closed
             default: .planned
             }

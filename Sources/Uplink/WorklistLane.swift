@@ -23,6 +23,15 @@ public struct Worklist: Sendable, Equatable {
             self.resource = resource
             self.reason = reason
         }
+
+        /// The visit that it would have been; nil when it isn't about one that can be named.
+        public var visit: String? {
+            let task = "Task/"
+            return resource.hasPrefix(task) && resource != task ? String(resource.dropFirst(task.utf8.count)) : nil
+        }
+
+        /// It may be a task, and nothing says which.
+        public var hidesVisit: Bool { visit == nil && ["", "Task"].contains(resource.prefix { $0 != "/" }) }
     }
 
     public var visits: [Visit]
@@ -31,6 +40,8 @@ public struct Worklist: Sendable, Equatable {
     public var cursor: Instant?
     /// The server did not understand the narrow question, and was asked for more than we need.
     public var wasWidened: Bool
+    /// Why some of it may be missing: the first pages came, and the others didn't. The cursor is the old one then.
+    public var failure: UplinkError?
 
     public init(visits: [Visit], problems: [Problem], cursor: Instant?, wasWidened: Bool = false) {
         self.visits = visits
@@ -76,9 +87,11 @@ public struct WorklistLane: Sendable {
         for (index, question) in questions.enumerated() {
             do throws(UplinkError) {
                 var collected = Collected(cursor: cursor)
-                try await collect(link.fhirURL(offer, "/Task?\(question)"), into: &collected)
-                var worklist = collected.worklist(pathwaySystem: pathwaySystem)
+                let failure = try await collect(link.fhirURL(offer, "/Task?\(question)"), into: &collected)
+                var worklist = collected.worklist(pathwaySystem: pathwaySystem, team: team)
                 worklist.wasWidened = index > 0
+                worklist.failure = failure
+                if failure != nil { worklist.cursor = cursor }
                 return worklist
             } catch {
                 // 400: a server that doesn't know a parameter and says so; ask for more, with fewer words.
@@ -105,21 +118,30 @@ public struct WorklistLane: Sendable {
         return questions
     }
 
-    private func collect(_ first: String, into collected: inout Collected) async throws(UplinkError) {
+    /// Throws when not even the first page comes.
+    /// - Returns: why it isn't whole: visits that came are worth having also where the rest can't be had.
+    private func collect(_ first: String, into collected: inout Collected) async throws(UplinkError) -> UplinkError? {
         var url: String? = first
         var seen: Set<String> = []
         while let here = url {
             guard seen.insert(here).inserted, seen.count <= Self.pageLimit else {
-                throw .malformed("the worklist's pages do not end")
+                return .malformed("the worklist's pages do not end")
             }
-            let page = try await link.fhir(Bundle.self, .get, here)
-            guard page.type == "searchset" else { throw .malformed("not a searchset") }
+            let page: Bundle
+            do throws(UplinkError) {
+                page = try await link.fhir(Bundle.self, .get, here)
+                guard page.type == "searchset" else { throw .malformed("not a searchset") }
+            } catch {
+                guard seen.count > 1 else { throw error }
+                return error
+            }
             for entry in page.entry { collected.add(entry) }
-            guard let next = page.next else { return }
+            guard let next = page.next else { return nil }
             guard let resolved = link.origin.resolveOwn(next, against: here) else {
-                throw .malformed("the next page is on another host")
+                return .malformed("the next page is on another host")
             }
             url = resolved
         }
+        return nil
     }
 }

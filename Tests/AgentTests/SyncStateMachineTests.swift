@@ -70,6 +70,58 @@ struct SyncStateMachineTests {
         #expect(machine.next(work, now: until) == .greet)
     }
 
+    /// The line breaks under this one each time, and a greeting goes well in between.
+    @Test(arguments: [Machine.Step.announce(visit: "v1"), .worklist, .reply("q"), .entries(visit: "v1")])
+    func whatAlwaysBreaksItsConnectionWaits(step: Machine.Step) {
+        var machine = online()
+        #expect(machine.failed(step, .link("reset"), now: 0, jitter: 0) == .none)
+        machine.succeeded(.greet, now: 5)
+        guard case .retry(let at) = machine.failed(step, .link("reset"), now: 5, jitter: 0) else {
+            Issue.record("it goes first again")
+            return
+        }
+        guard case .paused(let until, _) = machine.link else {
+            Issue.record("the link pauses all the same")
+            return
+        }
+        #expect(at > until)
+        machine.succeeded(.greet, now: until)
+        #expect(machine.next(work, now: until) != step)
+        // It is tried for ever, and never set aside.
+        var now = at
+        var last = 0.0
+        for _ in 0..<50 {
+            guard case .retry(let next) = machine.failed(step, .link("reset"), now: now, jitter: 0.9) else {
+                Issue.record("only ever a retry")
+                return
+            }
+            last = next - now
+            machine.succeeded(.greet, now: next)
+            now = next
+        }
+        #expect(last >= 270)
+        machine.succeeded(step, now: now)
+        #expect(machine.failed(step, .link("reset"), now: now, jitter: 0) == .none)
+        machine.networkChanged()
+        #expect(machine.failed(step, .link("reset"), now: now, jitter: 0) == .none)
+    }
+
+    @Test func aNetworkThatDropsEverythingDelaysNobody() {
+        var machine = online()
+        for round in 0..<20 {
+            let now = Double(round) * 1000
+            #expect(machine.failed(.bytes(document), .link("down"), now: now, jitter: 0) == .none)
+            #expect(machine.failed(.greet, .link("down"), now: now + 400, jitter: 0) == .none)
+            machine.succeeded(.greet, now: now + 800)
+        }
+        // And one that lets some through each time, neither.
+        for round in 20..<40 {
+            #expect(machine.failed(.bytes(document), .link("cut"), now: Double(round) * 1000, jitter: 0) == .none)
+            machine.progressed(document)
+            machine.succeeded(.greet, now: Double(round) * 1000 + 500)
+        }
+    }
+
     @Test func pausesGrowUpToTheLongestAndANudgeEndsThem() {
         var machine = machine()
         var now = 0.0

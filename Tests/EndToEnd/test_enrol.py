@@ -1,11 +1,13 @@
 """A new laptop gets its certificate with a one-time code, and a new one before the old one ends; the key never leaves."""
 
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
 from bench import CommandFailed, eventually
+from hostile import Hostile
 
 
 @pytest.fixture
@@ -91,6 +93,85 @@ def test_a_certificate_is_renewed_before_it_ends(bench):
     bench.start_agent()
     bench.cli("sync", "--wait")
     assert renewed() == [pair], "once"
+
+
+class OtherAuthority:
+    """Signs what it is asked to, and is nobody that the server believes."""
+
+    def __init__(self, bench):
+        self.place = bench.directory / "other-authority"
+        self.place.mkdir()
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
+                      "-out", "ca.pem", "-subj", "/CN=other", "-days", "2")
+
+    def _openssl(self, *words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.place)
+
+    def sign(self, request):
+        (self.place / "request.pem").write_text(request)
+        self._openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "made.pem",
+                      "-days", "1")
+        return (self.place / "made.pem").read_text()
+
+    def pair(self, directory):
+        self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", directory / "client.key",
+                      "-out", "own.pem", "-subj", "/CN=laptop-1")
+        (directory / "client.pem").write_text(self.sign((self.place / "own.pem").read_text()))
+
+
+def online(bench):
+    return bench.cli("status", "--json")["sync"]["state"] == "online"
+
+
+def test_a_renewed_certificate_that_the_server_does_not_take_replaces_nothing(bench):
+    """Signed by an authority that was replaced, say: it is tried before it counts."""
+    bench.make_server()
+    for name in ("client.pem", "client.key"):
+        (bench.laptop / name).unlink()
+    bench._run([bench.server_binary, "enrol", "--directory", bench.server_directory, "--name", "laptop-1", "--output", bench.laptop,
+                "--days", "0.3"])
+    bench.start_server()
+    other, asked = OtherAuthority(bench), []
+
+    def act(x):
+        if x.path != "/ess/v1/certificates":
+            return False
+        asked.append(x.path)
+        x.answer(200, {"Content-Type": "application/json"},
+                 json.dumps({"certificate": other.sign(json.loads(x.body)["request"])}).encode())
+        return True
+
+    proxy = Hostile(bench, act)
+    bench.configure(server=f"https://localhost:{proxy.port}", worklist_interval="0.5")
+    bench.start_agent()
+    bench.wait_for_visits()
+    eventually("asked", lambda: asked)
+
+    def looks():
+        return len([path for _, path, _ in proxy.seen if path == "/fhir/Task"])
+
+    before = looks()
+    eventually("it goes on as before", lambda: online(bench) and looks() > before + 1)
+    bench.agent.stop()
+    assert not list((bench.state / "identity").glob("*/*"))
+    # Without the proxy: a certificate is for whoever asks, and there that is the proxy.
+    bench.configure(worklist_interval="0.5")
+    bench.start_agent()
+    [pair] = eventually("renewed", lambda: list((bench.state / "identity").glob("*/client.pem")))
+    assert "laptop-1" in subject(pair)
+    eventually("and used", lambda: online(bench))
+
+
+def test_a_certificate_that_is_refused_leaves_the_one_before(bench):
+    bench.make_server()
+    bench.start_server()
+    bench.configure(worklist_interval="0.5")
+    place = bench.state / "identity" / "1790000000000"
+    place.mkdir(parents=True)
+    OtherAuthority(bench).pair(place)
+    bench.start_agent()
+    bench.wait_for_visits()
+    eventually("online", lambda: online(bench))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("systemd-creds"), reason="needs root and systemd-creds")

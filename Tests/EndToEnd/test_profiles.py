@@ -1,9 +1,11 @@
 """Regions without the whole contract: a PACS behind nginx (Orthanc), a FHIR server, and nothing but a folder (age)."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 
 import pydicom
@@ -233,6 +235,46 @@ def test_a_region_with_nothing(folder_region):
                 if e["resource"].get("docStatus") == "final"} == set(ids)
 
     eventually("and the facts are final", final)
+
+
+@needs["age"]
+@pytest.mark.parametrize("what", ["the document", "the recording too"])
+def test_a_damaged_document_keeps_no_other_out_of_the_folder(folder_region, what):
+    """Built again where the recording is whole, else set aside; the others are in the folder either way."""
+    bench = folder_region
+    bench.folder.mkdir()
+    bench.configure(**bench.drop)
+    bench.start_agent()
+    give_worklist(bench)
+    shutil.rmtree(bench.folder)
+    record(bench, numbers=("1", "2", "3"))
+    bench.agent.stop()
+    with contextlib.closing(sqlite3.connect(bench.state / "ess-agent.sqlite")) as store, store:
+        [(first, recording)] = store.execute(
+            "SELECT d.id, d.recording FROM document d JOIN outgoing o ON o.document = d.id "
+            "WHERE d.id IN (SELECT document FROM document_part) ORDER BY o.urgency, o.begun, d.id LIMIT 1")
+        triggers = store.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ('document_part', 'chunk')").fetchall()
+        for trigger, _ in triggers:
+            store.execute(f"DROP TRIGGER {trigger}")
+        store.execute("UPDATE document_part SET bytes = zeroblob(length(bytes)) WHERE document = ?", (first,))
+        if what != "the document":
+            store.execute("UPDATE chunk SET raw = zeroblob(length(raw)), decoded = zeroblob(length(decoded)) WHERE recording = ?", (recording,))
+        for _, text in triggers:
+            store.execute(text)
+    bench.folder.mkdir()
+    bench.start_agent()
+    ids = {d["id"] for d in documents(bench)}
+
+    def written():
+        return {p.name.split(".")[0] for p in (bench.folder / "out").glob("*.age") if "facts" not in p.name}
+
+    if what == "the document":
+        eventually("all are in the folder", lambda: written() == ids)
+        return
+    eventually("all others are in the folder", lambda: written() >= {d["id"] for r in bench.recordings() for d in r["documents"]
+                                                                    if r["id"] != recording})
+    eventually("it is set aside", lambda: "quarantined" in [d["state"] for d in documents(bench) if d["id"] == first])
 
 
 @needs["age"]

@@ -1,10 +1,13 @@
 """What comes down: opinions, questions, care plans; visits that end; and how far a visit is, told back. On the real binaries."""
 
+import json
+import shutil
 import subprocess
 
 import pytest
 import requests
 from bench import BIN, CommandFailed, eventually
+from hostile import Hostile
 
 SECRET = "Fibrillation atriale à réponse ventriculaire rapide"
 
@@ -209,3 +212,156 @@ def test_the_servers_cancellation_wins(online):
     eventually("arrived", lambda: all(
         d["state"] == "received" for r in online.recordings() for d in r["documents"]) and online.server_files(), seconds=30)
     assert online.centre.task(visit)["status"] == "cancelled"
+
+
+class Rewritten:
+    """The server as another one would be: each worklist through `change(resource)` on its way."""
+
+    def __init__(self, bench, **settings):
+        self.change, self.looks = None, 0
+        bench.make_server()
+        bench.start_server()
+        bench.proxy = Hostile(bench, self.act)
+        bench.configure(server=f"https://localhost:{bench.proxy.port}", worklist_interval="0.5", **settings)
+        bench.start_agent()
+        bench.wait_for_visits()
+        bench.centre = Centre(bench)
+        self.bench = bench
+
+    def act(self, x):
+        if not (self.change and x.method == "GET" and x.path == "/fhir/Task"):
+            return False
+        status, headers, body = x.forward()
+        bundle = json.loads(body)
+        for entry in bundle.get("entry", []):
+            self.change(entry["resource"])
+        x.answer(status, headers, json.dumps(bundle).encode())
+        self.looks += 1
+        return True
+
+    def whole(self, change):
+        """From a start on, whose first look is a whole one."""
+        self.bench.agent.stop()
+        self.change = change
+        self.bench.start_agent()
+
+    def visit(self, id):
+        return next(v for v in self.bench.visits() if v["id"] == id)
+
+
+@pytest.mark.parametrize("way", ["revoked order", "restored server", "no versions", "failed"])
+def test_a_visit_that_ends_without_a_newer_task(bench, way):
+    server = Rewritten(bench)
+    visit = bench.visits()[0]["id"]
+    order = bench.centre.task(visit)["focus"]["reference"].split("/")[-1]
+
+    def unversioned(resource):
+        if way == "no versions":
+            resource.get("meta", {}).pop("versionId", None)
+
+    def change(resource):
+        unversioned(resource)
+        if way == "revoked order":
+            if (resource["resourceType"], resource["id"]) == ("ServiceRequest", order):
+                resource["status"] = "revoked"
+        elif (resource["resourceType"], resource["id"]) == ("Task", visit):
+            resource["status"] = "failed" if way == "failed" else "cancelled"
+            if way == "restored server":
+                resource["meta"]["versionId"] = "0"
+
+    server.whole(unversioned)
+    eventually("as it is", lambda: server.looks > 0)
+    assert server.visit(visit)["status"] == "planned"
+    server.whole(change)
+    eventually("cancelled", lambda: server.visit(visit)["status"] == "cancelled", seconds=30)
+    with pytest.raises(CommandFailed):
+        bench.cli("visit", "open", visit)
+
+
+def test_a_corrected_identity_comes_with_the_same_task(bench):
+    server = Rewritten(bench)
+    visit = bench.visits()[0]
+    patient = bench.centre.task(visit["id"])["for"]["reference"].split("/")[-1]
+
+    def change(resource):
+        if (resource["resourceType"], resource["id"]) == ("Patient", patient):
+            for name in resource["name"]:
+                name["family"] = "CORRIGÉE"
+
+    server.whole(change)
+    eventually("corrected", lambda: server.visit(visit["id"])["patient"]["family"] == "CORRIGÉE", seconds=30)
+
+
+def test_a_cancellation_with_another_patient_is_heard_and_the_recordings_stay_whose_they_are(bench):
+    server = Rewritten(bench)
+    visit = bench.visits()[0]
+    bench.cli("visit", "open", visit["id"])
+    bench.cli("import", bench.make_card("--number", "1"))
+    bench.cli("visit", "close")
+    bench.synced()
+    task = bench.centre.task(visit["id"])
+    order = task["focus"]["reference"].split("/")[-1]
+    other = bench.centre.task(bench.visits()[1]["id"])["for"]
+    assert other["reference"] != task["for"]["reference"]
+    status = ["ready"]
+
+    def change(resource):
+        if (resource["resourceType"], resource["id"]) == ("Task", visit["id"]):
+            resource.update({"for": other, "status": status[0]})
+            resource["meta"]["versionId"] = "55"
+        if (resource["resourceType"], resource["id"]) == ("ServiceRequest", order):
+            resource["subject"] = other
+
+    def told(action):
+        return len([line for line in bench.cli("audit", "list", "--json") if line["action"] == action])
+
+    server.whole(change)
+    looks = eventually("several looks", lambda: server.looks > 3 and server.looks)
+    assert server.visit(visit["id"])["patient"] == visit["patient"]
+    status[0] = "cancelled"
+    eventually("cancelled", lambda: server.visit(visit["id"])["status"] == "cancelled", seconds=30)
+    eventually("more looks", lambda: server.looks > looks + 3)
+    assert server.visit(visit["id"])["patient"] == visit["patient"]
+    # However often it is said.
+    assert (told("visit.refuse-patient-change"), told("visit.cancel")) == (1, 1)
+    for entry in bench.fhir("DocumentReference")["entry"]:
+        assert entry["resource"]["subject"]["reference"] == task["for"]["reference"]
+
+
+def test_another_team_s_patients_stay_away(bench):
+    """A server that ignores `owner=`: what is named as another team's is not taken."""
+    server = Rewritten(bench)
+    visits = [v["id"] for v in bench.visits()]
+
+    def change(resource):
+        if (resource["resourceType"], resource["id"]) == ("Task", visits[0]):
+            resource["owner"] = {"reference": "Organization/equipe-11"}
+
+    bench.agent.stop()
+    shutil.rmtree(bench.state)
+    server.change = change
+    bench.start_agent()
+    bench.wait_for_visits()
+    assert {v["id"] for v in bench.visits()} == set(visits[1:])
+
+
+@pytest.mark.parametrize("broken", ["Communication", "CarePlan"])
+def test_a_search_that_fails_hides_no_opinion(bench, broken):
+    bench.make_server()
+    bench.start_server()
+    asked = []
+
+    def act(x):
+        if x.method == "GET" and x.path == f"/fhir/{broken}":
+            asked.append(x.path)
+            x.answer(500)
+            return True
+        return False
+
+    proxy = Hostile(bench, act)
+    bench.configure(server=f"https://localhost:{proxy.port}", worklist_interval="0.5")
+    bench.start_agent()
+    bench.wait_for_visits()
+    Centre(bench).opinion(bench.visits()[0]["id"])
+    [view] = eventually("the opinion is here", lambda: opinions(bench), seconds=30)
+    assert view["text"] == SECRET and asked

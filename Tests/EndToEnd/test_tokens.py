@@ -1,10 +1,12 @@
 """Who we are: OAuth 2.0 tokens bound to the client certificate (RFC 8705), and private_key_jwt where there is none."""
 
 import subprocess
+import threading
 
 import pytest
 import requests
 from bench import eventually
+from hostile import Hostile
 from test_profiles import all_received, record
 
 TOKEN = ("--authentication", "token")
@@ -86,3 +88,41 @@ def test_a_wrong_key_gets_nothing(bench):
     bench.configure(authentication="private-key-jwt", signing_key=key, client_certificate=None, client_key=None)
     bench.start_agent()
     eventually("told", lambda: bench.cli("status", "--json")["sync"].get("problem") == "unauthorised")
+
+
+@pytest.mark.parametrize("status", [404, 410, 403, 409, 307])
+def test_what_the_token_endpoint_says_is_never_about_a_document(bench, status):
+    """A realm that is being moved, in the middle of an upload: the laptop waits, and sets nothing aside."""
+    bench.make_server()
+    bench.start_server(options=(*TOKEN, "--token-seconds", "3"))
+    away = threading.Event()
+    refused = []
+
+    def act(x):
+        if x.path == "/token" and away.is_set():
+            refused.append(x.path)
+            _ = x.body
+            x.answer(status, {"Content-Type": "text/plain", "Location": "/realms/new/token"}, b"realm not found")
+            return True
+        if x.method == "POST" and x.path.startswith("/files") and not refused:
+            away.set()
+        if away.is_set() and x.headers.get("authorization"):
+            _ = x.body
+            x.answer(401)
+            return True
+        return False
+
+    proxy = Hostile(bench, lambda x: False)
+    bench.configure(server=f"https://localhost:{proxy.port}", authentication="token", refusal_window="2")
+    bench.start_agent()
+    bench.wait_for_visits()
+    proxy.act = act
+    record(bench)
+    eventually("told", lambda: bench.cli("status", "--json")["sync"].get("problem") == "unauthorised")
+    seen = len(refused)
+    eventually("asked again, longer than a refusal needs to count", lambda: len(refused) >= seen + 8)
+    assert "quarantined" not in [d["state"] for r in bench.recordings() for d in r["documents"]]
+    proxy.act = lambda x: False
+    bench.cli("sync")
+    found = eventually("received", lambda: all_received(bench))
+    assert {d["id"]: (d["size"], d["sha256"]) for d in found} == bench.server_files()

@@ -315,6 +315,30 @@ struct FactsLaneTests {
                     facts().bundle(base: "http://localhost/fhir", recordings: "http://localhost/ess/v1/recordings"))))
     }
 
+    /// A server that does each entry by itself says of each what it would have said alone.
+    @Test func statusesOfEntriesMeanWhatTheyMeanAlone() async throws {
+        let name = "Provenance/\(id(11).uuidString.lowercased())"
+        let cases: [(String, UplinkError?)] = [
+            ("204 No Content", nil), ("304 Not Modified", nil), ("202", nil),
+            ("503 Service Unavailable", .transient(status: 503, retryAfter: nil)),
+            ("429", .transient(status: 429, retryAfter: nil)), ("507", .serverFull(retryAfter: nil)),
+            ("409 Conflict", .conflict(status: 409, name)), ("412", .conflict(status: 412, name)),
+            ("403", .forbidden(name)), ("401", .forbidden(name)), ("404", .permanent(status: 404, name)),
+            ("302", .permanent(status: 302, name)), ("0", .permanent(status: 0, name)),
+        ]
+        for (status, expected) in cases {
+            let step = answer(Array(repeating: "201 Created", count: 5) + [status])
+            let server = try ScriptedServer { _ in step }
+            defer { server.stop() }
+            let lane = try FactsLane(link(to: server), offer: Offer())
+            guard let expected else {
+                #expect(try await lane.send(facts(), key: id(12)).count == 6)
+                continue
+            }
+            await #expect(throws: expected) { try await lane.send(facts(), key: id(12)) }
+        }
+    }
+
     @Test func aSuccessThatIsNone() async throws {
         let good = Array(repeating: "201 Created", count: 5)
         let cases: [(ScriptedServer.Step, UplinkError)] = [

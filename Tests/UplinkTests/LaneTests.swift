@@ -41,7 +41,7 @@ struct LinkTests {
         arguments: [
             (200, [:], UplinkError.captivePortal("200 to a ping")),
             (302, ["Location": "http://portal.example/"], .captivePortal("302 to another host")),
-            (301, ["Location": "/ess/v1/ping/"], .permanent(status: 301, "the server redirects")),
+            (301, ["Location": "/ess/v1/ping/"], .transient(status: 301, retryAfter: nil)),
             (401, [:], .unauthorised), (403, [:], .forbidden("<p>")), (426, [:], .version("<p>")),
             (404, ["Content-Type": "text/html"], .permanent(status: 404, "")),
             (412, [:], .conflict(status: 412, "<p>")), (511, [:], .captivePortal("the network asks for a login (511)")),
@@ -98,6 +98,32 @@ struct LinkTests {
         #expect(offer.policy?.retentionDays == 14)
         #expect(try await link.discover(etag: etag) == .unchanged)
         #expect(try JSONDecoder().decode(Offer.self, from: JSONEncoder().encode(offer)) == offer)
+    }
+
+    /// What isn't used may lie anywhere, and be of any shape.
+    @Test func oneItemOfTheOfferHidesNoOther() async throws {
+        let text = #"""
+            {"contracts":["1.0"],"bytes":[{"kind":"stow","url":"https://pacs.example/dicom-web"},{"kind":"webtransport"},7,
+             {"kind":"tus","url":"/files"}],"receipts":"/ess/v1/proofs/{rid}?full=1"}
+            """#
+        let server = try ScriptedServer {
+            $0.path.hasPrefix("/.well") ? .answer(200, json, text) : .answer(404, [:], "")
+        }
+        defer { server.stop() }
+        let link = try link(to: server)
+        guard case .offer(let offer, _) = try await link.discover(for: .full) else {
+            Issue.record("an offer")
+            return
+        }
+        #expect(offer.bytes == [Offer.Bytes(kind: .tus, url: "/files")])
+        await #expect(throws: UplinkError.malformed("the server names an address on another host")) {
+            try await link.discover(for: .pacs)
+        }
+        #expect(try await link.receipt(for: Self.rid, offer: offer) == .unknown)
+        #expect(server.seen.last?.target == "/ess/v1/proofs/019abcde-0000-7000-8000-000000000001?full=1")
+        await #expect(throws: UplinkError.malformed("a template for receipts that is not understood")) {
+            try await link.receipt(for: Self.rid, offer: Offer(receipts: "/r/{id}"))
+        }
     }
 
     @Test func discoveryThatDoesNotFit() async throws {

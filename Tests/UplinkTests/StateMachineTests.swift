@@ -122,6 +122,36 @@ struct StateMachineTests {
         }
     }
 
+    /// 409 to each chunk, and an offset that goes to and fro: no byte is new.
+    @Test func anOffsetThatGoesToAndFroIsNoProgress() {
+        var upload = upload(1000, location: here)
+        var actions = upload.start()
+        var chunks = 0
+        while chunks < 100, actions.last == .ask(location: here) {
+            actions = upload.handle(answer(200, offset: chunks % 2 == 0 ? 50 : 0))
+            guard case .append = actions.last else { break }
+            chunks += 1
+            actions = upload.handle(answer(409))
+        }
+        #expect(chunks == 3)
+        #expect(actions == [.stop(.permanent(status: 409, "a chunk was refused"))])
+    }
+
+    /// The server clears a complete upload away, and its last answer was lost: only the receipt tells.
+    @Test(arguments: [404, 410])
+    func aCompleteUploadThatIsGoneIsNotMadeAnewAtOnce(status: Int) {
+        var lost = upload(250, location: here)
+        _ = lost.start()
+        _ = lost.handle(answer(200, offset: 200))
+        #expect(lost.handle(.failed(.link("lost"))) == [.ask(location: here)])
+        #expect(lost.handle(answer(status)) == [.stop(.transient(status: 404, retryAfter: .zero))])
+        var early = upload(250, location: here)
+        _ = early.start()
+        _ = early.handle(answer(200, offset: 0))
+        #expect(early.handle(.failed(.link("lost"))) == [.ask(location: here)])
+        #expect(early.handle(answer(status)) == [.create])
+    }
+
     @Test func aLostAnswerAsks() {
         var upload = upload(250, location: here)
         _ = upload.start()

@@ -211,11 +211,46 @@ struct WorklistLaneTests {
             ("?page=1", UplinkError.malformed("the worklist's pages do not end")),
             ("https://evil.example/fhir/Task?page=2", .malformed("the next page is on another host")),
         ] {
-            let server = try ScriptedServer { _ in page([], next: next) }
+            let server = try ScriptedServer { _ in page([task("t1"), order("o1"), patient("p1")], next: next) }
             defer { server.stop() }
-            let lane = try WorklistLane(link(to: server), offer: Offer(), team: "t")
-            await #expect(throws: expected) { try await lane.pull() }
+            let cursor = Instant("2026-11-19T09:00:00Z")
+            let list = try await WorklistLane(link(to: server), offer: Offer(), team: "t").pull(since: cursor)
+            // What came is here; the rest is asked for again.
+            #expect(list.visits.map(\.id) == ["t1"])
+            #expect(list.failure == expected)
+            #expect(list.cursor == cursor)
         }
+    }
+
+    @Test func aLaterPageThatFailsTakesNothingAway() async throws {
+        let server = try ScriptedServer { seen in
+            seen.target.contains("page=2")
+                ? .answer(500, [:], "") : page([task("t1"), order("o1"), patient("p1")], next: "?page=2")
+        }
+        defer { server.stop() }
+        let list = try await WorklistLane(link(to: server), offer: Offer(), team: "t").pull()
+        #expect(list.visits.map(\.id) == ["t1"])
+        #expect(list.failure == .transient(status: 500, retryAfter: nil))
+    }
+
+    /// A server that doesn't know `owner=` gives every team's tasks.
+    @Test func anotherTeamsTasksAreNotOurs() async throws {
+        func owned(_ id: String, _ owner: String) -> String {
+            task(id).dropLast() + #","owner":{"reference":"\#(owner)"}}"#
+        }
+        let list = try await pull([
+            owned("t1", "CareTeam/t"), owned("t2", "CareTeam/u"), owned("t3", "https://ess.example/fhir/CareTeam/t"),
+            task("t4"), order("o1"), patient("p1"),
+        ])
+        #expect(list.visits.map(\.id) == ["t1", "t3", "t4"])
+        #expect(list.problems.isEmpty)
+    }
+
+    @Test func whatHidesAVisitIsKnown() {
+        func problem(_ resource: String) -> Worklist.Problem { .init(resource: resource, reason: .noPatient) }
+        #expect(problem("Task/7").visit == "7")
+        #expect(["Task/7", "Patient/7", "Patient"].allSatisfy { !problem($0).hidesVisit })
+        #expect(["Task", "", "/7"].allSatisfy { problem($0).hidesVisit })
     }
 
     @Test func aPortalIsNoWorklist() async throws {
