@@ -109,17 +109,23 @@ actor SessionRecorder: SessionSink {
     private func begin(_ start: RecordingStart) async throws {
         var random = SystemRandomNumberGenerator()
         let id = RecordingID(milliseconds: UInt64(clock.wall), random: &random)
+        // A device that only counts is dated by the laptop's clock, with which its count was paired.
+        let now = localTime(ofUnixMilliseconds: clock.wall).time
+        let counted = start.item?.ago.flatMap { ago in now?.civilSeconds.subtractingReportingOverflow(ago) }
+            .flatMap { $0.overflow ? nil : LocalTime(civilSeconds: $0.partialValue) }
+        let began = start.item?.start ?? counted
         let source: StartSource =
             switch start.kind {
             case .live: .host
-            case .stored: start.item?.start == nil ? .unknown : .device
+            case .stored: began == nil ? .unknown : .device
             case .file: .file
             }
         let recording = Recording(
             id: id, kind: start.kind, modality: start.modality, origin: device.isSimulated ? .simulated : .device,
             device: device, channels: start.channels,
             clock: clock.facts(
-                deviceStart: start.item?.start, deviceRaw: start.item?.rawStart, source: source, deviceNow: deviceNow),
+                deviceStart: began, deviceRaw: start.item?.rawStart, source: source,
+                deviceNow: start.item?.start == nil && counted != nil ? now : deviceNow),
             source: start.item?.source)
         _ = try await store.begin(
             recording, binding: binding, isShared: start.item?.isShared ?? false, last: start.item?.last)

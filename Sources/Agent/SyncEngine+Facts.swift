@@ -83,8 +83,12 @@ extension SyncEngine {
                     original: DocumentHasher.identity(of: .original, in: recording.id),
                     address: try await address(of: document, visit: pending.visit)))
             recorded = max(recorded, recording.clock.hostWall)
-            if document.role == .original, recording.channels.isEmpty {
-                measured.append(Self.measured(recording, sensor.id, try await store.readings(recording.id)))
+            // Also beside a waveform: an artefact has no place for single values.
+            if document.role == .original {
+                let readings = ToldReadings.of(recording, try await store.readings(recording.id))
+                if !readings.isEmpty || recording.channels.isEmpty {
+                    measured.append(Self.measured(recording, sensor.id, readings))
+                }
             }
             if let values = try await reportedValues(document, recording) {
                 reported.append(VisitFacts.Reported(recording: recording, sensor: sensor.id, values: values))

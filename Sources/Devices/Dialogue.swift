@@ -31,10 +31,12 @@ public struct StoredItem: Sendable, Equatable {
     /// Of several measurements that need not be of one day: when the last one was made, by the device's clock. Nil for what was
     /// recorded in one piece.
     public var last: LocalTime?
+    /// Of a device that counts and has no calendar: seconds since it was measured, when it is told.
+    public var ago: Int?
 
     public init(
         source: String, start: LocalTime?, rawStart: String?, samples: Int, isShared: Bool = false,
-        last: LocalTime? = nil
+        last: LocalTime? = nil, ago: Int? = nil
     ) {
         self.source = source
         self.start = start
@@ -42,6 +44,7 @@ public struct StoredItem: Sendable, Equatable {
         self.samples = samples
         self.isShared = isShared
         self.last = last
+        self.ago = ago
     }
 }
 

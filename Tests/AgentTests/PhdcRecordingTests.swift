@@ -40,7 +40,8 @@ struct PhdcRecordingTests {
             store: store, clock: clock, device: identity,
             binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: clock.wall), feed: LiveFeed(),
             logger: Logger(label: "test"))
-        let port = SimulatedPort(PhdcSimulator(device), pace: 50, now: { [clock] in clock.monotonic })
+        // In real time: a busy machine can't answer as fast as a faster device would want.
+        let port = SimulatedPort(PhdcSimulator(device), pace: 1, now: { [clock] in clock.monotonic })
         let outcome = await Acquisition(port: port, clock: clock, sink: recorder)
             .run(PhdcProtocol(goal: .download(known: [])))
         await recorder.close(outcome.reason)
@@ -50,6 +51,7 @@ struct PhdcRecordingTests {
     private static func scale(_ ago: [Int]) -> (device: PhdcSimulator.Configuration, stamps: [[UInt8]]) {
         let start = LocalTime(year: 2026, month: 11, day: 22, hour: 23, minute: 5, second: 9)!
         var device = PhdcSimulator.Configuration.scale(at: start)
+        device.attributes = [PhdcAttribute(PhdcAttributeID.dateAndTime, PhdcClock.absolute(from: start))]
         let stamps = ago.map { PhdcClock.absolute(from: start.adding(seconds: -$0)!) }
         device.reports = stamps.enumerated().map { index, stamp in
             PhdcSimulator.Report(
@@ -110,4 +112,82 @@ struct PhdcRecordingTests {
         let bytes = try await store.documentBytes(document.id, offset: 0, count: document.size)
         #expect(try JSONDecoder().decode([Reading].self, from: Data(bytes)) == [weight])
     }
+
+    /// A scale without a calendar: it says how its counter stood.
+    private static func counter(_ ago: Int) -> PhdcSimulator.Configuration {
+        var device = scale([0]).device
+        let ticks: UInt32 = 0x1000_0000
+        device.configuration = PhdcConfiguration(
+            id: 0x4000,
+            objects: [
+                PhdcConfiguration.numeric(
+                    1, 0xE140, 0xF040, unit: 0x06C3,
+                    map: [(PhdcAttributeID.simpleValue, 4), (PhdcAttributeID.relativeStamp, 4)])
+            ])
+        device.attributes = [PhdcAttribute(PhdcAttributeID.relativeTime, long: ticks)]
+        let stamp = PhdcAttribute(0, long: ticks &- UInt32(ago * 8000)).value
+        device.reports = [
+            PhdcSimulator.Report(
+                items: [
+                    PhdcSimulator.Configuration.fixed(1, PhdcSimulator.Configuration.float(624, -1) + stamp)
+                ], after: 0.5)
+        ]
+        return device
+    }
+
+    @Test("what a counter says was measured in the last patient's visit is not the next one's")
+    func counted() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.openVisit("v1", by: "nurse", at: clock.wall - 4_000_000)
+        try await read(Self.counter(0), in: "v1", store)
+        try await store.closeVisit("v1", by: "nurse", at: clock.wall - 1000)
+        try await store.openVisit("v2", by: "nurse", at: clock.wall)
+        try await read(Self.counter(600), in: "v2", store)
+        let all = try await store.recordings().sorted { "\($0.id)" < "\($1.id)" }
+        #expect(all.map(\.kind) == [.live, .stored] && all.map(\.binding?.visit) == ["v1", nil])
+        let kept = try #require(all.last)
+        #expect(kept.unattributed == .otherVisit && kept.clock.source == .device)
+        let (start, now) = (try #require(kept.clock.deviceStart), try #require(kept.clock.deviceNow))
+        #expect((600...660).contains(now.civilSeconds - start.civilSeconds) && kept.clock.deviceRaw != nil)
+    }
+
+    @Test("of two people in one session, from the second on a person says whose it is")
+    func persons() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.openVisit("v1", by: "nurse", at: clock.wall)
+        var (device, stamps) = Self.scale([0, 0])
+        for index in device.reports.indices {
+            device.reports[index].items = [
+                PhdcSimulator.Configuration.fixed(
+                    1, PhdcSimulator.Configuration.float(624 + index, -1) + stamps[index], person: UInt16(index + 1))
+            ]
+        }
+        try await read(device, in: "v1", store)
+        let all = try await store.recordings().sorted { "\($0.id)" < "\($1.id)" }
+        #expect(all.map(\.kind) == [.live, .live] && all.map(\.binding?.visit) == ["v1", nil])
+        #expect(all.last?.unattributed == .sharedMemory)
+    }
+
+    @Test("of a stream a few values are told, of what was measured one by one all")
+    func told() throws {
+        func reading(_ value: Int, _ sequence: Int, _ kind: Reading.Kind = .spo2) -> Reading {
+            Reading(kind: kind, value: Ratio(value), unit: "%", at: nil, rawTime: nil, sequence: sequence)
+        }
+        var random = SystemRandomNumberGenerator()
+        var recording = Recording(
+            id: RecordingID(milliseconds: 1, random: &random), kind: .live, modality: .oximetry, origin: .device,
+            device: DeviceIdentity(driver: "phdc", vendor: "", model: "", serial: "S", support: .verified),
+            channels: [], clock: clock.facts(deviceStart: nil, deviceRaw: nil, source: .host))
+        let stream = (0..<3600).map { reading([97, 96, 88, 99][$0 % 4 * ($0 > 9 && $0 < 20 ? 1 : 0)], $0) }
+        let few = [reading(60, 5000, .pulseRate), reading(61, 5001, .pulseRate)]
+        let told = ToldReadings.of(recording, stream + few)
+        #expect(told.map(\.value.value) == [97, 88, 99, 97, 60, 61])
+        #expect(told.map(\.sequence).sorted() == told.map(\.sequence) && told[3].sequence == 3599)
+        #expect(told[1].flags == ["spo2: lowest of 3600 values"] && told[4].flags.isEmpty)
+        recording.kind = .stored
+        #expect(ToldReadings.of(recording, stream) == stream)
+    }
+
 }

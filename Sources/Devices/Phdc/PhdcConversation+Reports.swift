@@ -123,7 +123,8 @@ extension PhdcConversation {
         return ([Finding(person: person, object: current, observation: observation)], actions)
     }
 
-    /// The beginning of a foreign conversation wasn't heard: when one standard configuration fits, and only one, it is that.
+    /// The beginning of a foreign conversation wasn't heard: when one standard configuration fits, and only one, and all of its objects
+    /// are there, it is that. Part of it could be anything: then nothing is said of what the values are.
     private mutating func assume(_ report: PhdcScanReport) -> [DialogueAction] {
         let fitting = (PhdcConfiguration.known + [0x06A4]).compactMap(PhdcConfiguration.standard).filter { standard in
             report.items.allSatisfy { item in
@@ -131,7 +132,10 @@ extension PhdcConversation {
                 return standard[handle]?.map?.reduce(0) { $0 + Int($1.length) } == data.count
             }
         }
-        guard !report.items.isEmpty, fitting.count == 1, let only = fitting.first else { return [] }
+        let handles = Set(
+            report.items.compactMap { if case .fixed(let handle, _) = $0.content { handle } else { nil } })
+        guard fitting.count == 1, let only = fitting.first, only.objects.allSatisfy({ handles.contains($0.handle) })
+        else { return [] }
         configure(only)
         return surprise("the configuration was not heard; only the standard one \(phdcHexadecimal(only.id)) fits")
     }
@@ -177,17 +181,27 @@ extension PhdcConversation {
         self.persons.formUnion(persons.compactMap { $0 == PhdcScanReport.nobody ? nil : $0 })
         var isNew = false
         for person in persons {
-            // Several readings of one moment are one measurement.
+            // Several readings of one moment are one measurement, unless one of them is of the same thing: then another one begins.
             var measurements: [String: Int] = [:]
+            var told: [String: Set<String>] = [:]
             for finding in findings where finding.person == person {
-                let stamp = PhdcReadingTime(finding.observation.stamp, nameplate)
+                var stamp = PhdcReadingTime(finding.observation.stamp, nameplate, at: now)
+                if isAhead(stamp, at: now) { stamp.flags.append("later than the device's clock") }
                 if let item = known(finding, stamp, person) {
                     actions.append(.skipped(item))
                     continue
                 }
                 isNew = true
-                actions += prepare(for: person, stamp, at: now)
+                actions += prepare(
+                    for: person, stamp, isWave: finding.observation.samples != nil, confirmed: confirmed, at: now)
                 let key = stamp.raw ?? "none"
+                let names = Set(
+                    finding.observation.values.map { "\(finding.object.handle) \($0.code.map { "\($0)" } ?? "")" })
+                if !told[key, default: []].isDisjoint(with: names) {
+                    measurements[key] = nil
+                    told[key] = nil
+                }
+                told[key, default: []].formUnion(names)
                 if measurements[key] == nil, let next = open?.measurement {
                     measurements[key] = next
                     open?.measurement += 1
@@ -209,16 +223,27 @@ extension PhdcConversation {
 
     /// Measured before the session began: the device kept it until somebody came. Whose it is, is a matter of its time, as with
     /// everything out of a memory. Without a date it is of this moment (who stores has to stamp: phdc.md 8.1).
-    private func isKept(_ stamp: PhdcReadingTime) -> Bool {
-        guard !isListening, let measured = stamp.at else { return false }
+    private func isKept(_ stamp: PhdcReadingTime, at now: UInt64) -> Bool {
+        guard !isListening else { return false }
+        if stamp.counted != nil {
+            // A count that nothing tells the age of is no reason to take it for this moment's.
+            guard let age = stamp.age, let read = nameplate.clocksReadAt, let began else { return true }
+            return age > Int((read - min(began, read)) / Self.second) + PhdcNameplate.clockGrain
+        }
+        guard let measured = stamp.at else { return false }
         // A date with nothing to compare it with is no reason to take it for today's.
         guard let clock, let began else { return true }
         let beginning = clock.time.civilSeconds - Int((clock.at - min(began, clock.at)) / Self.second)
-        return measured.civilSeconds < beginning - Self.clockGrain
+        return measured.civilSeconds < beginning - PhdcNameplate.clockGrain || isAhead(stamp, at: now)
     }
 
-    /// Seconds: many clocks count minutes.
-    private static let clockGrain = 60
+    /// By a date that the device's own clock has not reached: it was set back since, and when that was is anybody's guess.
+    private func isAhead(_ stamp: PhdcReadingTime, at now: UInt64) -> Bool {
+        guard !isListening, stamp.counted == nil, let measured = stamp.at, let clock else { return false }
+        let elapsed = Int((now - min(clock.at, now)) / Self.second)
+        return measured.civilSeconds > clock.time.civilSeconds + elapsed + PhdcNameplate.clockGrain
+    }
+
     /// Seconds between two measurements of one sitting. Further apart, they may be two people's (a loan ended in between).
     private static let sitting = 900
 
@@ -241,40 +266,57 @@ extension PhdcConversation {
     }
 
     /// A recording for this person, with the channels as they are configured now.
-    private mutating func prepare(for person: UInt16?, _ stamp: PhdcReadingTime, at now: UInt64) -> [DialogueAction] {
+    private mutating func prepare(
+        for person: UInt16?, _ stamp: PhdcReadingTime, isWave: Bool, confirmed: Bool, at now: UInt64
+    ) -> [DialogueAction] {
         let waves = (configuration?.objects ?? []).compactMap(PhdcWave.init)
-        let isKept = isKept(stamp)
+        // What streams (a wave, and what comes beside it) is of this moment: nobody would hear whether it had arrived.
+        let isStream = !confirmed && (isWave || !waves.isEmpty)
+        let isKept = !isStream && isKept(stamp, at: now)
+        // Of several people, and what nobody can date: whose it is, is a matter of somebody who remembers.
+        let isShared = !isListening && (persons.count > 1 || isKept && stamp.at == nil && stamp.age == nil)
         let kind: Recording.Kind = isKept ? .stored : .live
-        if let open, open.person == person, open.waves == waves, open.kind == kind {
-            guard isKept, let measured = stamp.at, let latest = open.latest else {
+        if let open, open.person == person, open.waves == waves, open.kind == kind, open.isShared == isShared,
+            open.transfer == nil
+        {
+            guard isKept, let measured = stamp.moment, let latest = open.latest else {
                 give()
                 return []
             }
-            if abs(measured.civilSeconds - latest.civilSeconds) <= Self.sitting {
-                self.open?.latest = max(measured, latest)
+            if measured.isWithin(Self.sitting, of: latest) {
+                if measured.seconds > latest.seconds { self.open?.latest = measured }
                 give()
                 return []
             }
         }
         var item: StoredItem?
-        if isKept {
-            // It can't be asked for again: in another session it is another recording.
+        if isKept || isShared {
+            // It can't be asked for again: in another session, and after another one in this, it is another recording.
             let parts = [
                 Phdc.name, nameplate.systemName ?? "", "report", stamp.raw?.filter { $0 != " " } ?? "",
                 "\(began ?? now)",
             ]
+            sharings += isKept ? 0 : 1
             item = StoredItem(
-                source: parts.joined(separator: ":"), start: stamp.at, rawStart: stamp.raw, samples: 0,
-                isShared: persons.count > 1)
+                source: parts.joined(separator: ":") + (isKept ? "" : ":live-\(sharings)"),
+                start: isKept ? stamp.at : nil, rawStart: isKept ? stamp.raw : nil, samples: 0,
+                isShared: isShared, ago: stamp.at == nil && isKept ? ago(stamp, at: now) : nil)
         }
         // Another person's, or another scale: never in the same recording.
         var recording = PhdcOpenRecording(kind: kind, person: person, waves: waves)
-        recording.latest = isKept ? stamp.at : nil
+        recording.latest = isKept ? stamp.moment : nil
+        recording.isShared = isShared
         let actions =
             end(.finished, isBefore: true, at: now)
             + begin(recording, Self.modality(of: (configuration?.objects ?? []).compactMap(\.type), waves), item: item)
         giveAgain()
         return actions
+    }
+
+    /// Seconds since what a counter counted, when there is no calendar to say it by.
+    private func ago(_ stamp: PhdcReadingTime, at now: UInt64) -> Int? {
+        guard let age = stamp.age, let read = nameplate.clocksReadAt else { return nil }
+        return age + Int((now - min(read, now)) / Self.second)
     }
 
     static func modality(of types: [PhdcCode], _ waves: [PhdcWave]) -> Recording.Modality {
@@ -291,8 +333,7 @@ extension PhdcConversation {
         let metric = value.code.flatMap(PhdcNomenclature.metric)
         let code = value.code.map { "\($0)" }
         let name = "object \(object.handle), \(value.code.map(PhdcNomenclature.name) ?? "unknown metric")"
-        var flags = (0..<16).filter { value.status & 0x8000 >> $0 != 0 }
-            .map { PhdcNomenclature.measurementStatus[$0] ?? "status bit \($0)" }
+        var flags = Self.names(ofStatus: value.status)
         guard let ratio = value.number.ratio, value.status & 0xA000 == 0 else {
             let reason = ([value.number.special?.rawValue ?? value.number.description] + flags).joined(separator: ", ")
             let key = "absent \(object.handle) \(code ?? "")"
@@ -328,6 +369,11 @@ extension PhdcConversation {
         return reading(value, stamp, sequence, person, flags: flags).map { [.reading($0)] } ?? []
     }
 
+    private static func names(ofStatus status: UInt16) -> [String] {
+        (0..<16).filter { status & 0x8000 >> $0 != 0 }
+            .map { PhdcNomenclature.measurementStatus[$0] ?? "status bit \($0)" }
+    }
+
     /// Nil where there is no number.
     func reading(
         _ value: PhdcObservation.Value, _ stamp: PhdcReadingTime, _ sequence: Int, _ person: UInt16?, flags: [String]
@@ -351,10 +397,12 @@ extension PhdcConversation {
     ) -> [DialogueAction] {
         // A state that lasts is said when it changes.
         let key = "state \(object.handle) \(state.code.map { "\($0)" } ?? "")"
-        guard open?.states[key] != state.text || stamp.at != nil else { return [] }
-        if (open?.states.count ?? 0) < 256 { open?.states[key] = state.text }
+        let doubts = Self.names(ofStatus: state.status)
+        let text = state.text + (doubts.isEmpty ? "" : " (\(doubts.joined(separator: ", ")))")
+        guard open?.states[key] != text || stamp.at != nil else { return [] }
+        if (open?.states.count ?? 0) < 256 { open?.states[key] = text }
         let name = state.code.map { "\(PhdcNomenclature.name($0)) (\($0))" } ?? "unknown state"
-        return note(.sensor, "object \(object.handle), \(name) = \(state.text)" + stamp.suffix)
+        return note(.sensor, "object \(object.handle), \(name) = \(text)" + stamp.suffix)
     }
 
     // MARK: Samples and gaps

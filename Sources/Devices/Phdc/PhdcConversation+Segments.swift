@@ -143,7 +143,7 @@ extension PhdcConversation {
         var read: UInt32 = 0
         for _ in 0..<min(count, Int(data.count)) {
             do {
-                let time = try segment.time(of: index, &reader, nameplate)
+                let time = try segment.time(of: index, &reader, nameplate, at: now)
                 for element in elements { actions += say(element, &reader, time, segment, at: now) }
             } catch {
                 return (actions + surprise("entry \(index) can't be read: \(error)"), read, false)
@@ -170,7 +170,7 @@ extension PhdcConversation {
             actions += surprise("object \(object.handle): attribute \(phdcHexadecimal(attribute.id)) = \(value)")
         }
         let own =
-            observation.stamp.map { PhdcReadingTime($0, nameplate, adjustment: segment.adjustment) } ?? time
+            observation.stamp.map { segment.time($0, nameplate, at: now) } ?? time
         let sequence = open?.measurement ?? 0
         // A store that grew brings what it had before as well.
         let isKnown = isKnown(observation.values, own, segment.person, outside: item(segment, at: now).source)

@@ -52,8 +52,8 @@ struct PhdcConversation: Sendable {
     private var surprises = 0
     /// Persons of whom the device has reported something.
     var persons: Set<UInt16> = []
-    /// Bytes that were in no APDU since the last block.
-    private var lost = 0
+    /// Live recordings that wait for a decision, because somebody else was measured as well.
+    var sharings = 0
 
     init(isListening: Bool) { self.isListening = isListening }
 
@@ -241,7 +241,7 @@ struct PhdcConversation: Sendable {
             stores[handle] = attributes
             return []
         }
-        nameplate.take(attributes)
+        nameplate.take(attributes, at: now)
         let said = isListening ? announceIdentity() : []
         guard let time = nameplate.clock(in: attributes) else { return said }
         clock = (time, now)

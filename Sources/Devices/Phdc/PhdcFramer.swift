@@ -45,6 +45,8 @@ struct PhdcFramer: Sendable {
     static let signature = Array("PhdcQoSSignature".utf8)
 
     private var buffer: [UInt8] = []
+    /// What is in the buffer stood behind an APDU at the end of its transfer, less than a header: the beginning of another one, or padding.
+    private var isBehind = false
     private var since: UInt64 = 0
 
     /// When what is incomplete is given up; nil when nothing is.
@@ -54,12 +56,26 @@ struct PhdcFramer: Sendable {
     mutating func take(_ transfer: [UInt8], at now: UInt64) -> [Piece] {
         var pieces = expire(at: now)
         guard !transfer.isEmpty else { return pieces }
+        if isBehind, Self.isWhole(transfer), !Self.isWhole(buffer + transfer) {
+            // By chance the first bytes of an APDU, which begins with its transfer.
+            pieces.append(.padding(buffer))
+            buffer = []
+        }
+        isBehind = false
         if buffer.isEmpty { since = now }
         buffer += transfer
         var hasApdu = false
         while !buffer.isEmpty {
-            switch next() {
-            case .wait: return pieces
+            switch Self.step(buffer) {
+            case .wait:
+                // A preamble stands in front of a transfer, never behind an APDU.
+                guard hasApdu, buffer[0] == Self.signature[0] else {
+                    // Less than a header says nothing yet.
+                    isBehind = hasApdu && buffer.count < 4
+                    return pieces
+                }
+                pieces.append(.padding(buffer))
+                buffer = []
             case .cut(let count):
                 let bytes = Array(buffer.prefix(count))
                 buffer.removeFirst(count)
@@ -87,13 +103,21 @@ struct PhdcFramer: Sendable {
     /// What is left at the end.
     mutating func flush() -> [Piece] {
         guard !buffer.isEmpty else { return [] }
-        defer { buffer = [] }
-        return [.lost(buffer)]
+        defer {
+            buffer = []
+            isBehind = false
+        }
+        return isBehind ? [.padding(buffer)] : [.lost(buffer)]
     }
 
     private enum Step { case wait, cut(Int), invalid }
 
-    private func next() -> Step {
+    private static func isWhole(_ bytes: [UInt8]) -> Bool {
+        guard !bytes.isEmpty, case .cut = step(bytes) else { return false }
+        return true
+    }
+
+    private static func step(_ buffer: [UInt8]) -> Step {
         if buffer[0] == Self.signature[0] {
             guard buffer.starts(with: Self.signature.prefix(buffer.count)) else { return .invalid }
             guard buffer.count >= 20 else { return .wait }

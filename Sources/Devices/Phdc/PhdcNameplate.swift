@@ -11,9 +11,13 @@ struct PhdcNameplate: Sendable, Equatable {
     private(set) var firmware: String?
     /// What it is, by its specialisations.
     private(set) var specialisations: [UInt16] = []
-    /// The device's clocks as they were read together; turns relative stamps into dates.
+    /// The device's clocks as they were read together; turns relative stamps into dates, or, where the device has no calendar, into a
+    /// time before the reading.
     private(set) var dateAndTime: LocalTime?
     private(set) var ticks: UInt32?
+    private(set) var microseconds: UInt64?
+    /// When they were read, on the host's monotonic clock.
+    private(set) var clocksReadAt: UInt64?
     /// Attributes that nobody reads here, as the device sent them.
     private(set) var others: [PhdcAttribute] = []
 
@@ -24,8 +28,17 @@ struct PhdcNameplate: Sendable, Equatable {
         self.systemID = systemID
     }
 
-    mutating func take(_ attributes: [PhdcAttribute]) {
+    mutating func take(_ attributes: [PhdcAttribute], at now: UInt64) {
         for attribute in attributes { take(attribute) }
+        let clocks = [
+            PhdcAttributeID.dateAndTime, PhdcAttributeID.dateAndTimeBaseOffset, PhdcAttributeID.relativeTime,
+            PhdcAttributeID.highResolutionTime,
+        ]
+        guard attributes.contains(where: { clocks.contains($0.id) }) else { return }
+        clocksReadAt = now
+        // A counter that was read another time is no pair of these.
+        if attributes[id: PhdcAttributeID.relativeTime] == nil { ticks = nil }
+        if attributes[id: PhdcAttributeID.highResolutionTime] == nil { microseconds = nil }
     }
 
     private mutating func take(_ attribute: PhdcAttribute) {
@@ -47,6 +60,9 @@ struct PhdcNameplate: Sendable, Equatable {
         case PhdcAttributeID.dateAndTime: dateAndTime = PhdcClock.absolute(attribute.value) ?? dateAndTime
         case PhdcAttributeID.dateAndTimeBaseOffset: dateAndTime = PhdcClock.baseOffset(attribute.value) ?? dateAndTime
         case PhdcAttributeID.relativeTime: ticks = attribute.u32.flatMap { $0 == PhdcClock.unsupported ? nil : $0 }
+        case PhdcAttributeID.highResolutionTime:
+            microseconds =
+                attribute.value.count == 8 ? attribute.value.reduce(0) { $0 << 8 | UInt64($1) } : microseconds
         case PhdcAttributeID.configurationID: break
         default: if others.count < 64 { others.append(attribute) }
         }
@@ -90,13 +106,43 @@ struct PhdcNameplate: Sendable, Equatable {
             serial: serial ?? systemName, firmware: firmware, support: Phdc.support)
     }
 
-    /// The date of a relative stamp, by the pair of clocks that was read at the association.
-    func date(ofTicks stamp: UInt32) -> LocalTime? {
-        guard let dateAndTime, let ticks else { return nil }
-        // The counter rolls over after six days: the nearer way round is meant.
-        let distance = Int(Int32(bitPattern: stamp &- ticks))
-        let seconds = distance >= 0 ? distance / 8000 : -((-distance + 7999) / 8000)
-        return dateAndTime.adding(seconds: seconds)
+    /// Seconds that a clock may be ahead of another one: many count minutes.
+    static let clockGrain = 60
+
+    /// Seconds between a relative stamp and the moment at which the counter was read; below 0 what was measured since.
+    ///
+    /// The counter rolls over after six days, and what is reported is of the past: only what can have been since the counter was read
+    /// is taken for later than that.
+    func age(ofTicks stamp: UInt32, at now: UInt64) -> Int? {
+        guard let ticks else { return nil }
+        let back = Int(ticks &- stamp)
+        let ahead = (1 << 32) - back
+        let distance = ahead <= most(since: now, perSecond: PhdcClock.ticksPerSecond) ? -ahead : back
+        return Self.seconds(distance, PhdcClock.ticksPerSecond)
+    }
+
+    /// The same for a counter of microseconds, which never rolls over. Nil also for what it has not counted up to yet: it was set back.
+    func age(ofMicroseconds stamp: UInt64, at now: UInt64) -> Int? {
+        guard let microseconds else { return nil }
+        let isLater = stamp > microseconds
+        guard let distance = Int(exactly: isLater ? stamp - microseconds : microseconds - stamp),
+            !isLater || distance <= most(since: now, perSecond: 1_000_000)
+        else { return nil }
+        return Self.seconds(isLater ? -distance : distance, 1_000_000)
+    }
+
+    /// The date of what was so many seconds before the clocks were read.
+    func date(ofAge seconds: Int) -> LocalTime? { dateAndTime?.adding(seconds: -seconds) }
+
+    /// Units that a counter can be ahead of what was read of it.
+    private func most(since now: UInt64, perSecond: Int) -> Int {
+        let read = clocksReadAt ?? now
+        return (Int((now - min(read, now)) / 1_000_000_000) + Self.clockGrain) * perSecond
+    }
+
+    /// Whole seconds, away from now.
+    private static func seconds(_ distance: Int, _ perSecond: Int) -> Int {
+        distance <= 0 ? distance / perSecond : (distance - 1) / perSecond + 1
     }
 }
 

@@ -47,6 +47,7 @@ enum PhdcAttributeID {
     static let unit: UInt16 = 0x0996
     static let unitLabel: UInt16 = 0x0999
     static let enumeration: UInt16 = 0x099E
+    static let highResolutionTime: UInt16 = 0x09E8
     static let highResolutionStamp: UInt16 = 0x09E9
     static let configurationID: UInt16 = 0x0A44
     static let specification: UInt16 = 0x0A46

@@ -18,6 +18,8 @@ struct PhdcObservation: Sendable {
         var code: PhdcCode?
         /// `8000: lead wire off`
         var text: String
+        /// MeasurementStatus: what is invalid is no finding.
+        var status: UInt16
     }
 
     enum Stamp: Sendable, Equatable {
@@ -52,8 +54,9 @@ struct PhdcObservation: Sendable {
     /// - Parameter attributes: in the order of the report.
     init(_ attributes: [PhdcAttribute], of object: PhdcObject) {
         var object = object
-        var metricID: UInt16?
-        var partition: UInt16?
+        // A report may say what its value is of; the configuration may have said it before (phdc.md 7.2).
+        var metricID = object.attributes[id: PhdcAttributeID.metricID]?.u16
+        var partition = object.attributes[id: PhdcAttributeID.metricPartition]?.u16
         // What describes the values comes first, wherever it stands.
         for attribute in attributes {
             switch attribute.id {
@@ -64,8 +67,12 @@ struct PhdcObservation: Sendable {
                 PhdcAttributeID.scale32:
                 object.set(attribute)
                 changes.append(attribute)
-            case PhdcAttributeID.metricID: metricID = attribute.u16
-            case PhdcAttributeID.metricPartition: partition = attribute.u16
+            case PhdcAttributeID.metricID:
+                metricID = attribute.u16 ?? metricID
+                changes.append(attribute)
+            case PhdcAttributeID.metricPartition:
+                partition = attribute.u16 ?? partition
+                changes.append(attribute)
             case PhdcAttributeID.status: status = attribute.u16 ?? 0
             default: break
             }
@@ -169,11 +176,13 @@ struct PhdcObservation: Sendable {
         let code: UInt16 = try reader.bigEndian()
         let status: UInt16 = try reader.bigEndian()
         let choice: UInt16 = try reader.bigEndian()
-        addState(partition.map { PhdcCode($0, code) }, choice: choice, try reader.octets())
-        if status != 0 { problems.append("measurement status \(phdcHexadecimal(status))") }
+        addState(
+            partition.map { PhdcCode($0, code) }, choice: choice, try reader.octets(), status: status | self.status)
     }
 
-    private mutating func addState(_ code: PhdcCode?, choice: UInt16, _ raw: ArraySlice<UInt8>) {
+    private mutating func addState(
+        _ code: PhdcCode?, choice: UInt16, _ raw: ArraySlice<UInt8>, status: UInt16? = nil
+    ) {
         let bytes = Array(raw)
         let text: String
         switch (choice, bytes.count) {
@@ -191,7 +200,7 @@ struct PhdcObservation: Sendable {
             text = raw + (set.isEmpty ? ": none" : ": " + set.map { names[$0] ?? "bit \($0)" }.joined(separator: ", "))
         default: text = "choice \(choice), \(Self.shown(bytes))"
         }
-        states.append(State(code: code, text: text))
+        states.append(State(code: code, text: text, status: status ?? self.status))
     }
 
     /// Both encodings of a sample array exist: with its length in front, and bare (phdc.md 8.3).

@@ -16,7 +16,9 @@ struct PhdcOpenRecording: Sendable {
     /// Of a segment's transfer; nil for what the device reports by itself.
     var transfer: PhdcTransfer?
     /// Of what the device had kept for us: when the last of it was measured.
-    var latest: LocalTime?
+    var latest: PhdcReadingTime.Moment?
+    /// It waits for a person to say whose it is.
+    var isShared = false
     /// Number of the next measurement.
     var measurement = 0
     /// Notes and states so far.

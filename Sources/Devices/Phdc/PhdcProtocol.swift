@@ -136,7 +136,7 @@ struct PhdcProtocol: Dialogue {
     mutating func gone(at now: UInt64) -> [DialogueAction] {
         guard state != .finished else { return [] }
         for piece in framer.flush() { conversation.hear(piece.bytes) }
-        let actions = conversation.end(.deviceGone, at: now)
+        let actions = keepHeld(at: now) + conversation.end(.deviceGone, at: now)
         state = .finished
         return actions + [.finish(.deviceEnded("the cable is gone"))]
     }
@@ -314,9 +314,10 @@ struct PhdcProtocol: Dialogue {
 
     /// Ends the association from our side; the session ends with it.
     mutating func release(_ end: SessionEnd, at now: UInt64) -> [DialogueAction] {
+        let kept = keepHeld(at: now)
         let reason: Recording.EndReason =
             transfer == nil && conversation.open?.transfer == nil ? .stopped : .deviceEnded
-        let actions = conversation.end(reason, at: now)
+        let actions = kept + conversation.end(reason, at: now)
         forgetRequests()
         state = .releasing(end)
         deadlines[.release] = now + Limit.release
@@ -342,7 +343,8 @@ struct PhdcProtocol: Dialogue {
         _ reason: Recording.EndReason, _ text: String, at now: UInt64, last: [DialogueAction] = []
     ) -> [DialogueAction] {
         let wasTransferring = conversation.open?.transfer != nil
-        let actions = conversation.end(wasTransferring ? .deviceEnded : reason, at: now) + last
+        let kept = keepHeld(at: now)
+        let actions = kept + conversation.end(wasTransferring ? .deviceEnded : reason, at: now) + last
         let isDone = isIntroduced && transfer == nil && queue.isEmpty && request == nil && held.isEmpty
         forgetRequests()
         state = .unassociated
@@ -355,6 +357,15 @@ struct PhdcProtocol: Dialogue {
             deadlines[.contact] = now + Limit.contact
         }
         return actions
+    }
+
+    /// The association ends before the device said who it is. What it expects no answer to it will not say again: that is kept, under
+    /// what is known of it. What it wants confirmed is not: it keeps that itself.
+    private mutating func keepHeld(at now: UInt64) -> [DialogueAction] {
+        let waiting = held.filter { if case .event(_, confirmed: false) = $0.message { true } else { false } }
+        held.removeAll { waiting.contains($0) }
+        guard goal != .identify, !waiting.isEmpty else { return [] }
+        return conversation.announceIdentity() + release(held: waiting, at: now)
     }
 
     private mutating func forgetRequests() {

@@ -92,10 +92,23 @@ struct PhdcSegment: Sendable, Equatable {
     /// Nil when the layout isn't known.
     var entryLength: Int? { elements.map { $0.reduce(headerLength) { $0 + $1.length } } }
 
+    /// By the stamp of an entry or of a value in it. In a segment that began more than a turn of the counter before, a count is several
+    /// dates; it is the latest one that is said.
+    func time(_ stamp: PhdcObservation.Stamp, _ nameplate: PhdcNameplate, at now: UInt64) -> PhdcReadingTime {
+        var time = PhdcReadingTime(stamp, nameplate, at: now, adjustment: adjustment)
+        let turn = (1 << 32) / PhdcClock.ticksPerSecond
+        if case .relative = stamp, let start, let at = time.at, at.civilSeconds - start.civilSeconds > turn,
+            !time.flags.contains(PhdcReadingTime.isAmbiguous)
+        {
+            time.flags.append(PhdcReadingTime.isAmbiguous)
+        }
+        return time
+    }
+
     /// When entry `index` was measured.
-    func time(of index: UInt32, _ header: inout ByteReader, _ nameplate: PhdcNameplate) throws(WireError)
-        -> PhdcReadingTime
-    {
+    func time(
+        of index: UInt32, _ header: inout ByteReader, _ nameplate: PhdcNameplate, at now: UInt64
+    ) throws(WireError) -> PhdcReadingTime {
         var stamp: PhdcObservation.Stamp?
         if self.header & 0x8000 != 0 { stamp = .absolute(Array(try header.bytes(8))) }
         if self.header & 0x4000 != 0 {
@@ -110,11 +123,11 @@ struct PhdcSegment: Sendable, Equatable {
             let bytes = Array(try header.bytes(8))
             if stamp == nil { stamp = .baseOffset(bytes) }
         }
-        if stamp != nil { return PhdcReadingTime(stamp, nameplate, adjustment: adjustment) }
-        guard let start, let period else { return PhdcReadingTime(nil, nameplate) }
+        if let stamp { return time(stamp, nameplate, at: now) }
+        guard let start, let period else { return PhdcReadingTime(at: nil, raw: nil) }
         // Both are the device's word.
         let (ticks, overflow) = Int(index).multipliedReportingOverflow(by: Int(period))
-        guard !overflow else { return PhdcReadingTime(nil, nameplate) }
+        guard !overflow else { return PhdcReadingTime(at: nil, raw: nil) }
         let seconds = ticks / PhdcClock.ticksPerSecond
         return PhdcReadingTime(
             at: start.adding(seconds: seconds), raw: rawStart.map { "\(PhdcClock.text($0)) + \(seconds) s" })

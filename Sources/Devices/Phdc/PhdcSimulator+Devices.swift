@@ -67,8 +67,9 @@ extension PhdcSimulator.Configuration {
         var device = Self(standard(0x02BC))
         device.model = "Blood pressure monitor"
         device.specialisation = 0x1007
-        func measurement(_ person: UInt16, _ values: [Int], _ minutes: Int) -> [PhdcScanReport.Item] {
-            let stamp = PhdcClock.absolute(from: start.adding(seconds: minutes * 60) ?? start)
+        // Within a minute: of what its clock has not reached, nobody could say when it was.
+        func measurement(_ person: UInt16, _ values: [Int], _ seconds: Int) -> [PhdcScanReport.Item] {
+            let stamp = PhdcClock.absolute(from: start.adding(seconds: seconds) ?? start)
             return [
                 fixed(1, [0, 3, 0, 6] + values[..<3].flatMap { sfloat($0) } + stamp, person: person),
                 fixed(2, sfloat(values[3] * 10, -1) + stamp, person: person),
@@ -114,7 +115,7 @@ extension PhdcSimulator.Configuration {
         device.model = "Spot oximeter"
         device.specialisation = 0x1004
         device.reports = (0..<3).map { index in
-            let stamp = PhdcClock.absolute(from: start.adding(seconds: index * 3600) ?? start)
+            let stamp = PhdcClock.absolute(from: start.adding(seconds: index * 20) ?? start)
             return PhdcSimulator.Report(
                 items: [fixed(1, sfloat(970 - index * 5, -1) + stamp), fixed(10, sfloat(66 + index) + stamp)],
                 after: 0.5 + Double(index) * 0.2)

@@ -52,6 +52,8 @@ struct PhdcWave: Sendable, Equatable {
     var specification: PhdcArraySpecification
     private var factor = 1
     private var shift = 0
+    /// What a sample can be, by the device's numbers.
+    private var range: ClosedRange<Int>
 
     /// Nil when samples can't be placed in time or taken apart; they are then kept as bytes only.
     init?(_ object: PhdcObject) {
@@ -76,7 +78,14 @@ struct PhdcWave: Sendable, Equatable {
             }
             if exact != nil, microvolts != nil { unit = "uV" }
         }
-        let range = specification.range
+        // Of 32 bits the scale says which are meant: as a whole they are more than a sample can be, and one of them is none at all.
+        let whole = -Int(Sample.max)...Int(Sample.max)
+        let scaled = PhdcScale(object).flatMap {
+            $0.lowerScaled < $0.upperScaled ? $0.lowerScaled...$0.upperScaled : nil
+        }
+        let range =
+            specification.bits < 32 ? specification.range : (scaled ?? specification.range).clamped(to: whole)
+        self.range = range
         var step = Ratio(1)
         if let found = exact, let fine = found.scale.times(Ratio(1, found.factor)),
             Self.fits(range.lowerBound, found.factor, found.shift),
@@ -99,7 +108,9 @@ struct PhdcWave: Sendable, Equatable {
     }
 
     func samples(_ raw: [UInt8]) -> [Sample] {
-        specification.decode(raw).map { Sample(exactly: $0 * factor + shift) ?? .absent }
+        specification.decode(raw).map { value in
+            range.contains(value) ? Sample(exactly: value * factor + shift) ?? .absent : .absent
+        }
     }
 
     /// `B / M`, as the number of steps to add to a sample.

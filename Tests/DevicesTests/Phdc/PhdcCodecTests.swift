@@ -99,10 +99,11 @@ struct PhdcCodecTests {
         let bytes = (0..<4).map { UInt8(truncatingIfNeeded: seconds >> (24 - 8 * $0)) }
         #expect(PhdcClock.baseOffset(bytes + [0, 0, 0, 60])?.description == "2026-03-14 09:41:30")
         var nameplate = PhdcNameplate()
-        nameplate.take([PhdcAttribute(0x0987, raw), PhdcAttribute(0x098F, long: 0xFFFF_F000)])
+        nameplate.take([PhdcAttribute(0x0987, raw), PhdcAttribute(0x098F, long: 0xFFFF_F000)], at: 0)
         // The counter rolled over meanwhile.
-        #expect(nameplate.date(ofTicks: 0x0000_3000)?.description == "2026-03-14 09:41:32")
-        #expect(nameplate.date(ofTicks: 0xFFFF_EFFF)?.description == "2026-03-14 09:41:29")
+        func date(_ ticks: UInt32) -> String? { PhdcReadingTime(.relative(ticks), nameplate, at: 0).at?.description }
+        #expect(date(0x0000_3000) == "2026-03-14 09:41:32")
+        #expect(date(0xFFFF_EFFF) == "2026-03-14 09:41:29")
     }
 
     @Test("a count or a length that lies is refused")
@@ -149,7 +150,8 @@ struct PhdcCodecTests {
         let flat = try #require(wave(0, 1, [0, 5, 0, 5], sample: signed))
         #expect(flat.channel.unit == "1" && flat.channel.calibration == .unverified)
         #expect(wave(0, 1, [0, 0, 0, 5], sample: [0, 1, 24, 255, 0, 0]) == nil)
-        #expect(wave(0, 1, [0, 0, 0, 5], sample: [0, 1, 32, 32, 0, 0]) == nil)
+        // Of 32 bits the scale says which are meant.
+        #expect(wave(0, 1, [0, 0, 0, 5], sample: [0, 1, 32, 32, 0, 0])?.channel.range == 0...5)
     }
 
     @Test("transfers and APDUs need not be the same")
