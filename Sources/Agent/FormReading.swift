@@ -83,7 +83,7 @@ struct FormReading {
     private func label(_ key: String) -> String { form.fields.first { $0.key == key }?.label ?? key }
 
     private func shown(_ value: Double) -> String {
-        let text = value == value.rounded() ? "\(Int(value))" : "\(value)"
+        let text = Int(exactly: value).map { "\($0)" } ?? "\(value)"
         return text.split(separator: ".").joined(separator: ",")
     }
 
