@@ -40,7 +40,7 @@ def bench():
     if not chromium or not playwright_api:
         return table.row("page", 0, note="skipped: needs Debian's chromium and requirements-browser.txt")
     sys.path.insert(0, str(ROOT / "Tests/EndToEnd"))
-    from test_page import free_port
+    from ports import free_port
 
     field = Bench()
     try:

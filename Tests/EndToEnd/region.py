@@ -8,15 +8,9 @@ import socket
 
 import requests
 from bench import Program, eventually
-
+from ports import free_port
 
 DICOMWEB = pathlib.Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class Orthanc:

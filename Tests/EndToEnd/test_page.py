@@ -9,14 +9,9 @@ import subprocess
 import pytest
 import requests
 from bench import BIN, ROOT, Bench, CommandFailed, eventually
+from ports import free_port
 
 ASSETS = ROOT / "Sources/Web/assets"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Page:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from bench import ROOT, Bench, eventually
-from test_page import free_port
+from ports import free_port
 
 CHROMIUM = os.environ.get("ESS_CHROMIUM") or shutil.which("chromium")
 if os.environ.get("ESS_REQUIRE_BROWSER"):

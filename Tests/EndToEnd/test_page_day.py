@@ -9,7 +9,7 @@ import shutil
 import pytest
 import sticks
 from bench import BIN, Program, eventually
-from test_page import free_port
+from ports import free_port
 from test_page_browser import DESKTOP, Nurse, axe_api, chromium, drawn  # noqa: F401
 from test_sync_down import Centre
 

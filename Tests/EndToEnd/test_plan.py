@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 from bench import BIN, Bench, CommandFailed, eventually
-from test_page import Page, free_port, prepare
+from ports import free_port
+from test_page import Page, prepare
 
 
 @pytest.fixture

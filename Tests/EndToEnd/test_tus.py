@@ -9,7 +9,8 @@ import sys
 
 import pytest
 from bench import Program, eventually
-from region import Front, free_port
+from ports import free_port
+from region import Front
 from test_profiles import all_received, documents, needs, record
 
 
