@@ -62,7 +62,10 @@ struct ShowRecording: AsyncParsableCommand {
 }
 
 func channelRow(_ channel: ChannelSummary) -> [String] {
-    func number(_ value: Double?) -> String { value.map { value in Int(exactly: value).map { "\($0)" } ?? "\(value)" } ?? "-" }
+    func number(_ value: Double?) -> String {
+        guard let value else { return "-" }
+        return Int(exactly: value).map { "\($0)" } ?? "\(value)"
+    }
     return [
         channel.name, channel.unit, number(channel.rate), "\(channel.samples)", number(channel.first),
         number(channel.minimum), number(channel.maximum), "\(channel.absent)",
