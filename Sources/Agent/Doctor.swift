@@ -46,8 +46,11 @@ public struct Doctor: Sendable {
     private let clock = HostClock()
     private let sealed: String
 
-    /// - Parameter sealed: where the keys lie that systemd opens for the service alone.
-    public init(_ configuration: Configuration, sealed: String = "/etc/credstore.encrypted") {
+    /// Where the keys lie that systemd opens for the service alone.
+    public static let sealedKeys = "/etc/credstore.encrypted"
+
+    /// - Parameter sealed: another place for them.
+    public init(_ configuration: Configuration, sealed: String = Self.sealedKeys) {
         self.configuration = configuration
         self.sealed = sealed
     }

@@ -21,22 +21,19 @@ extension SyncEngine {
             }
             guard verdict != .settled else { return }
             let lane = try await openLane(link)
-            var location: String?
-            var before = 0
-            if case .created(let known, let confirmed) = item.upload, verdict == .missing {
-                location = known
-                before = confirmed
-            } else {
-                try await store.beginUpload(document.id)
-            }
+            let begun: (location: String, confirmed: Int)? =
+                if case .created(let known, let confirmed) = item.upload, verdict == .missing {
+                    (known, confirmed)
+                } else { nil }
+            if begun == nil { try await store.beginUpload(document.id) }
             underway.begin(document.id, of: document.size)
-            let furthest = before
+            let furthest = begun?.confirmed ?? 0
             do throws(UplinkError) {
                 try await lane.upload(
                     BytesLane.Item(
                         rid: document.id, fileExtension: Self.fileExtension(document.mediaType),
                         mediaType: document.mediaType, size: document.size, sha256: document.sha256,
-                        visit: item.visit.id, location: location, mayBeLocked: mayBeLocked(document.id)),
+                        visit: item.visit.id, location: begun?.location, mayBeLocked: mayBeLocked(document.id)),
                     BytesLane.Hooks(
                         read: { [store] in try await store.documentBytes(document.id, offset: $0, count: $1) },
                         didCreate: { [store] in try await store.uploadCreated(document.id, location: $0) },
@@ -76,9 +73,10 @@ extension SyncEngine {
     enum Verdict { case settled, missing, otherBytes }
 
     /// Asks for the receipt. Settled: received, set aside or to be asked for later: no more sending is needed.
-    /// - Parameter isUploaded: the server has all bytes: "not yet" then means that it is still checking them, and "unknown" that it
-    ///   hasn't begun. Before that they may as well mean that bytes are missing, which tus tells.
-    /// - Parameter mayBeComplete: all bytes were sent, and the upload is gone: "not yet" then means that it is being checked.
+    /// - Parameters:
+    ///   - isUploaded: the server has all bytes: "not yet" then means that it is still checking them, and "unknown" that it hasn't begun.
+    ///     Before that they may as well mean that bytes are missing, which tus tells.
+    ///   - mayBeComplete: all bytes were sent, and the upload is gone: "not yet" then means that it is being checked.
     func settle(
         _ item: OutboxItem, _ link: ServerLink, isUploaded: Bool, mayBeComplete: Bool = false
     ) async throws -> Verdict {

@@ -48,6 +48,13 @@ public struct StoredItem: Sendable, Equatable {
     }
 }
 
+extension DeviceIdentity {
+    /// What names the device inside `StoredItem.source`. Two of one model that say no serial number can't be told apart.
+    var sourceName: String { Self.sourceName(serial ?? model) }
+
+    static func sourceName(_ name: String) -> String { String(name.map { $0 == "/" || $0 == " " ? "_" : $0 }) }
+}
+
 /// What a recording is, said before its first sample.
 public struct RecordingStart: Sendable, Equatable {
     public var kind: Recording.Kind

@@ -105,20 +105,24 @@ extension Transaction {
         let channels = try JSON.decode([Channel].self, row["channels"] as String)
         let samples = try JSON.decode([Int].self, row["counts"] as String)
         let binding = try bindings(uuid, key).last
-        let hasHold = try Bool.fetchOne(
-            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM held WHERE recording = ?)"), arguments: [uuid])
-        let hasReadings = try Bool.fetchOne(
-            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM reading WHERE recording = ?)"), arguments: [uuid])
+        let beside = try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM held WHERE recording = :uuid) AS hold,
+                        EXISTS (SELECT 1 FROM reading WHERE recording = :uuid) AS readings
+                    """), arguments: ["uuid": uuid])
+        let hasHold = try beside?["hold"] as Bool? == true
+        let hasReadings = try beside?["readings"] as Bool? == true
         return RecordingSummary(
             id: try recordingID(uuid), kind: try parse(row["kind"]), modality: try parse(row["modality"]),
             origin: try parse(row["origin"]), device: try JSON.decode(DeviceIdentity.self, row["device"] as String),
             state: try parse(row["state"]), endReason: try (row["end_reason"] as String?).map { try parse($0) },
-            clock: try clock(row), binding: binding, isHeld: hasHold == true && binding == nil,
+            clock: try clock(row), binding: binding, isHeld: hasHold && binding == nil,
             unattributed: binding == nil
                 ? try (row["doubt"] as String?).map { try parse($0) } ?? UnattributedReason.noVisit : nil,
             supersededBy: try (row["superseded_by"] as String?).map { try recordingID($0) }, samples: samples,
             seconds: zip(channels, samples).map { Double($1) / $0.rate.value }.max() ?? 0, bytes: try row["bytes"],
-            hasReadings: hasReadings == true,
+            hasReadings: hasReadings,
             documents: try documents(of: uuid, key), purgedAt: try row["purged_at"], revision: try row["revision"])
     }
 

@@ -34,7 +34,8 @@ func writeNew(_ bytes: [UInt8], to path: String) throws {
 
 /// A file that comes into being: whole, or not at all.
 ///
-/// `@unchecked Sendable`: the writing is one thread's at a time - libcurl's while an answer arrives, the command's before and after.
+/// `@unchecked Sendable`: the writing is one thread's at a time - libcurl's while an answer arrives, or whoever holds a lock around it while
+/// a device talks; the command's before and after.
 final class NewFile: @unchecked Sendable {
     private let path: String
     private var descriptor: Int32

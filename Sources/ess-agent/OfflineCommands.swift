@@ -67,11 +67,9 @@ struct Replay: AsyncParsableCommand {
     }
 
     private static func row(_ reading: ReplayReport.Reading) -> [String] {
-        let isWhole = abs(reading.value) < 1e9 && reading.value == reading.value.rounded()
-        let value = isWhole ? "\(Int(reading.value))" : "\(reading.value)"
         let remarks = (reading.flags ?? []) + [reading.code].compactMap(\.self)
         return [
-            reading.name, value, reading.unit, reading.at ?? reading.rawTime ?? "-",
+            reading.name, number(reading.value), reading.unit, reading.at ?? reading.rawTime ?? "-",
             reading.bank.map(String.init) ?? "-", remarks.isEmpty ? "-" : remarks.joined(separator: ", "),
         ]
     }

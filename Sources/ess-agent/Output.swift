@@ -34,6 +34,9 @@ func printTable(_ header: [String], _ rows: [[String]]) {
     }
 }
 
+/// Without a fraction where it has none.
+func number(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
+
 /// `1,2 Mo`: bytes for people, French.
 func size(_ bytes: Int) -> String {
     switch bytes {

@@ -62,13 +62,10 @@ struct ShowRecording: AsyncParsableCommand {
 }
 
 func channelRow(_ channel: ChannelSummary) -> [String] {
-    func number(_ value: Double?) -> String {
-        guard let value else { return "-" }
-        return Int(exactly: value).map { "\($0)" } ?? "\(value)"
-    }
+    func shown(_ value: Double?) -> String { value.map(number) ?? "-" }
     return [
-        channel.name, channel.unit, number(channel.rate), "\(channel.samples)", number(channel.first),
-        number(channel.minimum), number(channel.maximum), "\(channel.absent)",
+        channel.name, channel.unit, shown(channel.rate), "\(channel.samples)", shown(channel.first),
+        shown(channel.minimum), shown(channel.maximum), "\(channel.absent)",
         Texts.calibration(channel.calibration.rawValue),
     ]
 }

@@ -1,3 +1,4 @@
+import Agent
 import Glibc
 
 /// A key sealed to this machine by systemd-creds(1): to its TPM where there is one, else to a secret of the host. Only
@@ -7,7 +8,7 @@ struct SealedKey {
 
     static let client = SealedKey(name: "client-key")
     static let master = SealedKey(name: "master-key")
-    static let store = "/etc/credstore.encrypted"
+    static let store = Doctor.sealedKeys
     static let plainMaster = "/var/lib/ess-agent/master.key"
 
     /// Bound to the TPM and to no state of the boot: by itself systemd-creds binds to PCR 7, which an update of the firmware's list of

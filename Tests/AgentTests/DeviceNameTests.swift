@@ -27,11 +27,8 @@ struct DeviceNameTests {
     @Test("by its port, and by its serial number only where no other has it")
     func names() async throws {
         let root = FileManager.default.temporaryDirectory.appending(path: "ess-names-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: root) }
-        let store = try await Store.open(
-            directory: root.path, key: try MasterKey(bytes: Array(0..<32)),
-            environment: Store.Environment(now: { 0 }, freeSpace: { nil }, decoder: "test 1"))
+        let store = try await Store.scratch(in: root)
         let hub = DeviceHub(
             store: store, clock: HostClock(), logger: Logger(label: "test"),
             openPort: { (_, _) throws(PortError) in throw .busy }, changed: {})

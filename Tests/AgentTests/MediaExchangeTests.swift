@@ -45,13 +45,8 @@ struct MediaExchangeTests {
         private var counter: URL { root.appending(path: "diskseq") }
 
         init() async throws {
-            for name in ["store", "media/sda1"] {
-                try FileManager.default.createDirectory(
-                    at: root.appending(path: name), withIntermediateDirectories: true)
-            }
-            store = try await Store.open(
-                directory: root.appending(path: "store").path, key: try MasterKey(bytes: Array(0..<32)),
-                environment: Store.Environment(now: { 1_790_000_000_000 }, freeSpace: { nil }, decoder: "test 1"))
+            store = try await Store.scratch(in: root.appending(path: "store"))
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         }
 
         deinit { try? FileManager.default.removeItem(at: root) }

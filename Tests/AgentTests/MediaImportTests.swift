@@ -79,13 +79,8 @@ struct MediaImportTests {
         var card: URL { root.appending(path: "card") }
 
         init() async throws {
-            for name in ["store", "card"] {
-                try FileManager.default.createDirectory(
-                    at: root.appending(path: name), withIntermediateDirectories: true)
-            }
-            store = try await Store.open(
-                directory: root.appending(path: "store").path, key: try MasterKey(bytes: Array(0..<32)),
-                environment: Store.Environment(now: { 1_790_000_000_000 }, freeSpace: { nil }, decoder: "test 1"))
+            store = try await Store.scratch(in: root.appending(path: "store"))
+            try FileManager.default.createDirectory(at: card, withIntermediateDirectories: true)
         }
 
         deinit { try? FileManager.default.removeItem(at: root) }

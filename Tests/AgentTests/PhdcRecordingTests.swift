@@ -15,10 +15,7 @@ struct PhdcRecordingTests {
 
     private func store() async throws -> (Store, URL) {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("ess-phdc-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let store = try await Store.open(
-            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
-            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
+        let store = try await Store.scratch(in: directory, now: { [clock] in clock.wall })
         try await store.merge(
             visits: [("v1", "p1"), ("v2", "p2")].map { visit, patient in
                 Visit(

@@ -32,10 +32,7 @@ struct TeamMonitorTests {
     private func store() async throws -> (Store, URL) {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
             "ess-monitor-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let store = try await Store.open(
-            directory: directory.path, key: try MasterKey(bytes: (0..<32).map { $0 }),
-            environment: Store.Environment(now: { [clock] in clock.wall }, freeSpace: { nil }, decoder: "test 1"))
+        let store = try await Store.scratch(in: directory, now: { [clock] in clock.wall })
         return (store, directory)
     }
 

@@ -68,13 +68,18 @@ def test_no_code_no_certificate(region):
     assert "--server-ca" in str(unknown.value)
 
 
-def test_a_certificate_is_renewed_before_it_ends(bench):
-    """It is valid from the day before; a third of a day is left of one and a third."""
+def enrolled_for_hours(bench):
+    """A server, and a laptop whose certificate is due for renewal: valid from the day before, and for a third of a day more."""
     bench.make_server()
     for name in ("client.pem", "client.key"):
         (bench.laptop / name).unlink()
     bench._run([bench.server_binary, "enrol", "--directory", bench.server_directory, "--name", "laptop-1", "--output", bench.laptop,
                 "--days", "0.3"])
+
+
+def test_a_certificate_is_renewed_before_it_ends(bench):
+    """It is valid from the day before; a third of a day is left of one and a third."""
+    enrolled_for_hours(bench)
     before = subject(bench.laptop / "client.pem")
     bench.start_server()
     bench.configure()
@@ -125,11 +130,7 @@ def online(bench):
 
 def test_a_renewed_certificate_that_the_server_does_not_take_replaces_nothing(bench):
     """Signed by an authority that was replaced, say: it is tried before it counts."""
-    bench.make_server()
-    for name in ("client.pem", "client.key"):
-        (bench.laptop / name).unlink()
-    bench._run([bench.server_binary, "enrol", "--directory", bench.server_directory, "--name", "laptop-1", "--output", bench.laptop,
-                "--days", "0.3"])
+    enrolled_for_hours(bench)
     bench.start_server()
     other, asked = OtherAuthority(bench), []
 

@@ -320,27 +320,32 @@ class Machine:
 
     def plug_stick(self, image, name="stick"):
         """A FAT image as a USB stick."""
-        self.qmp("blockdev-add", **{"node-name": name, "driver": "raw", "read-only": False,
-                                    "file": {"driver": "file", "filename": str(image)}})
+        self._add_drive(name, image)
         self.qmp("device_add", driver="usb-storage", id=f"{name}-usb", drive=name, bus="xhci.0", removable=True)
 
     def pull_stick(self, name="stick"):
         self.qmp("device_del", id=f"{name}-usb")
-        # The drive is let go when the guest has.
+        self._drop_drive(name)
+
+    def _add_drive(self, node, image):
+        self.qmp("blockdev-add", **{"node-name": node, "driver": "raw", "read-only": False,
+                                    "file": {"driver": "file", "filename": str(image)}})
+
+    def _drop_drive(self, node):
+        # It is let go when the guest has.
         for _ in range(100):
             try:
-                return self.qmp("blockdev-del", **{"node-name": name})
+                return self.qmp("blockdev-del", **{"node-name": node})
             except GuestFailed:
                 time.sleep(0.1)
-        raise GuestFailed(f"{name} is still in use")
+        raise GuestFailed(f"{node} is still in use")
 
     def plug_reader(self, name="reader"):
         """A card reader; what is in it comes and goes with `insert` and `eject`. QEMU's wants a medium to begin with."""
         self.qmp("device_add", driver="usb-bot", id=f"{name}-usb", bus="xhci.0")
 
     def insert(self, image, medium, name="reader"):
-        self.qmp("blockdev-add", **{"node-name": medium, "driver": "raw", "read-only": False,
-                                    "file": {"driver": "file", "filename": str(image)}})
+        self._add_drive(medium, image)
         slot = f"{name}-slot"
         if any(d.get("qdev", "").endswith(slot) for d in self.qmp("query-block")):
             self.qmp("blockdev-insert-medium", id=slot, **{"node-name": medium})
@@ -356,12 +361,7 @@ class Machine:
 
     def pull_reader(self, medium, name="reader"):
         self.qmp("device_del", id=f"{name}-usb")
-        for _ in range(100):
-            try:
-                return self.qmp("blockdev-del", **{"node-name": medium})
-            except GuestFailed:
-                time.sleep(0.1)
-        raise GuestFailed(f"{name} is still in use")
+        self._drop_drive(medium)
 
     def plug_serial(self, path, name="ftdi"):
         """A serial bridge of FTDI's, with a socket of the host as its far end."""

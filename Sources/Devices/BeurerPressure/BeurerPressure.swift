@@ -110,25 +110,19 @@ extension BloodPressureMeasurement {
 /// What a Beurer monitor has told: who it is, and both users' measurements.
 struct BeurerPressureReadout: Sendable {
     private var texts: [UInt8: [UInt8]] = [:]
-    private var users: [Int: BloodPressureMemory] = [:]
-    /// Everything that was heard, for the first recording.
-    private var raw: [UInt8] = []
+    private var memory = BeurerMemory()
     /// Of both users together.
     var announced: Int?
     /// Different ones: the same record again is no other one.
     private var records: Set<[UInt8]> = []
 
-    mutating func keep(_ report: ArraySlice<UInt8>) {
-        if raw.count + report.count <= BloodPressureMemory.mostBytes { raw += report }
-    }
+    mutating func keep(_ report: ArraySlice<UInt8>) { memory.keep(report) }
 
     mutating func take(identification which: UInt8, _ report: [UInt8]) { texts[which] = report }
 
     mutating func take(record report: [UInt8]) {
         if records.count < BloodPressureMemory.mostMeasurements { records.insert(report) }
-        guard let measurement = BloodPressureMeasurement(beurer: report) else { return }
-        let user = BloodPressureMeasurement.user(beurer: report)
-        users[user, default: BloodPressureMemory(bank: user)].add(measurement)
+        memory.take(report)
     }
 
     /// The printable characters of all four answers.
@@ -143,35 +137,18 @@ struct BeurerPressureReadout: Sendable {
         return isText ?? true && text.count { $0.isLetter || $0.isNumber } >= 3
     }
 
-    var hasRecords: Bool { !users.isEmpty }
+    var hasRecords: Bool { !memory.isEmpty }
 
     var identity: DeviceIdentity {
-        let words = text.split(separator: " ").map(String.init)
-        // Only a simulator says a serial number.
-        let serial = words.first { $0.hasPrefix("SIM") }
-        let model = words.filter { $0 != serial }.joined(separator: " ")
-        return DeviceIdentity(
-            driver: BeurerPressure.name, vendor: "Beurer", model: model.isEmpty ? "BM55/58/65" : model, serial: serial,
-            support: .verified)
+        BeurerMemory.identity(text, driver: BeurerPressure.name, otherwise: "BM55/58/65")
     }
 
-    /// One recording for each user; the bytes, which are not sorted by user, are with the first.
+    /// One recording for each user.
     mutating func recordings(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
-        let name = identity.serial ?? identity.model
-        let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
         let isShort = announced.map { records.count < $0 } ?? false
-        let reason = isShort && reason.state == .complete ? .deviceEnded : reason
-        let isShared = isShort || users.count > 1
-        var actions: [DialogueAction] = []
-        for user in users.keys.sorted() {
-            guard var memory = users[user] else { continue }
-            memory.precede(with: raw)
-            raw = []
-            actions += memory.recording(
-                driver: BeurerPressure.name, device: device, known: known, isShared: isShared, reason: reason, at: now)
-        }
-        users = [:]
-        return actions
+        return memory.recordings(
+            of: identity, known: known, hasUsers: true, announced: nil, isShared: isShort || memory.isOfBoth,
+            reason: isShort && reason.state == .complete ? .deviceEnded : reason, at: now)
     }
 }
 

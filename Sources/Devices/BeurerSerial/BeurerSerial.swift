@@ -116,23 +116,16 @@ enum BeurerSerialAnswer: Equatable, Sendable {
 /// What was read of the user that is chosen on the monitor.
 struct BeurerSerialReadout: Sendable {
     var name: [UInt8] = []
-    /// By the mark that the HID sister puts on a record. Whether this one does is not known (its clients don't look), and with one mark alone
-    /// only the monitor knows which user it is.
-    private var users: [Int: BloodPressureMemory] = [:]
-    /// Everything that was heard, for the first recording.
-    private var raw: [UInt8] = []
+    /// Whether this one puts its HID sister's mark on a record is not known (its clients don't look), and with one mark alone only the
+    /// monitor knows which user it is.
+    private var memory = BeurerMemory()
     var announced: Int?
 
-    var hasRecords: Bool { !users.isEmpty }
+    var hasRecords: Bool { !memory.isEmpty }
 
-    mutating func keep(_ bytes: [UInt8]) {
-        if raw.count + bytes.count <= BloodPressureMemory.mostBytes { raw += bytes }
-    }
+    mutating func keep(_ bytes: [UInt8]) { memory.keep(bytes) }
 
-    mutating func take(_ record: [UInt8]) {
-        guard let measurement = BloodPressureMeasurement(beurer: record) else { return }
-        users[BloodPressureMeasurement.user(beurer: record), default: BloodPressureMemory(bank: nil)].add(measurement)
-    }
+    mutating func take(_ record: [UInt8]) { memory.take(record) }
 
     var text: String { ContecOximeterNameplate.text(name) }
 
@@ -143,32 +136,14 @@ struct BeurerSerialReadout: Sendable {
     }
 
     var identity: DeviceIdentity {
-        let words = text.split(separator: " ").map(String.init)
-        // Only a simulator says a serial number.
-        let serial = words.first { $0.hasPrefix("SIM") }
-        let model = words.filter { $0 != serial }.joined(separator: " ")
-        return DeviceIdentity(
-            driver: BeurerSerial.name, vendor: "Beurer", model: model.isEmpty ? "BM58" : model, serial: serial,
-            support: .verified)
+        BeurerMemory.identity(text, driver: BeurerSerial.name, otherwise: "BM58")
     }
 
     mutating func recording(known: KnownItems, reason: Recording.EndReason, at now: UInt64) -> [DialogueAction] {
-        let name = identity.serial ?? identity.model
-        let device = String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
-        let isShared = users.count > 1
-        let count = users.values.reduce(0) { $0 + $1.measurements.count }
-        let isShort = announced.map { count < $0 } ?? false
-        let reason = isShared && isShort && reason.state == .complete ? .deviceEnded : reason
-        var actions: [DialogueAction] = []
-        for user in users.keys.sorted() {
-            guard var memory = users[user] else { continue }
-            if isShared { memory.bank = user } else { memory.announced = announced }
-            memory.add(raw: raw)
-            raw = []
-            actions += memory.recording(
-                driver: BeurerSerial.name, device: device, known: known, isShared: isShared, reason: reason, at: now)
-        }
-        users = [:]
-        return actions
+        let isShared = memory.isOfBoth
+        let isShort = announced.map { memory.count < $0 } ?? false
+        return memory.recordings(
+            of: identity, known: known, hasUsers: isShared, announced: isShared ? nil : announced, isShared: isShared,
+            reason: isShared && isShort && reason.state == .complete ? .deviceEnded : reason, at: now)
     }
 }

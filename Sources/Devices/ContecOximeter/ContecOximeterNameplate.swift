@@ -54,8 +54,7 @@ struct ContecOximeterNameplate: Equatable, Sendable {
     /// What names the device inside `StoredItem.source`.
     var sourceName: String {
         let own = identifier.flatMap { $0.isEmpty ? nil : $0 }
-        let name = own ?? identity?.model ?? "unknown"
-        return String(name.map { $0 == "/" || $0 == " " ? "_" : $0 })
+        return DeviceIdentity.sourceName(own ?? identity?.model ?? "unknown")
     }
 
     /// Trimmed of NUL, space and FF; what can't be shown is left out.

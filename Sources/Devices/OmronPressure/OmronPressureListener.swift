@@ -80,7 +80,7 @@ struct OmronPressureListener: Listener {
             memory.precede(with: leadIn)
             leadIn = []
             actions += memory.recording(
-                driver: OmronPressure.name, device: nameplate.sourceName, reason: .finished, at: now)
+                driver: OmronPressure.name, device: nameplate.identity.sourceName, reason: .finished, at: now)
         }
         memories = [:]
         places = []

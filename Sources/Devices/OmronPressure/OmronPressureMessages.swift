@@ -258,9 +258,4 @@ struct OmronPressureNameplate: Equatable, Sendable {
             model: words.first ?? (isElite ? "HEM-7301-ITKE7" : "blood pressure monitor"),
             serial: serial, firmware: words.count > 1 ? words[1] : nil, support: isElite ? .singleSource : .verified)
     }
-
-    /// What names the device inside `StoredItem.source`. Two monitors of one model can't be told apart.
-    var sourceName: String {
-        String((serial ?? identity.model).map { $0 == "/" || $0 == " " ? "_" : $0 })
-    }
 }

@@ -358,7 +358,7 @@ struct OmronPressureProtocol: Dialogue {
         (read, memory) = ([], BloodPressureMemory(bank: memory.bank, section: memory.section))
         return told.flatMap { memory, reason in
             memory.recording(
-                driver: OmronPressure.name, device: nameplate.sourceName, known: known, isShared: isShared,
+                driver: OmronPressure.name, device: nameplate.identity.sourceName, known: known, isShared: isShared,
                 reason: reason, at: now)
         }
     }
