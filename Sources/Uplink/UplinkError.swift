@@ -51,6 +51,9 @@ extension UplinkError {
         case 401: self = .unauthorised
         case 403: self = .forbidden(response.explanation)
         case 407, 511: self = .captivePortal("the network asks for a login (\(response.status))")
+        // nginx lets the handshake pass and answers every request so; as 400 unless it was told otherwise.
+        case 495, 496: self = .certificateRefused("\(response.status)")
+        case 400 where response.isCertificateRefusal: self = .certificateRefused("400, by a page")
         case 409, 412: self = .conflict(status: response.status, response.explanation)
         case 426: self = .version(response.explanation)
         case 507: self = .serverFull(retryAfter: response.retryAfter)
@@ -81,6 +84,13 @@ extension HTTPResponse {
             return String(outcome.summary.prefix(2000))
         }
         return isHTML ? "" : String(String(decoding: body.prefix(2000), as: UTF8.self).prefix(500))
+    }
+
+    /// The page that nginx shows instead of 495 and 496 (ngx_http_special_response.c).
+    fileprivate var isCertificateRefusal: Bool {
+        guard isHTML else { return false }
+        let page = String(decoding: body.prefix(2000), as: UTF8.self)
+        return ["The SSL certificate error", "No required SSL certificate was sent"].contains { page.contains($0) }
     }
 
     var isJSON: Bool {

@@ -60,8 +60,9 @@ class Front:
                       f"proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host localhost:{self.port}; }}\n"
         if orthanc:
             places += f"location /dicom-web/ {{ proxy_pass http://127.0.0.1:{orthanc.port}; }}\n"
-        config = directory / "nginx.conf"
-        config.write_text(f"""
+        self.directory, self.bench = directory, bench
+        self.trusted = authority / "ca.pem"
+        self.config = f"""
 daemon off; master_process off; pid {directory}/pid; error_log {directory}/error.log;
 events {{ }}
 http {{
@@ -71,7 +72,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.port} ssl;
     ssl_certificate {authority}/server.pem; ssl_certificate_key {authority}/server.key;
-    ssl_client_certificate {authority}/ca.pem; ssl_verify_client on;
+    ssl_client_certificate TRUSTED; ssl_verify_client on;
     {places}
     location / {{
       proxy_pass https://127.0.0.1:{bench.port}; proxy_set_header Host localhost:{self.port};
@@ -79,12 +80,19 @@ http {{
     }}
   }}
 }}
-""")
-        self.program = Program(directory / "log", [shutil.which("nginx") or "/usr/sbin/nginx", "-p", directory, "-c", config])
-        bench.programs.append(self.program)
+"""
+        self.start(self.trusted)
+
+    def start(self, trusted):
+        """`trusted` has made the certificates that it believes."""
+        config = self.directory / "nginx.conf"
+        config.write_text(self.config.replace("TRUSTED", str(trusted)))
+        self.program = Program(
+            self.directory / "log", [shutil.which("nginx") or "/usr/sbin/nginx", "-p", self.directory, "-c", config])
+        self.bench.programs.append(self.program)
 
         def listens():
-            assert self.program.process.poll() is None, self.program.text() + pathlib.Path(directory / "error.log").read_text()
+            assert self.program.process.poll() is None, self.program.text() + (self.directory / "error.log").read_text()
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

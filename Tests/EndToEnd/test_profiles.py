@@ -159,6 +159,33 @@ def test_a_pacs_that_is_killed_gets_each_once(pacs_region):
     assert len(bench.orthanc.instances()) == len(found)
 
 
+@needs["nginx"]
+@needs["openssl"]
+def test_a_front_that_refuses_the_certificate_sets_nothing_aside(bench):
+    """nginx lets the handshake pass and answers each request with a page, as 400: a certificate that was revoked, say. It is about us,
+    not about what was sent."""
+    bench.make_server()
+    bench.start_server()
+    bench.front = Front(bench)
+    bench.configure(server=f"https://localhost:{bench.front.port}")
+    bench.start_agent()
+    bench.wait_for_visits()
+    other = bench.directory / "other.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    bench.directory / "other.key", "-out", other, "-subj", "/CN=other", "-days", "30"],
+                   check=True, capture_output=True)
+    bench.front.program.kill()
+    bench.front.start(other)
+    record(bench)
+    bench.cli("sync")
+    eventually("told", lambda: bench.cli("status", "--json")["sync"].get("problem") == "unauthorised")
+    assert {d["state"] for d in documents(bench)} == {"waiting"}
+    bench.front.program.kill()
+    bench.front.start(bench.front.trusted)
+    bench.cli("sync")
+    eventually("received", lambda: all_received(bench))
+
+
 # drop
 
 

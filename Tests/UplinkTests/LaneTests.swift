@@ -61,6 +61,22 @@ struct LinkTests {
         await #expect(throws: expected) { try await link.ping() }
     }
 
+    /// nginx completes the handshake and answers every request with a page.
+    @Test(
+        arguments: [
+            (400, "text/html", "<html><head><title>400 The SSL certificate error</title></head>", true),
+            (400, "text/html", "<html><head><title>400 No required SSL certificate was sent</title></head>", true),
+            (400, "text/html", "<html><head><title>400 Request Header Or Cookie Too Large</title></head>", false),
+            (400, "text/plain", "No required SSL certificate was sent", false), (495, "text/html", "", true),
+            (496, "text/html", "", true),
+        ])
+    func aCertificateThatAPageRefuses(status: Int, type: String, body: String, isRefusal: Bool) async throws {
+        let server = try ScriptedServer { _ in .answer(status, ["Content-Type": type], body) }
+        defer { server.stop() }
+        let error = await #expect(throws: UplinkError.self) { try await link(to: server).ping() }
+        if case .certificateRefused = error { #expect(isRefusal) } else { #expect(!isRefusal) }
+    }
+
     @Test func aRefusalInTheServersWords() async throws {
         let server = try ScriptedServer { _ in
             .answer(

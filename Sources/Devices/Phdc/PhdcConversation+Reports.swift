@@ -274,7 +274,8 @@ extension PhdcConversation {
         let isStream = !confirmed && (isWave || !waves.isEmpty)
         let isKept = !isStream && isKept(stamp, at: now)
         // Of several people, and what nobody can date: whose it is, is a matter of somebody who remembers.
-        let isShared = !isListening && (persons.count > 1 || isKept && stamp.at == nil && stamp.age == nil)
+        let isUndatable = stamp.at == nil && stamp.age == nil || isAhead(stamp, at: now)
+        let isShared = !isListening && (persons.count > 1 || isKept && isUndatable)
         let kind: Recording.Kind = isKept ? .stored : .live
         if let open, open.person == person, open.waves == waves, open.kind == kind, open.isShared == isShared,
             open.transfer == nil
@@ -321,7 +322,7 @@ extension PhdcConversation {
 
     static func modality(of types: [PhdcCode], _ waves: [PhdcWave]) -> Recording.Modality {
         if types.contains(where: { PhdcNomenclature.lead($0) != nil }), !waves.isEmpty { return .ecg }
-        if waves.contains(where: { $0.channel.signal == .plethysmogram }) { return .oximetry }
+        if waves.contains(where: { [.plethysmogram, .spo2].contains($0.channel.signal) }) { return .oximetry }
         return types.contains(PhdcCode(PhdcCode.scada, 0x4A04)) ? .bloodPressure : .vitals
     }
 

@@ -20,7 +20,7 @@ extension PhdcConversation {
             start ?? "unstamped-\(now)", "\(segment.usage)",
         ]
         let arrays = waves(of: segment)
-        let samples = arrays.map { Int(clamping: Int(segment.usage) * $0.specification.count) }.max() ?? 0
+        let samples = arrays.map { Int(clamping: Int(segment.usage) * $0.count) }.max() ?? 0
         let persons = Set(
             segments.values.filter { $0.usage > 0 }.compactMap(\.person).filter { $0 != PhdcScanReport.nobody })
         return StoredItem(
@@ -42,8 +42,14 @@ extension PhdcConversation {
 
     private func waves(of segment: PhdcSegment) -> [PhdcWave] {
         var handles: Set<UInt16> = []
-        return (segment.elements ?? []).filter { handles.insert($0.handle).inserted }.compactMap {
-            PhdcWave(self.object($0))
+        return (segment.elements ?? []).filter { handles.insert($0.handle).inserted }.compactMap { element in
+            let object = self.object(element)
+            if let wave = PhdcWave(object) { return wave }
+            // Entries that say when they were made need not be at equal distances.
+            guard segment.headerLength == 0, let period = segment.period.flatMap({ Int(exactly: $0) }),
+                (segment.elements ?? []).filter({ $0.handle == element.handle }).count == 1
+            else { return nil }
+            return PhdcWave(trend: object, element.map, period: period)
         }
     }
 
@@ -172,6 +178,14 @@ extension PhdcConversation {
         let own =
             observation.stamp.map { segment.time($0, nameplate, at: now) } ?? time
         let sequence = open?.measurement ?? 0
+        let index = open?.wave(object.handle)
+        let trend = index.flatMap { open?.waves[$0] }.flatMap { $0.specification == nil ? $0 : nil }
+        if let index, let trend {
+            let sample = observation.values.first.flatMap { trend.sample($0.number) }
+            open?.add([sample ?? .absent], to: index, at: now)
+            // What the channel can't say is said beside it; the device's words for "no value" are an absent sample.
+            guard sample == nil, observation.values.first?.number.ratio != nil else { return actions }
+        }
         // A store that grew brings what it had before as well.
         let isKnown = isKnown(observation.values, own, segment.person, outside: item(segment, at: now).source)
         for value in observation.values where !isKnown {
@@ -179,7 +193,7 @@ extension PhdcConversation {
         }
         for state in observation.states { actions += say(state, object, own) }
         if let samples = observation.samples {
-            if let index = open?.wave(object.handle), let wave = open?.waves[index] {
+            if let index, let wave = open?.waves[index] {
                 open?.add(wave.samples(samples), to: index, at: now)
             } else {
                 actions += surprise("samples of object \(object.handle) can't be placed")

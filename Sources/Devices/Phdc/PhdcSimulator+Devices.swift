@@ -6,6 +6,7 @@ extension PhdcSimulator.Configuration {
     /// The names that `named` knows.
     public static let names = [
         "thermometer", "blood-pressure", "scale", "oximeter", "oximeter-spot", "ecg", "ecg-stored", "sabte", "glucose",
+        "oximeter-stored",
     ]
 
     /// A well-behaved device of a kind; nil for an unknown name. Its clock says `start`.
@@ -21,6 +22,7 @@ extension PhdcSimulator.Configuration {
         case "ecg-stored": device = ecg(at: start, stored: true)
         case "sabte": device = therapy(at: start)
         case "glucose": device = glucose(at: start)
+        case "oximeter-stored": device = storedOximeter(at: start)
         default: return nil
         }
         // Whoever stamps with dates says what its clock shows (phdc.md 7.4).
@@ -121,6 +123,22 @@ extension PhdcSimulator.Configuration {
                 after: 0.5 + Double(index) * 0.2)
         }
         device.releasesAfter = 3
+        return device
+    }
+
+    /// A store with one session of ten minutes, a value of each object each second; the finger is out for the first two.
+    static func storedOximeter(at start: LocalTime) -> Self {
+        let map = [(PhdcAttributeID.basicValue, UInt16(2))]
+        let elements = [(UInt32(0x0002_4BB8), UInt16(1)), (0x0002_481A, 10)]
+            .map { (kind: PhdcClass.numeric, code: $0.0, handle: $0.1, map: map) }
+        var device = Self(
+            PhdcConfiguration(id: 0x4003, objects: standard(0x0190).objects + [store(2, period: 8000)]))
+        device.model = "Oximeter with a memory"
+        device.specialisation = 0x1004
+        let entries = (0..<600).map { second in
+            second < 2 ? [0x07, 0xFF, 0x07, 0xFF] : sfloat(965 - second % 7 * 5, -1) + sfloat(58 + second % 5)
+        }
+        device.stores[2] = [segment(0, elements, entries, header: 0, start: start, period: 8000, portion: 100)]
         return device
     }
 

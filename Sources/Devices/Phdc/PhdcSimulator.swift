@@ -339,14 +339,16 @@ public struct PhdcSimulator: DeviceSimulator {
         var writer = ByteWriter()
         for entry in map {
             let object = configuration.configuration[handle]
-            guard entry.attribute == PhdcAttributeID.samples, let wave = object.flatMap(PhdcWave.init) else {
+            guard entry.attribute == PhdcAttributeID.samples, let wave = object.flatMap({ PhdcWave($0) }),
+                let specification = wave.specification
+            else {
                 writer.append(contentsOf: Array(repeating: 0, count: max(0, Int(entry.length) - 2)))
                 writer.bigEndian(72 as UInt16)
                 continue
             }
-            writer.bigEndian(UInt16(wave.specification.bytes))
-            for index in 0..<wave.specification.count {
-                let position = (update * wave.specification.count + index) * wave.period % 8000
+            writer.bigEndian(UInt16(specification.bytes))
+            for index in 0..<specification.count {
+                let position = (update * specification.count + index) * wave.period % 8000
                 let beat = max(0, 200 - abs(position - 2400)) * 5
                 writer.bigEndian(Int16(clamping: beat + Int(handle) + update % 7))
             }

@@ -43,13 +43,19 @@ struct PhdcArraySpecification: Sendable, Equatable {
     }
 }
 
-/// A waveform object as a channel (phdc.md 11): `physical = M × x + B` becomes `sample × scale`, exactly.
+/// A waveform object as a channel (phdc.md 11): `physical = M × x + B` becomes `sample × scale`, exactly. So is the number that a store
+/// kept at equal distances (`PhdcWave+Trend`).
 struct PhdcWave: Sendable, Equatable {
     var handle: UInt16
     var channel: Channel
     /// Ticks of 125 µs between two samples.
     var period: Int
-    var specification: PhdcArraySpecification
+    /// Nil for a number.
+    var specification: PhdcArraySpecification?
+    /// Samples in one update.
+    var count: Int { specification?.count ?? 1 }
+    /// Slower than a sample in ten seconds is no waveform; beside a fast lead it would be filled up without end.
+    static let periods = 1...10 * PhdcClock.ticksPerSecond
     private var factor = 1
     private var shift = 0
     /// What a sample can be, by the device's numbers.
@@ -59,12 +65,11 @@ struct PhdcWave: Sendable, Equatable {
     init?(_ object: PhdcObject) {
         guard object.kind == PhdcClass.array, let type = object.type,
             let specification = PhdcArraySpecification(object),
-            let period = object.attributes[id: PhdcAttributeID.samplePeriod]?.u32,
-            // Slower than a sample in ten seconds is no waveform; beside a fast lead it would be filled up without end.
-            1...UInt32(10 * PhdcClock.ticksPerSecond) ~= period
+            let period = object.attributes[id: PhdcAttributeID.samplePeriod]?.u32.map({ Int($0) }),
+            Self.periods ~= period
         else { return nil }
         handle = object.handle
-        self.period = Int(period)
+        self.period = period
         self.specification = specification
         let lead = PhdcNomenclature.lead(type)
         let isPlethysmogram = type == PhdcNomenclature.plethysmogram
@@ -107,10 +112,19 @@ struct PhdcWave: Sendable, Equatable {
             range: Sample(low)...Sample(high), calibration: exact == nil ? .unverified : .singleSource)
     }
 
+    /// Of an array's update.
     func samples(_ raw: [UInt8]) -> [Sample] {
-        specification.decode(raw).map { value in
+        (specification?.decode(raw) ?? []).map { value in
             range.contains(value) ? Sample(exactly: value * factor + shift) ?? .absent : .absent
         }
+    }
+
+    /// For what comes without a specification: a sample is `channel.scale`, as it is.
+    init(handle: UInt16, period: Int, channel: Channel) {
+        self.handle = handle
+        self.period = period
+        self.channel = channel
+        range = Int(channel.range.lowerBound)...Int(channel.range.upperBound)
     }
 
     /// `B / M`, as the number of steps to add to a sample.
@@ -175,7 +189,7 @@ extension Int {
 
 /// Exact; nil where 64 bits are not enough.
 extension Ratio {
-    fileprivate var lowest: Ratio {
+    var lowest: Ratio {
         var (first, second) = (numerator.magnitude, denominator.magnitude)
         while second != 0 { (first, second) = (second, first % second) }
         guard first > 1, let divisor = Int(exactly: first) else { return self }

@@ -104,6 +104,8 @@ struct PhdcClockTests {
         let bench = Self.scale([stamp], map: (ID.timeStamp, 8), clocks: [Self.calendar])
         let recording = try #require(bench.recordings.first)
         #expect(recording.start.kind == (seconds > 60 ? .stored : .live))
+        // Neither a loan nor a visit can be found by such a date.
+        #expect((recording.start.item?.isShared == true) == (seconds > 60))
         #expect(recording.readings[0].flags == (seconds > 60 ? ["later than the device's clock"] : []))
     }
 

@@ -27,7 +27,7 @@ struct PhdcFixtureTests {
 
     @Test("simulated devices", arguments: PhdcSimulator.Configuration.names)
     func simulated(_ name: String) throws {
-        let stored = name == "ecg-stored" || name == "glucose"
+        let stored = ["ecg-stored", "glucose", "oximeter-stored"].contains(name)
         let bench = PhdcDriverTests.run(name, stored ? .download(known: []) : .live, seconds: 6)
         var transcript = bench.transcript
         transcript.header = TranscriptHeader(model: "simulated", date: "2026-11-22")
@@ -36,7 +36,7 @@ struct PhdcFixtureTests {
 
     @Test("a listener understands what the driver understood", arguments: PhdcSimulator.Configuration.names)
     func same(_ name: String) throws {
-        let stored = name == "ecg-stored" || name == "glucose"
+        let stored = ["ecg-stored", "glucose", "oximeter-stored"].contains(name)
         let bench = PhdcDriverTests.run(name, stored ? .download(known: []) : .live, seconds: 6)
         let report = replay(try Transcript(parsing: bench.transcript.rendered()), through: Phdc.profile)
         #expect(report.recordings.count == bench.recordings.count)

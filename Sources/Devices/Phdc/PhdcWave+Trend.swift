@@ -1,0 +1,56 @@
+import Clinical
+
+/// What a store kept at equal distances is a signal: a night of SpO2, a value each second (ISO/IEEE 11073-10404 keeps its periodic
+/// sessions so), is tens of thousands of entries. As single readings they would be as many observations at the centre.
+extension PhdcWave {
+    /// Nil for anything but one number for each entry.
+    /// - Parameters:
+    ///   - object: with the type that the segment gives it.
+    ///   - map: of the segment's element.
+    ///   - period: ticks of 125 µs between two entries.
+    init?(trend object: PhdcObject, _ map: [PhdcMapEntry], period: Int) {
+        guard object.kind == PhdcClass.numeric, Self.periods ~= period, let type = object.type, map.count == 1,
+            let only = map.first, [PhdcAttributeID.basicValue, PhdcAttributeID.simpleValue].contains(only.attribute),
+            only.length == (only.attribute == PhdcAttributeID.basicValue ? 2 : 4),
+            // Measured on a patient, whoever it was.
+            PhdcNomenclature.foreign(type, status: 0) == nil
+        else { return nil }
+        let signal: Channel.Signal =
+            switch PhdcNomenclature.metric(type)?.kind {
+            case .spo2: .spo2
+            case .pulseRate: .pulseRate
+            case .perfusionIndex: .perfusionIndex
+            default: .other
+            }
+        let name: String =
+            switch signal {
+            case .spo2: "SpO2"
+            case .pulseRate: "Pulse"
+            case .perfusionIndex: "PI"
+            default: "\(type)"
+            }
+        // What 16 bits hold, so that EDF+ does.
+        let (range, scale): (ClosedRange<Sample>, Ratio) =
+            switch signal {
+            case .spo2: (0...1000, Ratio(1, 10))
+            case .pulseRate: (0...5000, Ratio(1, 10))
+            default: (-32_000...32_000, Ratio(1, 100))
+            }
+        self.init(
+            handle: object.handle, period: period,
+            channel: Channel(
+                signal: signal, name: name, unit: PhdcNomenclature.unit(object.unit),
+                rate: Ratio(PhdcClock.ticksPerSecond, period).lowest, scale: scale, range: range,
+                calibration: .singleSource))
+    }
+
+    /// Nil when the channel has no such value: too large, or with more decimals.
+    func sample(_ number: PhdcNumber) -> Sample? {
+        guard let ratio = number.ratio else { return nil }
+        let (steps, overflow) = ratio.numerator.multipliedReportingOverflow(by: channel.scale.denominator)
+        guard !overflow, steps.isMultiple(of: ratio.denominator),
+            let sample = Sample(exactly: steps / ratio.denominator), channel.range.contains(sample)
+        else { return nil }
+        return sample
+    }
+}
