@@ -6,7 +6,7 @@ SHELL := /bin/bash
 APT_RUN  := libudev-dev libusb-1.0-0-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev libsystemd-dev pkg-config python3
 APT_DEB  := $(APT_RUN) debhelper dpkg-dev po-debconf chrpath lintian fakeroot binutils
 APT_PACKAGE := $(APT_DEB) mmdebstrap
-APT_MACHINE := qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools cpio kmod
+APT_MACHINE := qemu-system-x86 qemu-utils busybox-static e2fsprogs dosfstools mtools xorriso cpio kmod
 APT_TEST := $(APT_PACKAGE) $(APT_MACHINE) python3-venv python3-gi gir1.2-umockdev-1.0 umockdev dicom3tools dcmtk systemd openssl \
 	chromium fonts-dejavu-core age biosig-tools orthanc orthanc-dicomweb nginx-light iproute2 curl
 VENV     := .venv

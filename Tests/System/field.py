@@ -48,6 +48,13 @@ class Outside:
         guest_tree.run("mcopy", "-s", "-i", str(image), *[str(p) for p in sorted(tree.iterdir())], "::/")
         return image
 
+    def disc(self, scratch, name, *options):
+        """A CD with the same."""
+        image = scratch / f"{name}.iso"
+        tree = self.bench.make_card(*map(str, options))
+        guest_tree.run("xorriso", "-as", "mkisofs", "-quiet", "-J", "-R", "-V", "ECG", "-o", str(image), str(tree))
+        return image
+
     def partitioned(self, image):
         """The same as the first partition of a card, as cameras and recorders make them."""
         content, start = image.read_bytes(), 2048

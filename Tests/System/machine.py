@@ -341,22 +341,35 @@ class Machine:
         raise GuestFailed(f"{node} is still in use")
 
     def plug_reader(self, name="reader"):
-        """A card reader; what is in it comes and goes with `insert` and `eject`. QEMU's wants a medium to begin with."""
+        """A card reader or a drive for discs; what is in it comes and goes with `insert` and `eject`. QEMU's wants a medium to begin with."""
         self.qmp("device_add", driver="usb-bot", id=f"{name}-usb", bus="xhci.0")
 
-    def insert(self, image, medium, name="reader"):
+    def insert(self, image, medium, name="reader", kind="scsi-hd"):
+        """`kind` is `scsi-cd` for a drive."""
         self._add_drive(medium, image)
         slot = f"{name}-slot"
         if any(d.get("qdev", "").endswith(slot) for d in self.qmp("query-block")):
             self.qmp("blockdev-insert-medium", id=slot, **{"node-name": medium})
             self.qmp("blockdev-close-tray", id=slot)
         else:
-            self.qmp("device_add", driver="scsi-hd", id=slot, removable=True, bus=f"{name}-usb.0", drive=medium)
+            options = {"removable": True} if kind == "scsi-hd" else {}
+            self.qmp("device_add", driver=kind, id=slot, bus=f"{name}-usb.0", drive=medium, **options)
             self.qmp("qom-set", path=f"/machine/peripheral/{name}-usb", property="attached", value=True)
 
-    def eject(self, medium, name="reader"):
-        self.qmp("blockdev-open-tray", id=f"{name}-slot", force=True)
-        self.qmp("blockdev-remove-medium", id=f"{name}-slot")
+    def eject(self, medium, name="reader", by_force=True):
+        """Without force it is the button of a drive that the guest has locked: the guest is asked, and opens it."""
+        slot = f"{name}-slot"
+        if by_force:
+            self.qmp("blockdev-open-tray", id=slot, force=True)
+        else:
+            try:
+                self.qmp("blockdev-open-tray", id=slot, force=False)
+            except GuestFailed as failure:
+                if "locked" not in str(failure):
+                    raise
+            self.wait("the drive opens", lambda: any(
+                d.get("qdev", "").endswith(slot) and d.get("tray_open") for d in self.qmp("query-block")))
+        self.qmp("blockdev-remove-medium", id=slot)
         self.qmp("blockdev-del", **{"node-name": medium})
 
     def pull_reader(self, medium, name="reader"):

@@ -111,6 +111,35 @@ def test_a_card_is_exchanged_in_a_reader(laptop, visit, outside, tmp_path):
     everything_arrived(laptop, outside, 1)
 
 
+def test_a_disc_is_exchanged_in_a_drive(laptop, visit, outside, tmp_path):
+    """A mounted disc locks its drive. The drive's button opens it all the same, and the next disc is not taken for the last one."""
+    first = outside.disc(tmp_path, "first", "--number", 23, "--seconds", 10)
+    second = outside.disc(tmp_path, "second", "--number", 24, "--seconds", 20)
+
+    def shown():
+        return [m["found"]["bytes"] for m in laptop.agent("media", "--json") if m["state"] == "ready"]
+    laptop.plug_reader("drive")
+    laptop.insert(first, "disc0", "drive", "scsi-cd")
+    small = laptop.wait("the first is shown", lambda: shown() if len(shown()) == 1 else None, 150)[0]
+    options = laptop.sh("findmnt -rn -o OPTIONS,TARGET | grep /run/ess-media/sr").split()[0].split(",")
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(options)
+    laptop.eject("disc0", "drive", by_force=False)
+    laptop.wait("nothing is shown", lambda: not shown() and not laptop.sh("ls /run/ess-media").strip(), 150)
+    laptop.insert(second, "disc1", "drive")
+    laptop.wait("the second is shown", lambda: max(shown(), default=0) > small, 150)
+    place = laptop.sh("findmnt -rn -o TARGET | grep /run/ess-media/sr").strip()
+    arrived = laptop.agent("import", place, "--json", seconds=200)["imported"]
+    assert len(arrived) == 1 and recording(laptop, arrived[0])["visit"] == visit
+    # So fast that the drive only says that it isn't the same one.
+    laptop.eject("disc1", "drive")
+    laptop.insert(first, "disc2", "drive")
+    laptop.wait("the first is shown again", lambda: shown() == [small], 150)
+    laptop.pull_reader("disc2", "drive")
+    laptop.wait("unmounted", lambda: not laptop.sh("ls /run/ess-media").strip())
+    assert laptop.sh("systemctl --failed --no-legend --plain").strip() == ""
+    everything_arrived(laptop, outside, 1)
+
+
 def test_a_damaged_stick_stops_no_laptop(laptop, tmp_path):
     """A file system may say of itself that the machine is to stop when it is damaged. This one does, and is."""
     image, content = tmp_path / "panic.img", tmp_path / "content"
