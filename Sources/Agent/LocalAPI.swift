@@ -231,6 +231,8 @@ public struct ImportView: Codable, Sendable, Equatable {
     public var failed: [Failure]
     /// Programs, indexes and traces of operating systems: not copied.
     public var ignored: Int
+    /// `MediumView.Found.isAll`
+    public var isAll: Bool
     /// `MediumView.hint`
     public var hint: String?
     /// Why it ended before its end, if it did: the medium was pulled out, or the laptop had no room.

@@ -20,8 +20,15 @@ public func decodeAnyFile(
     do throws(DecodeError) {
         return try FileDecoder.decode(bytes, named: named, beside: beside)
     } catch {
-        guard case .notRecognised = error else { throw error }
-        unknown = error
+        switch error {
+        case .notRecognised: unknown = error
+        case .unsupported(_, let text):
+            // An image, a loop, an object that nobody has a reader for: carried as it is, and its header says something.
+            guard var file = try decode(bytes, with: DicomMedia()) else { throw error }
+            file.notes.append(Note(kind: .surprise, text: text))
+            return file
+        case .damaged: throw error
+        }
     }
     for importer in Registry.importers {
         if let file = try decode(bytes, with: importer) { return file }

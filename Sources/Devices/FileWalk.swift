@@ -9,6 +9,8 @@ public struct MediumFile: Sendable, Equatable {
     public var modified: Int64
     /// As `TreeEntry.changed`.
     public var changed: Int64
+    /// Deleted, or an operating system's own.
+    public var isInSystemFolder: Bool { path.dropLast().contains(where: FileWalk.isSystems) }
 
     public init(path: [String], size: Int, modified: Int64, changed: Int64) {
         self.path = path
@@ -18,7 +20,8 @@ public struct MediumFile: Sendable, Equatable {
     }
 
     /// Every regular file of a tree, in the order in which importers see them.
-    /// - Returns: whether that is all: a medium with more files or deeper folders than any card has is read up to the bound.
+    /// - Returns: whether that is all: a medium with more files or deeper folders than any card has is read up to the bound, and a
+    ///   folder that can't be listed is left out.
     public static func all(in tree: any Tree) throws(TreeError) -> (files: [MediumFile], isAll: Bool) {
         var files: [MediumFile] = []
         let isAll = try FileWalk.entries(in: tree) { path, entry in
@@ -44,13 +47,26 @@ struct FileWalk {
 
     private init(_ tree: any Tree) { self.tree = tree }
 
-    /// Throws when the root can't be listed. A directory or file below it that can't be read is left to the person who looks
-    /// at the card; the others still count.
+    /// What somebody deleted, and what operating systems keep for themselves, is none of it. Throws when the root can't be listed. A
+    /// directory or file below it that can't be read is left to the person who looks at the card; the others still count.
     static func files(in tree: any Tree, _ visit: (_ path: [String], _ size: Int) -> Void) throws(TreeError) {
-        _ = try entries(in: tree) { visit($0, $1.size) }
+        _ = try entries(in: tree) { path, entry in
+            if !path.dropLast().contains(where: isSystems) { visit(path, entry.size) }
+        }
     }
 
-    /// - Returns: whether no bound was met.
+    private static let systems: Set<String> = [
+        "system volume information", "$recycle.bin", "recycler", ".trashes", ".spotlight-v100", ".fseventsd",
+        ".temporaryitems", "lost+found",
+    ]
+
+    /// A folder of an operating system's, recycle bins among them.
+    static func isSystems(_ folder: String) -> Bool {
+        let name = folder.lowercased()
+        return systems.contains(name) || name.hasPrefix(".trash-")
+    }
+
+    /// - Returns: whether no bound was met, and every directory could be listed.
     static func entries(in tree: any Tree, _ visit: ([String], TreeEntry) -> Void) throws(TreeError) -> Bool {
         var walk = FileWalk(tree)
         walk.look(in: [], entries: try tree.list([]), visit)
@@ -72,7 +88,11 @@ struct FileWalk {
                     isAll = false
                     continue
                 }
-                guard let below = try? tree.list(inner) else { continue }
+                guard let below = try? tree.list(inner) else {
+                    // What an operating system keeps for itself is missed by nobody.
+                    if !Self.isSystems(entry.name) { isAll = false }
+                    continue
+                }
                 look(in: inner, entries: below, visit)
             case .other: continue
             }

@@ -126,33 +126,41 @@ public struct ContecSpO2: Sendable, Equatable {
     }
 
     /// Bytes a sample: what divides evenly, or, in a file that is cut, what gives saturations. Of the known kind only two widths are
-    /// known: a few bytes after the samples must not make three of two, and a saturation of a pulse.
+    /// known: a few bytes after the samples must not make three of two, and a saturation of a pulse. A saturation that can't be (101)
+    /// is a sample without a value; it says nothing against the width.
     private static func width(_ body: ArraySlice<UInt8>, count: Int, isKnown: Bool) -> Int? {
-        func isPlausible(_ width: Int) -> Bool {
+        func isPlausible(_ width: Int, percent: Int) -> Bool {
             let held = min(count, body.count / width)
-            return (0..<held).allSatisfy { index in
+            let saturations = (0..<held).count { index in
                 let value = body[body.startIndex + index * width + width - 2]
                 return value <= 100 || value == 0x7F || value == 0xFF
             }
+            return saturations * 100 >= held * percent
         }
-        var widths = [2, 4]
         if count > 0, body.count.isMultiple(of: count), case let even = body.count / count,
-            isKnown ? widths.contains(even) : (2...8).contains(even)
+            isKnown ? [2, 4].contains(even) : (2...8).contains(even), isPlausible(even, percent: 50)
         {
-            widths.insert(even, at: 0)
+            return even
         }
-        return widths.first(where: isPlausible)
+        return [2, 4].first { isPlausible($0, percent: 95) }
     }
 
     private mutating func fill(
         _ body: ArraySlice<UInt8>, width: Int, count: Int, spo2: Int, _ calibration: Calibration
     ) {
         let pulse = spo2 == width - 1 ? spo2 - 1 : spo2 + 1
-        func column(_ offset: Int, invalid: Set<UInt8>) -> [Sample] {
+        func column(_ offset: Int, values: ClosedRange<UInt8>) -> [Sample] {
             (0..<count).map { index in
                 let byte = body[body.startIndex + width * index + offset]
-                return invalid.contains(byte) ? .absent : Sample(byte)
+                return values.contains(byte) ? Sample(byte) : .absent
             }
+        }
+        let odd = (0..<count).count { index in
+            let byte = body[body.startIndex + width * index + spo2]
+            return byte > 100 && byte != 0x7F && byte != 0xFF
+        }
+        if odd > 0 {
+            notes.append(Note(kind: .surprise, text: "\(odd) saturations above 100 %: taken as no value"))
         }
         func channel(_ signal: Channel.Signal, _ name: String, _ unit: String, _ top: Sample) -> Channel {
             Channel(
@@ -162,6 +170,6 @@ public struct ContecSpO2: Sendable, Equatable {
         // A pulse of 127 is a pulse; SpO2 has no value above 100. Nobody alive has 0 of either.
         waveform = Waveform(
             channels: [channel(.spo2, "SpO2", "%", 100), channel(.pulseRate, "Pulse rate", "/min", 254)],
-            samples: [column(spo2, invalid: [0, 0x7F, 0xFF]), column(pulse, invalid: [0, 0xFF])])
+            samples: [column(spo2, values: 1...100), column(pulse, values: 1...254)])
     }
 }

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 public import Wire
 
 /// A `Tree` over a directory: a mounted card or stick. Every component is opened below the one before (`openat`), no
@@ -11,8 +10,6 @@ public final class MountedTree: Tree {
     public static let deepest = 64
 
     private let root: Int32
-    private let skipped = Atomic<Int>(0)
-
     /// The root itself may be reached through links: it is the operator's choice.
     public init(_ path: String) throws(TreeError) {
         root = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK)
@@ -21,10 +18,7 @@ public final class MountedTree: Tree {
 
     deinit { _ = close(root) }
 
-    /// Entries left out of lists so far because their name isn't UTF-8 text.
-    public var skippedNames: Int { skipped.load(ordering: .relaxed) }
-
-    /// Sorted by the bytes of the name. Links, devices and pipes are `.other`.
+    /// Sorted by the name. Links, devices and pipes are `.other`. Names that aren't UTF-8 are as `EntryName` says.
     public func list(_ path: [String]) throws(TreeError) -> [TreeEntry] {
         let name = path.joined(separator: "/")
         let directory = try openDirectory(path[...])
@@ -38,24 +32,23 @@ public final class MountedTree: Tree {
                 guard errno == 0 else { throw treeError(errno, name) }
                 break
             }
-            guard let text = unsafe String(validatingCString: nameBytes(of: next)) else {
-                skipped.wrappingAdd(1, ordering: .relaxed)
-                continue
-            }
-            if text == "." || text == ".." { continue }
+            let bytes = unsafe nameBytes(of: next)
+            if bytes == [0x2E] || bytes == [0x2E, 0x2E] { continue }
             guard entries.count < Self.mostEntries else {
                 throw .tooLarge(name, size: entries.count + 1, limit: Self.mostEntries)
             }
             // What vanished meanwhile isn't there.
             var status = stat()
-            if unsafe fstatat(dirfd(stream), text, &status, AT_SYMLINK_NOFOLLOW) != 0 {
+            if unsafe fstatat(dirfd(stream), bytes.map(CChar.init(bitPattern:)) + [0], &status, AT_SYMLINK_NOFOLLOW)
+                != 0
+            {
                 if errno == ENOENT { continue }
                 throw treeError(errno, name)
             }
             let kind = kind(status)
             entries.append(
                 TreeEntry(
-                    name: text, kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0,
+                    name: EntryName.text(bytes), kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0,
                     modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim)))
         }
         return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
@@ -127,7 +120,7 @@ public final class MountedTree: Tree {
         let name = path.joined(separator: "/")
         guard let last = path.last else { throw .notAFile("/") }
         let directory = try openDirectory(path.dropLast())
-        guard isPlain(last) else { throw .notFound(name) }
+        guard let last = plain(last) else { throw .notFound(name) }
         // Looked at before it is opened: opening a device or a pipe can already do something.
         var status = stat()
         guard unsafe fstatat(directory.number, last, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
@@ -152,7 +145,7 @@ public final class MountedTree: Tree {
         guard number >= 0 else { throw treeError(errno, name) }
         for component in path {
             let parent = Descriptor(number: number)
-            guard isPlain(component) else { throw .notFound(name) }
+            guard let component = plain(component) else { throw .notFound(name) }
             number = unsafe openat(parent.number, component, flags)
             guard number >= 0 else { throw errno == ELOOP ? .notADirectory(name) : treeError(errno, name) }
         }
@@ -167,10 +160,13 @@ public final class MountedTree: Tree {
         }
     }
 
-    /// One component, not a way out.
-    private func isPlain(_ component: String) -> Bool {
-        !component.isEmpty && component != "." && component != ".." && component.utf8.count <= 255
-            && component.utf8.allSatisfy { $0 != 0 && $0 != UInt8(ascii: "/") }
+    /// One component as the system takes it; nil when it is a way out.
+    private func plain(_ component: String) -> [CChar]? {
+        let bytes = EntryName.bytes(component)
+        guard (1...255).contains(bytes.count), bytes != [0x2E], bytes != [0x2E, 0x2E],
+            bytes.allSatisfy({ $0 != 0 && $0 != UInt8(ascii: "/") })
+        else { return nil }
+        return bytes.map(CChar.init(bitPattern:)) + [0]
     }
 }
 
@@ -204,7 +200,9 @@ private func treeError(_ code: Int32, _ path: String) -> TreeError {
 }
 
 /// The name ends with a zero within the structure: the kernel's promise.
-@unsafe private func nameBytes(of entry: UnsafeMutablePointer<dirent>) -> UnsafePointer<CChar> {
+@unsafe private func nameBytes(of entry: UnsafeMutablePointer<dirent>) -> [UInt8] {
     let offset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 19
-    return unsafe UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: CChar.self)
+    let name = unsafe UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: UInt8.self)
+    return unsafe Array(
+        UnsafeBufferPointer(start: name, count: strnlen(UnsafePointer<CChar>(OpaquePointer(name)), 255)))
 }

@@ -152,10 +152,10 @@ struct Import: AsyncParsableCommand {
             for id in view.imported { print("  \(id)") }
             for failure in view.failed { print("  n° \(failure.item) : \(failure.text)") }
             if let hint = view.hint { print(hint) }
-            if view.problem == nil { print(Texts.mayRemove) }
+            if view.problem == nil, view.isAll { print(Texts.mayRemove) }
         }
         if let problem = view.problem { throw fail(problem) }
-        if !view.failed.isEmpty { throw ExitCode(Problem.ExitStatus.partial.rawValue) }
+        if !view.failed.isEmpty || !view.isAll { throw ExitCode(Problem.ExitStatus.partial.rawValue) }
     }
 }
 

@@ -40,6 +40,13 @@ import Wire
         #expect(carried.device.vendor == "ACME" && !carried.device.isSimulated)
     }
 
+    @Test("an object without waveforms is what its header says, by itself too")
+    func alone() throws {
+        let read = try decodeAnyFile(file("1.2.1"))
+        #expect(read.format == "dicom-media" && read.claim?.patientID == "4711" && read.waveform.channels.isEmpty)
+        #expect(read.notes.contains { $0.text.contains("no waveform object") })
+    }
+
     @Test("a file that can't be read is the medium's trouble")
     func unreadable() throws {
         var tree = MemoryTree([(["A"], file("1.2.1"))])

@@ -56,8 +56,49 @@ struct OximeterFilesTests {
         #expect(back.waveform.seconds == 100 && back.notes.map(\.text) == ["the clock steps back by 3600 s"])
     }
 
-    @Test func damageIsSaid() {
+    @Test func aDamagedDateCostsItsSecond() throws {
         let bytes = OximeterFileMaker.choiceMMed(start: start, seconds: 100, damage: .impossibleDate)
+        let whole = try OximeterFiles().decode(OximeterFileMaker.choiceMMed(start: start, seconds: 100))
+        let recording = try OximeterFiles().decode(bytes)
+        #expect(recording.waveform.seconds == 100 && recording.waveform.samples[0][75] == .absent)
+        for second in 0..<100 where second != 75 {
+            #expect(recording.waveform.samples.map { $0[second] } == whole.waveform.samples.map { $0[second] })
+        }
+        #expect(
+            recording.notes.map(\.text) == [
+                "nothing recorded", "1 of 100 records have no date and time: their values were not taken",
+            ])
+        // Also one of those that it is recognised by.
+        var early = OximeterFileMaker.choiceMMed(start: start, seconds: 100)
+        early[3 + 5 * 11 + 4] = 13
+        #expect(try OximeterFiles().decode(early).waveform.samples[0][5] == .absent)
+    }
+
+    @Test func anImpossibleSaturationCostsItsSecond() throws {
+        let seconds = 100
+        var pairs = OximeterFileMaker.contec(start: start, seconds: seconds)
+        pairs[1084 + 2 * 10] = 101
+        let two = try OximeterFiles().decode(pairs)
+        #expect(two.waveform.samples[0].count == seconds && two.waveform.samples[0][10] == .absent)
+        #expect(two.waveform.samples[1][10] == 62 && two.waveform.samples[0][11] == 96)
+        #expect(two.waveform.channels.allSatisfy { $0.calibration == .verified })
+        #expect(two.notes.map(\.text) == ["1 saturations above 100 %: taken as no value"])
+        // Four bytes a sample, and few of them.
+        for count in [5, seconds] {
+            let short = OximeterFileMaker.contec(start: start, seconds: count)
+            var quads = Array(short[..<1084])
+            for index in 0..<count { quads += [0x39, 0x30] + short[(1084 + 2 * index)..<(1086 + 2 * index)] }
+            quads[1084 + 4 * 2 + 2] = 101
+            let four = try OximeterFiles().decode(quads)
+            #expect(four.waveform.samples[0].count == count && four.waveform.samples[0][2] == .absent)
+            #expect(four.waveform.samples[0][3] == 96 && four.waveform.samples[1][2] == 62)
+            #expect(four.waveform.channels.allSatisfy { $0.calibration == .unverified })
+        }
+    }
+
+    @Test func damageIsSaid() {
+        var bytes = OximeterFileMaker.choiceMMed(start: start, seconds: 100)
+        for record in 20..<60 { bytes[3 + 11 * record + 4] = 13 }
         let error = #expect(throws: ImportError.self) { try OximeterFiles().decode(bytes) }
         guard case .damaged? = error else {
             return #expect(Bool(false), "not called damaged: \(String(describing: error))")

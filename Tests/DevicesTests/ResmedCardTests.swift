@@ -196,7 +196,8 @@ struct ResmedCardTests {
             #expect(recordings.count == 2 && recordings[0].start == Self.evening)
             #expect(recordings[0].waveform.channels.first?.name == "Mask pressure")
             #expect(
-                Self.texts(recordings[0], .surprise).contains("BRP was left out: the header's checksum is wrong"))
+                Self.texts(recordings[0], .surprise).contains(
+                    "BRP was left out: the header's checksum is wrong; copy the file again"))
         }
         // An S9's header has none: nothing can be found wrong.
         #expect(try Self.first(Self.card(.s9, fault: .flippedHeader)).waveform.channels.first?.name == "Flow")
@@ -224,6 +225,53 @@ struct ResmedCardTests {
         #expect(try Self.samples(recording, "Leak").1.count == 180)
         #expect(Self.texts(recording, .surprise).contains { $0.hasPrefix("BRP: the last record is cut") })
         #expect(Self.texts(recording, .surprise).contains("BRP: 6 records announced, 5 in the file"))
+    }
+
+    @Test func recordsBehindTheCountAreRead() throws {
+        var tree = MemoryTree(Self.card().files())
+        let path = try #require(
+            tree.files.keys.map(\.self).filter { $0.last?.hasSuffix("_BRP.edf") == true }.min {
+                $0.joined() < $1.joined()
+            })
+        var bytes = try #require(tree.files[path])
+        bytes.replaceSubrange(236..<244, with: "4       ".utf8)
+        // The header's own checksum, as the fifth word of the patient field.
+        let sum = String(CRC16.ccittFalse(bytes[25..<256]), radix: 16, uppercase: true)
+        bytes.replaceSubrange(16..<20, with: (String(repeating: "0", count: 4 - sum.utf8.count) + sum).utf8)
+        tree.files[path] = bytes
+        let recording = try Self.recordings(tree)[0]
+        #expect(try Self.samples(recording, "Flow").1.count == 9000)
+        #expect(Self.texts(recording, .surprise).contains("BRP: 4 records announced, 6 in the file"))
+        // What the disk has there and nobody wrote is none.
+        bytes[bytes.count - 1] ^= 1
+        tree.files[path] = bytes
+        let shorter = try Self.recordings(tree)[0]
+        #expect(try Self.samples(shorter, "Flow").1.count == 7500)
+    }
+
+    @Test func theCaseOfNamesMakesNoOtherSession() throws {
+        let tree = MemoryTree(Self.card().files())
+        var copy = MemoryTree([])
+        for (path, bytes) in tree.files {
+            copy.files[path.map { $0.hasSuffix(".edf") && $0 != "STR.edf" ? $0.uppercased() : $0 }] = bytes
+        }
+        let identities = try [tree, copy].map { tree in
+            try ResmedCard().find(in: tree).map { item in
+                ResmedCard().identity(of: try #require(try ResmedCard().original(of: item, from: tree)))
+            }
+        }
+        #expect(identities[0].count == 2 && identities[0] == identities[1])
+    }
+
+    @Test func oneNewLabelMakesNoOtherFile() throws {
+        let card = Self.card()
+        let statistics = try #require(card.files().first { $0.0.last?.hasSuffix("_PLD.edf") == true }).1
+        var bytes = statistics
+        // Without checksums in the header nothing has to be made right.
+        bytes.replaceSubrange(8..<88, with: "X X X X".utf8 + Array(repeating: 0x20, count: 73))
+        bytes.replaceSubrange(256 + 16 * 3..<256 + 16 * 4, with: "Something.2s    ".utf8)
+        let file = try ResmedCard().decode(bytes)
+        #expect(file.waveform.channels.contains { $0.name == "Mask pressure" })
     }
 
     @Test func aFileThatWasNeverClosedIsRead() throws {

@@ -193,6 +193,30 @@ def test_what_nobody_understands_is_one_bundle_and_only_once(field, tmp_path):
     assert len(again["imported"]) == 1 and again["known"] == [view["id"]]
 
 
+def test_every_name_counts_and_what_cannot_be_read_is_told(field, tmp_path):
+    """A name is any bytes. What was deleted is nobody's any more. And nobody hears "all is copied" of what lies too deep to be read."""
+    stick = tmp_path / "KEY"
+    [first], [second] = (sorted(field.make_card("--number", number, "--seconds", "5").glob("**/*.ECG")) for number in ("31", "32"))
+    odd = os.fsencode(stick) + b"/\xe9tude"
+    os.makedirs(odd)
+    with open(odd + b"/n\xff.ECG", "wb") as file:
+        file.write(first.read_bytes())
+    for folder in (".Trashes/501", "$RECYCLE.BIN/S-1-5"):
+        (stick / folder).mkdir(parents=True)
+        shutil.copy(second, stick / folder / "a.ECG")
+    imported = field.cli("import", stick, "--json")
+    assert len(imported["imported"]) == 1 and imported["isAll"] is True and imported["failed"] == [] and imported["ignored"] == 2
+    view = field.cli("recording", imported["imported"][0], "--json")
+    assert view["recording"]["modality"] == "ecg" and "Contec" in view["recording"]["device"], view["recording"]
+    deep = stick.joinpath(*["d"] * 40)
+    deep.mkdir(parents=True)
+    shutil.copy(second, deep / "b.ECG")
+    with pytest.raises(CommandFailed) as failure:
+        field.cli("import", stick)
+    told = str(failure.value)
+    assert "gardez la clé" in told and "Vous pouvez retirer" not in told, told
+
+
 def test_pulled_out_in_the_middle_and_continued(field):
     """Through the mounts' directory, as udev's unit does it; the nurse sees it in /api/media."""
     visit = open_visit(field)

@@ -337,6 +337,31 @@ def test_a_recorder_is_emptied_from_the_page(day):
     assert len(bench.recordings()) == 2
 
 
+# What the page asks of the devices is answered when `letGo` is called.
+HOLD_DEVICES = """() => {
+    const real = window.fetch;
+    const gate = new Promise((resolve) => { window.letGo = resolve; });
+    window.fetch = async (...arguments_) => {
+        if (String(arguments_[0]) === "/api/devices") await gate;
+        return real(...arguments_);
+    };
+}"""
+
+
+def test_a_download_between_two_looks_is_told(day):
+    """A short memory is read faster than a busy page looks again: its end is told all the same."""
+    page, bench = day.page, day.bench
+    day.enter()
+    day.open_visit("LEFÈVRE", "12/04/1938")
+    bench.plug_oximeter("--serial", "SIM5", "--night-seconds", "60")
+    device(page, "SIM5").get_by_role("button", name="Récupérer la mémoire").wait_for()
+    page.evaluate(HOLD_DEVICES)
+    bench.cli("download", "ttySIM0")
+    eventually("downloaded", lambda: [d for d in bench.cli("devices", "--json") if d.get("session") and not d["session"]["running"]])
+    page.evaluate("window.letGo()")
+    page.get_by_text("Téléchargement terminé").wait_for(timeout=60_000)
+
+
 LOSE_ONE = """() => {
     const real = window.fetch;
     window.fetch = async (...arguments_) => {

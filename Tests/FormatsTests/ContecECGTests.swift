@@ -86,6 +86,9 @@ import Testing
             #expect(file.leads == whole.map { Array($0.prefix(held)) } && file.footer.isEmpty)
             #expect(file.notes.contains { $0.kind == .gap && $0.text.contains("\(held) samples of each lead") })
         }
+        // Cut where a block of the disk ends: between two samples.
+        let cut = try ContecECG(decoding: Array(contecCase(samples: 40).encoded().dropLast(160)))
+        #expect(cut.leads[0].count == 30 && cut.notes.contains { $0.kind == .gap && $0.text.contains("no footer") })
         #expect(throws: DecodeError.self) { try ContecECG(decoding: Array(bytes.prefix(95))) }
         var empty = contecCase(samples: 0)
         empty.leads = Array(repeating: [], count: 8)

@@ -104,6 +104,15 @@ import Testing
         #expect(file.notes.contains { $0.text.contains("one sample in 4") })
     }
 
+    @Test func whatWasThinnedOutByAnUnknownRateIsRefused() {
+        let places = [(type: 1, start: 0, fiducial: 22, end: 0)]
+        let bytes = record(
+            rhythm(40), count: 64, flags: 4, beats: beats(places, protected: [(17, 28)]), bimodal: 1,
+            microseconds: 2000)
+        let error = #expect(throws: DecodeError.self) { try SCPFile(decoding: bytes) }
+        #expect(error?.description.contains("thinned out") == true)
+    }
+
     @Test func ratesThatDoNotFitAreRefused() {
         let places = [(type: 0, start: 1, fiducial: 6, end: 12)]
         for microseconds in [3000, 1000, 20_000] {

@@ -1,8 +1,9 @@
 import Foundation
 import Glibc
-import Ports
 import Testing
 import Wire
+
+@testable import Ports
 
 @Suite(.timeLimit(.minutes(1))) struct MountedTreeTests {
     @Test func listsInByteOrderWithKindsAndSizes() throws {
@@ -28,7 +29,7 @@ import Wire
         #expect(try tree.list(["DATALOG"]).isEmpty)
     }
 
-    @Test func namesThatAreNoTextAreCounted() throws {
+    @Test func namesThatAreNoTextAreNames() throws {
         let scratch = try Scratch()
         let name = Array(scratch.path.utf8) + Array("/bad".utf8) + [0xFF, 0xFE, 0]
         let file = unsafe name.withUnsafeBufferPointer { bytes in
@@ -38,8 +39,25 @@ import Wire
         _ = close(file)
         try scratch.write([1], to: "good")
         let tree = try MountedTree(scratch.path)
-        #expect(try tree.list([]).map(\.name) == ["good"])
-        #expect(tree.skippedNames == 1)
+        #expect(try tree.list([]).map(\.name) == ["bad\u{F7FF}\u{F7FE}", "good"])
+        #expect(try tree.read(["bad\u{F7FF}\u{F7FE}"], limit: 10).isEmpty)
+        #expect(throws: TreeError.self) { try tree.read(["bad"], limit: 10) }
+    }
+
+    @Test func everyNameHasOneWayBack() {
+        var state: UInt64 = 11
+        func random() -> UInt8 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 40)
+        }
+        for _ in 0..<2000 {
+            let bytes = (0...random() % 40).map { _ in max(1, random()) }
+            #expect(EntryName.bytes(EntryName.text(bytes)) == bytes)
+        }
+        for name in ["é", "日本", "\u{F7FF}", "a\u{F700}b", "e\u{301}"] {
+            #expect(EntryName.bytes(EntryName.text(Array(name.utf8))) == Array(name.utf8))
+        }
+        #expect(EntryName.text(Array("é日".utf8)) == "é日")
     }
 
     @Test func readsWholeFilesAndPieces() throws {

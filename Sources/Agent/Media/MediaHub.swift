@@ -279,7 +279,7 @@ public actor MediaHub {
         guard let ended = media[id], let counts = ended.tally?.now else { throw .mediumNotFound }
         return ImportView(
             imported: counts.imported, known: counts.known, failed: counts.failed, ignored: survey.leftOut,
-            hint: Self.hint(survey), problem: ended.problem)
+            isAll: survey.isAll, hint: Self.hint(survey), problem: ended.problem)
     }
 
     private func ended(_ id: Int, _ result: Result<Void, MediaRun.Stop>) {
@@ -338,7 +338,8 @@ public actor MediaHub {
     }
 
     private static func hint(_ survey: MediaSurvey) -> String? {
-        survey.missing > 0 ? MediumSentence.incomplete(survey.missing) : nil
+        if !survey.isAll { return MediumSentence.partly }
+        return survey.missing > 0 ? MediumSentence.incomplete(survey.missing) : nil
     }
 
     private static func sentence(_ medium: Medium, _ counts: MediaTally.Counts?) -> String {
@@ -346,7 +347,7 @@ public actor MediaHub {
         case .surveying: return MediumSentence.surveying
         case .ready:
             guard let survey = medium.survey, !survey.candidates.isEmpty || !survey.opaque.isEmpty else {
-                return MediumSentence.nothing
+                return medium.survey?.isAll == false ? MediumSentence.partly : MediumSentence.nothing
             }
             return MediumSentence.ready(
                 survey.candidates.count + survey.opaque.count, "\((survey.bytes + 999_999) / 1_000_000)")
@@ -354,7 +355,7 @@ public actor MediaHub {
         case .done:
             if let failed = counts?.failed.count, failed > 0 { return MediumSentence.failed(failed) }
             if let held = counts?.held.count, held > 0 { return MediumSentence.held(held) }
-            return MediumSentence.done
+            return medium.survey?.isAll == false ? MediumSentence.partlyDone : MediumSentence.done
         case .interrupted:
             switch medium.problem?.key {
             case Problem.mediumGone.key: return MediumSentence.gone

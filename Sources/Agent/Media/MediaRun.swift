@@ -55,6 +55,11 @@ struct MediaRun: Sendable {
                 case .file(let error):
                     // Pulled out: nothing else can be read either, and nothing is wrong with this file.
                     try await requireMedium(after: error)
+                    if let reason = error.reason {
+                        logger.notice(
+                            "a file is carried as it is",
+                            metadata: ["driver": "\(candidate.importer.name)", "reason": "\(reason)"])
+                    }
                     tally.update {
                         // Whole, and carried like all that nobody here understands: no trouble of the nurse's.
                         if !error.isUnsupported { $0.failed.append(.init(item: index + 1, text: error.sentence)) }
@@ -247,13 +252,21 @@ struct MediaRun: Sendable {
 }
 
 extension ImportError {
+    /// For support, in English and without any identity; nil where it is the medium's.
+    fileprivate var reason: String? {
+        switch self {
+        case .damaged(let why), .unsupported(let why): why
+        case .notRecognised, .tree: nil
+        }
+    }
+
     fileprivate var isUnsupported: Bool { if case .unsupported = self { true } else { false } }
 
     var sentence: String {
         switch self {
         case .notRecognised: "ce fichier n'est plus ce qu'il semblait être"
-        case .damaged(let why): "fichier endommagé (\(why))"
-        case .unsupported(let why): "fichier d'une variante inconnue (\(why))"
+        case .damaged: "fichier endommagé : il est gardé tel quel"
+        case .unsupported: "fichier d'une variante inconnue"
         case .tree(let error): "illisible (\(Problem(error).text))"
         }
     }

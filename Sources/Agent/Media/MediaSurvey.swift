@@ -24,7 +24,7 @@ struct MediaSurvey: Sendable {
     var leftOut = 0
     /// Files that the medium's index announces and that aren't on it.
     var missing = 0
-    /// A bound was met: there is more on the medium.
+    /// False when a bound was met or a folder couldn't be listed: there is more on the medium.
     var isAll = true
 
     /// Bytes that an import would read.
@@ -111,10 +111,6 @@ enum LeftOver {
     /// A program, a trace of an operating system, an empty file.
     case other
 
-    private static let folders: Set<String> = [
-        "system volume information", "$recycle.bin", "recycler", ".trashes", ".spotlight-v100", ".fseventsd",
-        ".temporaryitems", "lost+found",
-    ]
     private static let names: Set<String> = [
         ".ds_store", "thumbs.db", "desktop.ini", "autorun.inf", "indexervolumeguid", "wpsettings.dat",
     ]
@@ -125,9 +121,8 @@ enum LeftOver {
     ]
 
     init(_ file: MediumFile, in tree: any Tree) {
-        let words = file.path.map { $0.lowercased() }
-        guard file.size > 0, let name = words.last, !Self.names.contains(name), !name.hasPrefix("._"),
-            !words.dropLast().contains(where: { Self.folders.contains($0) || $0.hasPrefix(".trash-") })
+        guard file.size > 0, let name = file.path.last?.lowercased(), !Self.names.contains(name),
+            !name.hasPrefix("._"), !file.isInSystemFolder
         else {
             self = .other
             return

@@ -38,7 +38,7 @@ public struct MediumView: Codable, Sendable, Equatable {
         public var missing: Int
         /// Bytes that a copy reads.
         public var bytes: Int
-        /// False when the medium holds more than any card does, and only the beginning was looked at.
+        /// False when the medium holds more than any card does, or folders that can't be read: the rest was looked at.
         public var isAll: Bool
     }
 
@@ -77,6 +77,11 @@ enum MediumSentence {
         let files = count == 1 ? "1 fichier annoncé manque" : "\(count) fichiers annoncés manquent"
         return "La clé est incomplète : \(files). Le reste est copié normalement."
     }
+    static let partly =
+        "Une partie de la clé ou de la carte ne peut pas être lue (dossiers illisibles, trop profonds ou trop nombreux). Le reste est "
+        + "copié normalement : gardez la clé ou la carte."
+    static let partlyDone =
+        "Copie terminée, sauf ce qui ne peut pas être lu : retirez la clé ou la carte, et gardez-la."
     static func ready(_ count: Int, _ megabytes: String) -> String {
         "\(count) élément(s) à copier (\(megabytes) Mo). Rien n'est encore copié."
     }

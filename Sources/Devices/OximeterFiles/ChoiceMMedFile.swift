@@ -29,13 +29,12 @@ struct ChoiceMMedFile {
         // A file that is cut short still begins with records.
         guard count > 0, size >= headerSize + min(count, 2) * recordSize else { return false }
         let looked = min(count, headerRecords, (bytes.count - headerSize) / recordSize)
-        return looked > 0 && (0..<looked).allSatisfy { time(bytes, record: $0) != nil }
+        // The first one, and most of the others: one with a damaged date costs that second.
+        return looked > 0 && time(bytes, record: 0) != nil
+            && (0..<looked).count { time(bytes, record: $0) != nil } * 4 >= looked * 3
     }
 
     init(_ bytes: [UInt8]) throws(ImportError) {
-        guard bytes.count >= Self.headerSize + Self.recordSize, Self.time(bytes, record: 0) != nil else {
-            throw .notRecognised
-        }
         guard Self.isHeader(bytes, size: bytes.count) else { throw .notRecognised }
         let announced = Int(bytes[1]) | Int(bytes[2]) << 8
         let count = min(announced, (bytes.count - Self.headerSize) / Self.recordSize)
@@ -45,9 +44,12 @@ struct ChoiceMMedFile {
         var spo2: [Sample] = []
         var pulse: [Sample] = []
         var last = 0
+        var undated = 0
         for record in 0..<count {
+            // The next one says how much is missing.
             guard let time = Self.time(bytes, record: record) else {
-                throw .damaged("record \(record + 1) of \(count) has no date and time; copy the file again")
+                undated += 1
+                continue
             }
             let pause = time.civilSeconds - last - 1
             if start == nil {
@@ -61,6 +63,13 @@ struct ChoiceMMedFile {
             // No source says how "no finger" is written; what can't be a saturation or a pulse is none.
             spo2.append((1...100).contains(bytes[place + 9]) ? Sample(bytes[place + 9]) : .absent)
             pulse.append((1...254).contains(bytes[place + 10]) ? Sample(bytes[place + 10]) : .absent)
+        }
+        guard undated * 4 <= count else {
+            throw .damaged("\(undated) of \(count) records have no date and time; copy the file again")
+        }
+        if undated > 0 {
+            let text = "\(undated) of \(count) records have no date and time: their values were not taken"
+            notes.append(Note(kind: .surprise, text: text))
         }
         func channel(_ signal: Channel.Signal, _ name: String, _ unit: String, _ top: Sample) -> Channel {
             Channel(

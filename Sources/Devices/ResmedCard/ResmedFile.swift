@@ -7,7 +7,7 @@ import Wire
 struct ResmedFile {
     var header: ResmedHeader
     var edf: EDFFile
-    /// Whole records in the file, as far as the header announces them.
+    /// Whole records in the file, as far as the header announces them or their checksums show that they were written.
     var records: Int
     /// Records whose checksum is wrong: their samples are absent, their annotations gone.
     var badRecords: [Int]
@@ -24,12 +24,12 @@ struct ResmedFile {
     init(_ bytes: [UInt8]) throws(ImportError) {
         guard let header = ResmedHeader(bytes) else { throw .notRecognised }
         self.header = header
-        guard bytes.count >= header.headerSize else { throw .damaged("the file ends within its header") }
+        guard bytes.count >= header.headerSize else { throw .damaged("the file ends within its header; copy it again") }
         surprises = []
         if let checksums = header.checksums {
-            guard header.isSound else { throw .damaged("the header's checksum is wrong") }
+            guard header.isSound else { throw .damaged("the header's checksum is wrong; copy the file again") }
             guard checksums.signals == CRC16.ccittFalse(bytes[ResmedHeader.size..<header.headerSize]) else {
-                throw .damaged("the checksum of the signal headers is wrong")
+                throw .damaged("the checksum of the signal headers is wrong; copy the file again")
             }
         } else {
             surprises.append("the header has no checksums")
@@ -37,22 +37,33 @@ struct ResmedFile {
         guard let layout = RecordLayout(bytes, header) else { throw .damaged("a record's size is not a number") }
         let body = bytes.count - header.headerSize
         let whole = body / layout.recordSize
-        records = header.records < 0 ? whole : min(header.records, whole)
+        let announced = header.records < 0 ? whole : min(header.records, whole)
+        records = announced + layout.sound(bytes, from: header.headerSize + announced * layout.recordSize)
+        if records > announced {
+            // The machine counts when it closes the file; it may have lost its power before.
+            surprises.append("\(announced) records announced, \(records) in the file")
+        } else if announced < whole {
+            surprises.append(
+                "\(body - announced * layout.recordSize) bytes after the last announced record were not read")
+        }
         if whole == records, body % layout.recordSize > 0 {
             surprises.append("the last record is cut; it has no checksum and was not read")
         }
         // Only what a checksum can cover.
         var checked = Array(bytes[..<(header.headerSize + records * layout.recordSize)])
+        if records > announced {
+            let count = Array("\(records)".utf8).prefix(8)
+            checked.replaceSubrange(236..<244, with: count + Array(repeating: 0x20, count: 8 - count.count))
+        }
         badRecords = []
         if layout.hasChecksum {
             for record in 0..<records {
                 let start = header.headerSize + record * layout.recordSize
-                let end = start + layout.recordSize
-                let stated = UInt16(checked[end - 2]) | UInt16(checked[end - 1]) << 8
-                guard CRC16.ccittFalse(checked[start..<end - 2]) != stated else { continue }
+                let place = start..<start + layout.recordSize
+                guard !RecordLayout.isSound(checked[place]) else { continue }
                 badRecords.append(record)
                 // So that no annotation is read from it; samples are made absent below.
-                for index in start..<end { checked[index] = 0 }
+                for index in place { checked[index] = 0 }
             }
         } else if header.signals > 1 {
             surprises.append("the records have no checksums")
@@ -128,5 +139,23 @@ private struct RecordLayout {
             }
         }
         guard recordSize > 0 else { return nil }
+    }
+
+    /// By the checksum at its end.
+    static func isSound(_ record: ArraySlice<UInt8>) -> Bool {
+        let end = record.endIndex
+        return CRC16.ccittFalse(record.dropLast(2)) == UInt16(record[end - 2]) | UInt16(record[end - 1]) << 8
+    }
+
+    /// Records one behind the other with right checksums.
+    func sound(_ bytes: [UInt8], from start: Int) -> Int {
+        guard hasChecksum else { return 0 }
+        var count = 0
+        while case let next = start + count * recordSize, next + recordSize <= bytes.count,
+            Self.isSound(bytes[next..<next + recordSize])
+        {
+            count += 1
+        }
+        return count
     }
 }

@@ -90,7 +90,8 @@ struct ResmedLayout {
         collect(path, tree, depth: 2, &files)
         if files.contains(where: \.isResmed) { cards.append(ResmedLayout(files)) }
         guard path.count < depthLimit else { return }
-        for entry in entries.sorted(by: { $0.name < $1.name }) where entry.kind == .directory {
+        for entry in entries.sorted(by: { $0.name < $1.name })
+        where entry.kind == .directory && !FileWalk.isSystems(entry.name) {
             guard left > 0 else { return }
             left -= 1
             guard let below = try? tree.list(path + [entry.name]) else { continue }
@@ -164,7 +165,7 @@ struct ResmedLayout {
             let inner = path + [entry.name]
             switch entry.kind {
             case .directory:
-                if depth < 2 { collect(inner, tree, depth: depth + 1, &entries) }
+                if depth < 2, !FileWalk.isSystems(entry.name) { collect(inner, tree, depth: depth + 1, &entries) }
             case .file:
                 guard let name = ResmedFileName(entry.name), let stamp = name.stamp, entry.size > 0 else { continue }
                 let sum = sums[ResmedSession.checksumName(entry.name).lowercased()]

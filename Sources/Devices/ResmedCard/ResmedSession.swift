@@ -83,9 +83,11 @@ struct ResmedSession {
         (serial, platform, variant) = (file.header.serial, file.header.platform, file.header.variant)
         waveform = Waveform(channels: [], samples: [])
         notes = []
-        let kind = ResmedSignal.kind(of: channels)
+        // The statistics of days (STR) have much of each.
+        let kind = file.header.recordSeconds < 86_400 ? ResmedSignal.kind(of: channels) : .unknown
         guard kind == .events else {
             add(Part(name: ResmedFileName(kind: kind, stamp: start), file: file))
+            if file.records == 0 { notes.append(Self.surprise("the file has no records: nothing was recorded")) }
             return
         }
         for text in file.surprises { notes.append(Self.surprise("EVE: \(text)")) }
@@ -98,9 +100,11 @@ struct ResmedSession {
         var start: LocalTime?
         var length = 0.0
         var others: [(name: ResmedFileName, bytes: [UInt8])] = []
-        for (text, bytes) in files.sorted(by: { $0.name < $1.name }) {
-            // A checksum file says nothing that the bytes don't.
-            guard let name = ResmedFileName(text) else { continue }
+        // A checksum file says nothing that the bytes don't. Copies of cards lose the case of names.
+        let named = files.compactMap { text, bytes in
+            ResmedFileName(text).map { (name: $0, text: $0.canonical(text), bytes: bytes) }
+        }
+        for (name, text, bytes) in named.sorted(by: { $0.text < $1.text }) {
             guard name.kind.isSampled else {
                 others.append((name, bytes))
                 continue

@@ -35,8 +35,10 @@ struct ResmedSignal {
         guard !channels.isEmpty else { return .events }
         let stems = channels.map { $0.name.split(separator: ".", omittingEmptySubsequences: false)[0].lowercased() }
         let counts = table.mapValues { signals in stems.count { stem in signals.contains { $0.matches(stem) } } }
-        // All of them: the statistics of days have much of each.
-        return counts.filter { $0.value == stems.count }.keys.min { $0.rawValue < $1.rawValue } ?? .unknown
+        // More than half: a label that is new with a machine makes no other file of it.
+        return counts.filter { $0.value * 2 > stems.count }.max {
+            ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue)
+        }?.key ?? .unknown
     }
 
     private func matches(_ stem: String) -> Bool {

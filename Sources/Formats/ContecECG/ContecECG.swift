@@ -152,7 +152,14 @@ extension ContecECG {
         if start == nil { note("the date in the header is no real date: start unknown") }
         if nameBytes.contains(where: { $0 > 0x7F }) { note("the name field has bytes above 7F: read as Latin-1") }
         if ![0, 1, 0xFF].contains(sexCode) { note("sex code \(sexCode) is unknown") }
-        if footer.contains(where: { $0 != 0 }) { note("the footer is not all zero (meaning unknown)") }
+        // Real footers have at most one byte that isn't zero (devices.md 6.1). Samples in its place are of a file that was cut where a block
+        // of the disk ends, which is always between two samples.
+        switch footer.count(where: { $0 != 0 }) {
+        case 0: break
+        case 1...3: note("the footer is not all zero (meaning unknown)")
+        default:
+            notes.append(Note(kind: .gap, text: "there is no footer: the file was probably cut short; copy it again"))
+        }
         return notes
     }
 }

@@ -27,7 +27,7 @@ struct EDFSignal {
         var notes: [Note] = []
         func note(_ text: String) { notes.append(Note(kind: .surprise, text: "signal \(index + 1): \(text)")) }
         guard let rate = Ratio(perRecord).divided(by: duration) else {
-            throw .damaged(format: format, "the record duration is 0, so no sampling rate is known")
+            throw .damaged(format: format, "the record duration is 0, so no sampling rate is known; export it again")
         }
         let full = format == "bdf" ? -8_388_608...8_388_607 : -32768...32767
         let limits = digitalLimits(within: full)

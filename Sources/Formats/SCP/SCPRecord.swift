@@ -51,7 +51,9 @@ struct SCPRecord {
         }
         let size = Self.number(bytes, 10, 4)
         guard 6 + size <= record.count else { throw Self.damaged("it ends within its pointer section") }
-        guard Self.isIntact(record[6..<6 + size]) else { throw Self.damaged("the pointer section's checksum is wrong") }
+        guard Self.isIntact(record[6..<6 + size]) else {
+            throw Self.damaged("the pointer section's checksum is wrong; copy or export it again")
+        }
         for entry in 0..<(size - Self.sectionHeader) / Self.pointerSize {
             let at = 22 + entry * Self.pointerSize
             let (id, length, index) = (

@@ -138,6 +138,13 @@ struct SCPSignals {
         var samples: [[Sample]] = []
         for (index, lead) in leads.enumerated() {
             var values = try decoded(lead, stored, index, count: lead.count, table, isComplete: rate == 1)
+            if rate == 1, stored.isBimodal, values.count < lead.count, record.sections[6]?.isCut == false {
+                // Shown as they are, they would be a heart that beats faster.
+                throw .unsupported(
+                    format: "scp-ecg",
+                    "the rhythm is thinned out between the beats, and nothing says by how much; export it without compression"
+                )
+            }
             if rate > 1 {
                 values = beats.expanded(
                     values, rate: rate, count: lead.count, from: lead.first, thinnedOut: stored.isBimodal)

@@ -98,7 +98,9 @@ function notice() {
         const recording = before.session?.running ? recordingOf(before) : null;
         const safe = recording ? ` ${t("session.safe", { time: duration(recording.seconds) })}` : "";
         say(t("device.unplugged", { name: deviceTitle(before) }) + safe, before.session?.running ? "bad" : "");
-      } else if (before.session?.running && !device.session?.running) ended(device);
+      } else if (device.session && !device.session.running
+        // Also one that began and ended between two looks.
+        && (before.session?.running || before.session?.id !== device.session.id)) ended(device);
     }
     for (const [name, device] of now) {
       if (device.state === "ready" && !["ready", "capturing", "downloading", "erasing"].includes(sessionsSeen.get(name)?.state)) {
