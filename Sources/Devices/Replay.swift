@@ -53,7 +53,7 @@ public struct ReplayReport: Sendable, Equatable, Codable {
     public var driver: String
     public var identity: DeviceIdentity?
     public var recordings: [Recorded]
-    /// In the order of their first appearance.
+    /// What could not be read of the capture, then in the order of their first appearance.
     public var surprises: [Surprise]
     /// Whose conversation this is, where a capture has several that were understood.
     public var from: String?
@@ -62,6 +62,11 @@ public struct ReplayReport: Sendable, Equatable, Codable {
 
     /// Nothing in the conversation was understood.
     public var isEmpty: Bool { recordings.isEmpty && identity == nil }
+
+    /// Something was measured, or kept.
+    public var hasValues: Bool {
+        recordings.contains { $0.samples > 0 || $0.bytes > 0 || !$0.readings.isEmpty }
+    }
 }
 
 /// Lets a driver listen to a conversation, and says what it understood. The same transcript always gives the same report.
@@ -104,17 +109,51 @@ public func replay(
 public func replay(captured bytes: [UInt8], through profile: DialogueProfile) throws(TranscriptError) -> ReplayReport {
     let heard = try Capture.conversations(bytes, wanted: profile.captured).map { Heard($0, profile) }
     // The likeliest comes first, and stays when none is understood better.
-    guard var best = heard.first else { return replay(Transcript(), through: profile) }
+    guard var best = heard.first else {
+        return replay(Transcript(), through: profile).telling(Capture.damage(bytes))
+    }
     for other in heard.dropFirst() where best.understood < other.understood { best = other }
     let others = heard.filter {
         $0.conversation.device != best.conversation.device && $0.understood.0 == 2
             // Noise has a meaning to some drivers now and then; who was introduced is believed.
             && ($0.conversation.isWanted || $0.understood.1 > 0)
     }
-    guard best.understood.0 == 2, !others.isEmpty else { return replugged(heard, best) ?? best.report }
+    let damage = best.conversation.damage
+    guard best.understood.0 == 2, !others.isEmpty else {
+        return (replugged(heard, best) ?? best.report).telling(damage)
+    }
     var report = best.named
     report.others = others.map(\.named)
-    return report
+    return report.telling(damage)
+}
+
+extension ReplayReport {
+    /// With what could not be read of the file, in front: it is no conversation's.
+    fileprivate func telling(_ damage: Capture.Damage) -> ReplayReport {
+        var report = self
+        report.surprises = damage.surprises + surprises
+        return report
+    }
+}
+
+extension Capture.Damage {
+    fileprivate var surprises: [ReplayReport.Surprise] {
+        var told: [ReplayReport.Surprise] = []
+        if skipped > 0 {
+            let text = "damaged records of the capture were stepped over"
+            told.append(ReplayReport.Surprise(text: text, count: skipped))
+        }
+        if let unread {
+            let place = "at byte \(unread.lowerBound)"
+            let rest = unread.count == 1 ? "the last byte was not read" : "the last \(unread.count) bytes were not read"
+            let text =
+                isCut
+                ? "the capture is cut within a record \(place), as one that was still being written: \(rest)"
+                : "the capture is damaged \(place): \(rest)"
+            told.append(ReplayReport.Surprise(text: text, count: 1))
+        }
+        return told
+    }
 }
 
 /// A device has another address each time it is plugged in. Where it said who it is at one address and its values at another,

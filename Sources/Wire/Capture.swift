@@ -52,6 +52,20 @@ public enum Capture {
         public var shown = 0
         /// From the first to the last transfer beside control requests, in the capture's time.
         public var span: ClosedRange<Double>?
+        /// Of the file, whoever's it is.
+        public var damage = Damage()
+    }
+
+    /// What could not be read of a capture's file.
+    public struct Damage: Sendable, Equatable {
+        /// Records that are damaged by themselves; those behind them were read.
+        public var skipped = 0
+        /// The bytes at the file's end that were not read.
+        public var unread: Range<Int>?
+        /// They are the beginning of a record, as a program leaves it that was still writing.
+        public var isCut = false
+
+        public var isWhole: Bool { skipped == 0 && unread == nil }
     }
 
     /// - Parameter wanted: devices that this can be a conversation with; without any, or when the capture doesn't say who is
@@ -65,16 +79,22 @@ public enum Capture {
     /// that were not introduced; where nobody has a wanted identity, with the others too.
     public static func conversations(_ bytes: [UInt8], wanted: [Wanted]) throws(TranscriptError) -> [Conversation] {
         switch try read(bytes) {
-        case .packets(let packets): conversations(packets, wanted)
+        case .packets(let found): conversations(found, wanted)
         case .transcript(let transcript): [Conversation(transcript: transcript)]
         }
     }
 
     /// The devices of a capture, those first that moved the most; none where it has no names for them.
     public static func devices(_ bytes: [UInt8]) -> [Device] {
-        guard case .packets(let packets)? = try? read(bytes) else { return [] }
-        let names = CapturedNames(packets)
-        return byTraffic(packets).map { device($0.device, names, $0.bytes) }
+        guard case .packets(let found)? = try? read(bytes) else { return [] }
+        let names = CapturedNames(found.packets)
+        return byTraffic(found.packets).map { device($0.device, names, $0.bytes) }
+    }
+
+    /// What could not be read of it; nothing where its form doesn't say.
+    public static func damage(_ bytes: [UInt8]) -> Damage {
+        guard case .packets(let found)? = try? read(bytes) else { return Damage() }
+        return found.damage
     }
 
     /// Whether this is a capture of another program, as far as its first bytes say so.
@@ -85,17 +105,19 @@ public enum Capture {
     }
 
     private enum Content {
-        case packets([USBPacket])
+        case packets(CaptureFile.Found)
         case transcript(Transcript)
     }
 
     private static func read(_ bytes: [UInt8]) throws(TranscriptError) -> Content {
-        if let packets = try CaptureFile.packets(bytes) { return .packets(packets) }
+        if let found = try CaptureFile.packets(bytes) { return .packets(found) }
         try refuseForeign(bytes)
-        if let packets = try CaptureReport.packets(bytes) { return .packets(packets) }
-        if let packets = UsbmonText.packets(bytes) { return .packets(packets) }
+        if let packets = try CaptureReport.packets(bytes) { return .packets(CaptureFile.Found(packets: packets)) }
+        if let packets = UsbmonText.packets(bytes) { return .packets(CaptureFile.Found(packets: packets)) }
         if let dump = try HexDump(bytes) {
-            if let packets = CaptureFile.packets(printed: dump.packets) { return .packets(packets) }
+            if let packets = CaptureFile.packets(printed: dump.packets) {
+                return .packets(CaptureFile.Found(packets: packets))
+            }
             return .transcript(transcript(raw: dump.packets))
         }
         return .transcript(try Transcript(parsing: DirectedText.transcript(bytes) ?? bytes))
@@ -140,22 +162,23 @@ public enum Capture {
             })
     }
 
-    private static func conversations(_ packets: [USBPacket], _ wanted: [Wanted]) -> [Conversation] {
-        let names = CapturedNames(packets)
-        let speakers = byTraffic(packets)
+    private static func conversations(_ read: CaptureFile.Found, _ wanted: [Wanted]) -> [Conversation] {
+        let names = CapturedNames(read.packets)
+        let speakers = byTraffic(read.packets)
         let meant = speakers.filter { speaker in wanted.contains { names.fits(speaker.device, $0) } }
         let strangers = speakers.filter { !names.knows($0.device) && !meant.contains($0) }
         var taken = meant + strangers
         if meant.isEmpty {
             taken = wanted.isEmpty ? speakers : strangers + speakers.filter { names.knows($0.device) }
         }
-        let spoken = Dictionary(grouping: packets, by: \.device)
+        let spoken = Dictionary(grouping: read.packets, by: \.device)
         return taken.prefix(mostSpeakers).map { speaker in
             var found = conversation(spoken[speaker.device] ?? [])
             let device = device(speaker.device, names, speaker.bytes)
             (found.transcript.header.vendorID, found.transcript.header.productID) = (device.vendorID, device.productID)
             found.device = device
             found.isWanted = meant.contains(speaker)
+            found.damage = read.damage
             return found
         }
     }
@@ -172,7 +195,15 @@ public enum Capture {
     private static func conversation(_ packets: [USBPacket]) -> Conversation {
         var found = Conversation(transcript: Transcript(header: TranscriptHeader(isPresent: false)))
         var last: Double?
+        var behind = 0
         for packet in packets {
+            // What was there is unknown, and may have been this device's.
+            if packet.behind != behind {
+                behind = packet.behind
+                if found.breaks.last != found.transcript.events.count {
+                    found.breaks.append(found.transcript.events.count)
+                }
+            }
             if !packet.isControl {
                 let span = found.span ?? packet.seconds...packet.seconds
                 found.span = min(span.lowerBound, packet.seconds)...max(span.upperBound, packet.seconds)
@@ -269,6 +300,8 @@ struct USBPacket: Sendable {
     var missing = 0
     /// Since whatever time the capture counts from.
     var seconds: Double
+    /// So many damaged records of the capture come before it.
+    var behind = 0
 
     var isInput: Bool { endpoint & 0x80 != 0 }
 

@@ -3,15 +3,27 @@ import ArgumentParser
 import Glibc
 
 /// Reads a whole file for `decode` and `replay`; a clear sentence when it can't be had.
-func readFile(_ path: String, limit: Int = 1 << 31) throws -> [UInt8] {
+/// - Parameter remedy: what to do with one that is too large.
+func readFile(_ path: String, limit: Int = 1 << 31, remedy: String = "give a smaller file") throws -> [UInt8] {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw failInput("\(path): \(reason(errno)).") }
+    guard descriptor >= 0 else {
+        let code = errno
+        // An argument that is no UTF-8 reaches us with its bytes replaced: no file has that name.
+        guard code == ENOENT, path.unicodeScalars.contains("\u{FFFD}") else {
+            throw failInput("\(path): \(reason(code)).")
+        }
+        throw failInput("\(path): the name has bytes that are no UTF-8; rename the file, or copy it to another name.")
+    }
     defer { close(descriptor) }
     var facts = stat()
     guard unsafe fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else {
-        throw failInput("\(path): not a regular file.")
+        let isFolder = facts.st_mode & S_IFMT == S_IFDIR
+        throw failInput(
+            isFolder
+                ? "\(path): a folder; give a file that lies in it."
+                : "\(path): not a regular file; give a file, such as a copy of what comes from there.")
     }
-    guard facts.st_size <= limit else { throw failInput("\(path): larger than \(limit) bytes.") }
+    guard facts.st_size <= limit else { throw failInput("\(path): larger than \(limit) bytes; \(remedy).") }
     var bytes = [UInt8](repeating: 0, count: Int(facts.st_size))
     var filled = 0
     while filled < bytes.count {

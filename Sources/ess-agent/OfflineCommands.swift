@@ -33,10 +33,10 @@ struct Replay: AsyncParsableCommand {
 
     func run() async throws {
         let profile = try profile(named: device)
-        let bytes: [UInt8]
+        let bytes = try readFile(
+            transcript, remedy: "cut the capture into smaller files (editcap -c, or tcpdump -r with -C)")
         let report: ReplayReport
         do throws(TranscriptError) {
-            bytes = try Self.read(transcript)
             report =
                 raw
                 ? replay(Capture.transcript(raw: bytes), through: profile)
@@ -50,6 +50,11 @@ struct Replay: AsyncParsableCommand {
             for one in [report] + (report.others ?? []) { Self.show(one) }
         }
         if report.isEmpty { throw failInput("\(transcript): \(nothing(bytes, report)).") }
+        // A whole capture may have no more than a name, of a device that had nothing to send.
+        if !report.hasValues, !raw, !Capture.damage(bytes).isWhole {
+            let what = "what could be read of it has the device's name, but no measurement"
+            throw failInput("\(transcript): \(what)\(Self.remarks(report)).")
+        }
     }
 
     private static func show(_ report: ReplayReport) {
@@ -85,14 +90,11 @@ struct Replay: AsyncParsableCommand {
         } else if Capture.isCapture(bytes) {
             text += "; the capture has no transfers"
         }
-        for surprise in report.surprises.prefix(8) { text += "; \(surprise.count) × \(surprise.text)" }
-        return text
+        return text + Self.remarks(report)
     }
 
-    private static func read(_ path: String) throws(TranscriptError) -> [UInt8] {
-        do { return try readFile(path) } catch {
-            throw TranscriptError(line: 0, what: "the file can't be read", remedy: "check the path")
-        }
+    private static func remarks(_ report: ReplayReport) -> String {
+        report.surprises.prefix(8).map { "; " + ($0.count > 1 ? "\($0.count) × " : "") + $0.text }.joined()
     }
 }
 

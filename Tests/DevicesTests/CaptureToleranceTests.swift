@@ -155,4 +155,64 @@ struct CaptureToleranceTests {
         #expect(outputReport(bytes("21 09 00 02 00 00 02 00 82 00"), on: interrupt) == bytes("82 00"))
         #expect(outputReport(bytes("82 00 00 00 00 00 00 00"), on: .serial(SerialLine(speed: 9600))) == nil)
     }
+
+    // MARK: Cut and damaged files
+
+    /// A pcap file of what Linux' usbmon shows (link type 189) of a transcript's lines: its head, then each record.
+    static func pcap(_ lines: [String]) -> [[UInt8]] {
+        let zeros = [UInt8](repeating: 0, count: 16)
+        var head: [UInt8] = [0xD4, 0xC3, 0xB2, 0xA1]
+        head += zeros + [189, 0, 0, 0]
+        var records = [head]
+        for line in lines {
+            let words = bytes(String(line.dropFirst(2)))
+            let count = UInt8(words.count - 1)
+            let event = line.hasPrefix("<") ? UInt8(ascii: "C") : UInt8(ascii: "S")
+            // Event, interrupt transfer, endpoint, device 5 of bus 1, no setup packet, the length twice.
+            var packet = [UInt8](repeating: 1, count: 8)
+            packet += [event, 1, words[0], 5, 1, 0, 0x2D, 0] + zeros
+            packet += [count, 0, 0, 0, count, 0, 0, 0]
+            packet += zeros.prefix(8)
+            packet += words.dropFirst()
+            let length: [UInt8] = [UInt8(packet.count), 0, 0, 0]
+            records.append(Array(zeros.prefix(8)) + length + length + packet)
+        }
+        return records
+    }
+
+    static func replayed(_ records: [[UInt8]], less cut: Int = 0) throws -> ReplayReport {
+        let profile = try #require(Registry.dialogues.first { $0.name == "omron-pressure" })
+        return try replay(captured: Array(records.flatMap(\.self).dropLast(cut)), through: profile)
+    }
+
+    @Test("a capture that was cut within its only measurement says so; a whole one that has only a name doesn't")
+    func cutMeasurement() throws {
+        let records = Self.pcap(Array(Self.omron.dropFirst()))
+        let whole = try Self.replayed(records)
+        #expect(Self.pressures(whole) == [[112, 75, 71]] && whole.hasValues && whole.surprises.isEmpty)
+        let cut = try Self.replayed(records, less: 3)
+        #expect(cut.identity?.model == "M7080IT" && !cut.hasValues)
+        let place = records.dropLast().map(\.count).reduce(0, +)
+        let text = try #require(cut.surprises.first).text
+        #expect(text.contains("cut within a record at byte \(place)") && cut.surprises.count == 1)
+        #expect(text.contains("the last \((records.last?.count ?? 0) - 3) bytes were not read"))
+        let name = try Self.replayed(Array(records.dropLast(5)))
+        #expect(name.identity?.model == "M7080IT" && !name.hasValues && name.surprises.isEmpty)
+    }
+
+    @Test("a damaged capture keeps what was read before, and says what was not")
+    func damagedFile() throws {
+        // Two exchanges; the second one's beginning has a length that no record has.
+        let once = Array(Self.omron.dropFirst())
+        var records = Self.pcap(once + once)
+        let at = 1 + once.count
+        records[at].replaceSubrange(8..<12, with: [0xFF, 0xFF, 0xFF, 0xFF])
+        let report = try Self.replayed(records)
+        #expect(Self.pressures(report) == [[112, 75, 71]])
+        let place = records[..<at].map(\.count).reduce(0, +)
+        #expect(report.surprises.first?.text.hasPrefix("the capture is damaged at byte \(place): the last ") == true)
+        // Nothing but its head.
+        let nothing = try Self.replayed(Array(records.prefix(1)) + [[1, 2, 3]])
+        #expect(nothing.isEmpty && nothing.surprises.map(\.count) == [1])
+    }
 }

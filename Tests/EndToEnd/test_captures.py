@@ -1,6 +1,8 @@
 """`replay` on what an outsider would bring: captures of a whole bus, dumps. Each says the same as the transcript it was made from."""
 
 import json
+import os
+import struct
 import subprocess
 
 import captures
@@ -114,6 +116,86 @@ def test_what_is_cut_is_said(tools, tmp_path):
         cut = [surprise for surprise in report["surprises"] if "cut by the capture" in surprise["text"]]
         assert len(cut) == 1 and "at 32 bytes" in cut[0]["text"] and cut[0]["count"] > 0
         assert status == 0 or "cut by the capture" in error
+
+
+def measured(report):
+    return any(recording["readings"] or recording["samples"] or recording["bytes"] for recording in report["recordings"])
+
+
+@pytest.mark.parametrize("write", [captures.pcap, captures.pcapng])
+def test_a_capture_that_was_still_being_written(tools, tmp_path, write):
+    path = tmp_path / "capture"
+    found = list(captures.packets(OMRON, 0x0590, 0x0028))
+    seen = set()
+    for count in [*range(1, len(found), 7), len(found)]:
+        # pcapng's last block is the statistics.
+        content = write(found[:count])
+        path.write_bytes(content)
+        status, whole, _ = replay("omron-pressure", path)
+        assert not [surprise for surprise in whole["surprises"] if "of the capture" in surprise["text"]]
+        assert not [surprise for surprise in whole["surprises"] if "the capture is" in surprise["text"]]
+        # A name alone is a report where the capture is whole.
+        assert status == (0 if whole["recordings"] or whole.get("identity") else 65)
+        path.write_bytes(content[:-5])
+        status, report, error = replay("omron-pressure", path)
+        cut = report["surprises"][0]
+        assert "cut within a record at byte" in cut["text"] and cut["count"] == 1, cut
+        assert status == (0 if measured(report) else 65), report
+        assert status == 0 or "cut within a record" in error
+        assert len(error.splitlines()) == (0 if status == 0 else 1)
+        seen.add((status, bool(report.get("identity"))))
+        shown = subprocess.run([BIN / "ess-agent", "replay", "omron-pressure", path], capture_output=True, text=True, timeout=60)
+        assert shown.returncode == status and "cut within a record" in shown.stdout + shown.stderr
+    assert {(0, True), (65, True), (65, False)} <= seen
+
+
+def test_a_damaged_capture(tools, tmp_path):
+    path = tmp_path / "capture"
+    found = list(captures.packets(OMRON, 0x0590, 0x0028))
+    expected = tools.tool("replay", "omron-pressure", OMRON, "--json")["recordings"]
+    for content, head, place, wrong in (
+            (captures.pcap(found), 24, 8, 0xFFFFFFFF), (captures.pcapng(found), 0, 4, 0), (captures.pcapng(found), 0, 4, 106)):
+        # The record behind two thirds of the file has a length that is none.
+        at = head
+        while at < len(content) * 2 // 3:
+            length, = struct.unpack_from("<I", content, at + place)
+            at += length + (16 if head else 0)
+        damaged = bytearray(content)
+        struct.pack_into("<I", damaged, at + place, wrong)
+        path.write_bytes(damaged)
+        status, report, error = replay("omron-pressure", path)
+        assert report["surprises"][0]["text"] == (
+            f"the capture is damaged at byte {at}: the last {len(content) - at} bytes were not read")
+        assert status == 0 and not error and 0 < len(report["recordings"]) < len(expected)
+    # One block's inside: those behind it are read.
+    content, at, number = bytearray(captures.pcapng(found)), 0, 0
+    while number < len(found) // 2:
+        at += struct.unpack_from("<I", content, at + 4)[0]
+        number += 1
+    struct.pack_into("<I", content, at + 20, 100_000)
+    path.write_bytes(content)
+    status, report, _ = replay("omron-pressure", path)
+    assert status == (0 if measured(report) else 65) and report["surprises"][0] == {
+        "text": "damaged records of the capture were stepped over", "count": 1}
+
+
+def test_what_is_no_file_is_said_once(tools, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    named = os.fsencode(tmp_path) + b"/caf\xe9.pcap"
+    with open(named, "wb") as file:
+        file.write(captures.pcap(captures.packets(OMRON, 0x0590, 0x0028)))
+    for arguments in (["replay", "omron-pressure"], ["decode"]):
+        for path, word in ((tmp_path / "nothing", "No such file"), (fifo, "give a file"), (tmp_path, "give a file"),
+                           (named, "no UTF-8")):
+            done = subprocess.run([BIN / "ess-agent", *arguments, path], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 65 and not done.stdout
+            assert len(done.stderr.splitlines()) == 1 and word in done.stderr, done.stderr
+    large = tmp_path / "large"
+    with open(large, "wb") as file:
+        file.truncate((1 << 31) + 1)
+    done = subprocess.run([BIN / "ess-agent", "replay", "omron-pressure", large], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 65 and "cut the capture" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_understood_is_said(tools, tmp_path):

@@ -208,4 +208,126 @@ struct CaptureTests {
             _ = try? Capture.transcript(damaged)
         }
     }
+
+    // MARK: Cut and damaged files
+
+    static func transfer(_ number: UInt8) -> [UInt8] {
+        usbmon("C", transfer: 3, endpoint: 0x81, [number, 2, 3, 4])
+    }
+
+    /// Five transfers. Blocks of the section, of the interface, and one that nobody knows come first.
+    static var five: [UInt8] {
+        let packets: [(UInt64, [UInt8])] = (1...5).map { (UInt64($0), transfer(UInt8($0))) }
+        return pcapng(packets)
+    }
+
+    /// The same in the older file: records of 84 bytes.
+    static var fiveRecords: [UInt8] {
+        var file: [UInt8] = [0xD4, 0xC3, 0xB2, 0xA1] + Array(repeating: 0, count: 16)
+        file += little(UInt32(220))
+        for number in 1...5 {
+            let packet = transfer(UInt8(number))
+            let count = little(UInt32(packet.count))
+            file += little(UInt32(number)) + little(UInt32(0))
+            file += count + count + packet
+        }
+        return file
+    }
+
+    /// Where each block begins.
+    static func blocks(of file: [UInt8]) -> [Int] {
+        var places: [Int] = []
+        var at = 0
+        while at < file.count {
+            places.append(at)
+            at += Int(file[at + 4]) | Int(file[at + 5]) << 8
+        }
+        return places
+    }
+
+    /// The first byte of each transfer that was read.
+    static func read(_ file: [UInt8]) throws -> [UInt8] {
+        try Capture.transcript(file).events.compactMap(\.bytes.first)
+    }
+
+    @Test("what a capture that was still being written has not whole is said, wherever it was cut")
+    func cutAnywhere() throws {
+        let blocks = Self.blocks(of: Self.five) + [Self.five.count]
+        let records = (0...5).map { 24 + $0 * 84 }
+        for (file, ends) in [(Self.five, blocks), (Self.fiveRecords, records)] {
+            #expect(ends.last == file.count)
+            for count in 4...file.count {
+                let damage = Capture.damage(Array(file[..<count]))
+                let whole = ends.last { $0 <= count } ?? 0
+                #expect(damage.isWhole == (whole == count) && damage.skipped == 0)
+                guard whole < count else { continue }
+                #expect(damage.unread == whole..<count && damage.isCut)
+            }
+        }
+        #expect(try Self.read(Array(Self.five.dropLast(1))) == [1, 2, 3, 4])
+        #expect(try Self.read(Array(Self.fiveRecords.dropLast(1))) == [1, 2, 3, 4])
+    }
+
+    @Test(
+        "a length that is wrong leaves nothing to go on with, and is no cut",
+        arguments: [0, 8, 106, 0x0010_0000, 0xFFFF_FFFF] as [UInt32])
+    func wrongLength(_ length: UInt32) throws {
+        var file = Self.five
+        // The third transfer's.
+        let at = Self.blocks(of: file)[5]
+        file.replaceSubrange(at + 4..<at + 8, with: Self.little(length))
+        let damage = Capture.damage(file)
+        #expect(damage.unread == at..<file.count && !damage.isCut && damage.skipped == 0)
+        #expect(try Self.read(file) == [1, 2])
+    }
+
+    @Test("in the older file too, and zeros are no packets")
+    func wrongRecord() throws {
+        let at = 24 + 2 * 84
+        var file = Self.fiveRecords
+        file.replaceSubrange(at + 8..<at + 12, with: Self.little(UInt32.max))
+        for file in [file, Array(Self.fiveRecords[..<at]) + Array(repeating: 0, count: 252)] {
+            let damage = Capture.damage(file)
+            #expect(damage.unread == at..<file.count && !damage.isCut && damage.skipped == 0)
+            #expect(try Self.read(file) == [1, 2])
+        }
+    }
+
+    @Test("a block whose inside is damaged is stepped over, counted, and joins nothing")
+    func damagedInside() throws {
+        let blocks = Self.blocks(of: Self.five)
+        let (at, end) = (blocks[5], blocks[6])
+        let damages: [(Range<Int>, [UInt8])] = [
+            // More bytes than the block has, an interface that the file hasn't, the second length.
+            (at + 20..<at + 24, Self.little(UInt32(4096))), (at + 8..<at + 12, Self.little(UInt32(7))),
+            (end - 4..<end, Self.little(UInt32(104))),
+        ]
+        for (place, bytes) in damages {
+            var file = Self.five
+            file.replaceSubrange(place, with: bytes)
+            let found = try #require(try Capture.conversations(file, wanted: []).first)
+            #expect(found.transcript.events.compactMap(\.bytes.first) == [1, 2, 4, 5])
+            #expect(found.breaks == [2])
+            #expect(found.damage.skipped == 1 && found.damage.unread == nil && !found.damage.isWhole)
+        }
+        // A packet that is shorter than its header, though nothing cut it.
+        let short = try #require(
+            try Capture.conversations(
+                Self.pcapng([
+                    (1, Self.usbmon("C", transfer: 3, endpoint: 0x81, [1])), (2, [1, 2, 3]),
+                    (3, Self.usbmon("C", transfer: 3, endpoint: 0x81, [3])),
+                ]), wanted: []
+            ).first)
+        #expect(short.damage.skipped == 1 && short.breaks == [1] && short.transcript.events.count == 2)
+    }
+
+    @Test("an interface whose options are damaged keeps its packets")
+    func damagedInterface() throws {
+        var file = Self.pcapng([(1, Self.usbmon("C", transfer: 3, endpoint: 0x81, [7]))], resolution: 9)
+        let at = Self.blocks(of: file)[1]
+        // The first option's length.
+        file.replaceSubrange(at + 18..<at + 20, with: [0xFF, 0xFF])
+        #expect(try Self.read(file) == [7])
+        #expect(Capture.damage(file).skipped == 1)
+    }
 }
