@@ -48,6 +48,14 @@ func annotated(digits: String = "1 -2 3", extra: String = "", increment: String 
         #expect(throws: DecodeError.self) { try decode(annotated(extra: extra)) }
     }
 
+    @Test func aDocumentTypeIsSaid() {
+        let text = annotated(digits: "1 2").replacing(
+            "<h:AnnotatedECG", with: "<!DOCTYPE AnnotatedECG><h:AnnotatedECG", maxReplacements: 1)
+        let error = #expect(throws: DecodeError.self) { try FileDecoder.decode(Array(text.utf8)) }
+        #expect(error?.description.contains("document type definition") == true)
+        #expect(!AnnotatedECG.isHeader(Array("<!DOCTYPE html><html></html>".utf8)))
+    }
+
     @Test func aFileThatIsCutGivesWhatIsThere() throws {
         let text = annotated(digits: "1 -2 3 10 11 127 4")
         let place = try #require(text.firstRange(of: "127"))

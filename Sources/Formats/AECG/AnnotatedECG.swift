@@ -34,8 +34,15 @@ public struct AnnotatedECG: Sendable, Equatable {
         }
         guard first == UInt8(ascii: "<") || XMLEncoding.isUTF16(bytes) else { return false }
         var xml = XMLPull(Array(bytes.prefix(1 << 16)))
-        guard case .start("AnnotatedECG", _)? = try? xml.next() else { return false }
-        return true
+        do {
+            guard case .start("AnnotatedECG", _) = try xml.next() else { return false }
+            return true
+        } catch {
+            // One in a form that isn't read (a document type definition, say) is one all the same, so that this is what is said of it.
+            guard case .unsupported = error else { return false }
+            let beginning = String(decoding: bytes.prefix(1 << 16), as: UTF8.self)
+            return ["AnnotatedECG", "urn:hl7-org:v3"].allSatisfy { beginning.contains($0) }
+        }
     }
 
     /// - Throws: `.notRecognised`; `.damaged` when the XML or a number in it is broken; `.unsupported` for document type
