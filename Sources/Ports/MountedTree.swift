@@ -39,7 +39,8 @@ public final class MountedTree: Tree {
             }
             // What vanished meanwhile isn't there.
             var status = stat()
-            if unsafe fstatat(dirfd(stream), bytes.map(CChar.init(bitPattern:)) + [0], &status, AT_SYMLINK_NOFOLLOW)
+            if unsafe fstatat(
+                dirfd(stream), bytes.map(CChar.init(truncatingIfNeeded:)) + [0], &status, AT_SYMLINK_NOFOLLOW)
                 != 0
             {
                 if errno == ENOENT { continue }
@@ -166,7 +167,7 @@ public final class MountedTree: Tree {
         guard (1...255).contains(bytes.count), bytes != [0x2E], bytes != [0x2E, 0x2E],
             bytes.allSatisfy({ $0 != 0 && $0 != UInt8(ascii: "/") })
         else { return nil }
-        return bytes.map(CChar.init(bitPattern:)) + [0]
+        return bytes.map(CChar.init(truncatingIfNeeded:)) + [0]
     }
 }
 

@@ -10,23 +10,29 @@ import Wire
 
 @testable import Agent
 
-/// Counts what is read of a tree.
+/// Counts what is read of a tree, some of whose files can't be read.
 private final class CountedTree: Tree {
     private let tree: any Tree
+    private let unreadable: Set<[String]>
     private let count = Mutex(0)
 
-    init(_ tree: any Tree) { self.tree = tree }
+    init(_ tree: any Tree, unreadable: Set<[String]>) {
+        self.tree = tree
+        self.unreadable = unreadable
+    }
 
     var bytes: Int { count.withLock { $0 } }
 
     func list(_ path: [String]) throws(TreeError) -> [TreeEntry] { try tree.list(path) }
 
     func read(_ path: [String], limit: Int) throws(TreeError) -> [UInt8] {
-        counted(try tree.read(path, limit: limit))
+        guard !unreadable.contains(path) else { throw .unreadable("file", 5) }
+        return counted(try tree.read(path, limit: limit))
     }
 
     func read(_ path: [String], offset: Int, count: Int) throws(TreeError) -> [UInt8] {
-        counted(try tree.read(path, offset: offset, count: count))
+        guard !unreadable.contains(path) else { throw .unreadable("file", 5) }
+        return counted(try tree.read(path, offset: offset, count: count))
     }
 
     private func counted(_ bytes: [UInt8]) -> [UInt8] {
@@ -112,9 +118,9 @@ struct MediaImportTests {
         }
 
         func run(
-            _ importer: any Importer
+            _ importer: any Importer, unreadable: Set<[String]> = []
         ) async throws -> (imported: Int, known: Int, failed: Int, read: Int, decoded: Int) {
-            let tree = CountedTree(try MountedTree(card.path))
+            let tree = CountedTree(try MountedTree(card.path), unreadable: unreadable)
             let importer = CountedImporter(importer)
             let survey = try MediaSurvey.take(of: tree, only: nil, importers: [importer])
             let tally = MediaTally()
@@ -241,6 +247,39 @@ struct MediaImportTests {
         #expect(first.imported == 1 && first.failed == 0)
         let again = try await bench.run(SignalFiles())
         #expect(again.imported == 0 && again.known == 1 && again.decoded == 0)
+    }
+
+    @Test("tells of a file that can't be read, also where nobody understands it and the others are kept")
+    func unreadable() async throws {
+        let bench = try await Bench()
+        try bench.write([(["A.BIN"], [UInt8](repeating: 1, count: 9000)), (["B.BIN"], [2, 3])])
+        let first = try await bench.run(SignalFiles(), unreadable: [["A.BIN"]])
+        #expect(first.imported == 1 && first.known == 0 && first.failed == 1)
+        // It is tried again, the others are known.
+        let again = try await bench.run(SignalFiles())
+        #expect(again.imported == 1 && again.known == 1 && again.failed == 0)
+    }
+
+    @Test("is to be kept while a part of it can't be read, and a file that is asked for alone is all of it")
+    func partly() async throws {
+        let bench = try await Bench()
+        let night = [UInt8](try Data(contentsOf: Self.fixtures.appending(path: "oximetry.edf")))
+        // Deeper than any card.
+        try bench.write([(Array(repeating: "d", count: 20) + ["a.edf"], night)])
+        let hub = MediaHub(
+            store: bench.store, clock: HostClock(), importers: [SignalFiles()], logger: Logger(label: "test"),
+            changed: {})
+        let card = bench.card.path
+        let view = try await hub.look(at: card)
+        #expect(view.sentence == MediumSentence.unread && view.hint == nil && view.found?.isAll == false)
+        await #expect(throws: Problem.mediumUnread) { try await hub.importAll(card, by: "nurse") }
+
+        try bench.write([(["b.edf"], night)])
+        let alone = try await hub.importAll("\(card)/b.edf", by: "nurse")
+        #expect(alone.imported.count == 1 && alone.isAll && alone.hint == nil)
+        let all = try await hub.importAll(card, by: "nurse")
+        #expect(all.known.count == 1 && !all.isAll && all.hint == MediumSentence.partly)
+        #expect(await hub.views().map(\.sentence) == [MediumSentence.done, MediumSentence.partlyDone])
     }
 
     private static let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

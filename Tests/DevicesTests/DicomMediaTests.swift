@@ -58,8 +58,31 @@ import Wire
     @Test("no deeper than 16 folders")
     func bounded() throws {
         let deep = (0..<40).map { "d\($0)" }
-        let (files, isAll) = try MediumFile.all(in: MemoryTree([(deep, [1]), (["a"], [1])]))
-        #expect(files.map(\.path) == [["a"]] && !isAll)
+        let (files, isAll, systems) = try MediumFile.all(in: MemoryTree([(deep, [1]), (["a"], [1])]))
+        #expect(files.map(\.path) == [["a"]] && !isAll && systems == 0)
+    }
+
+    @Test("recycle bins and folders of operating systems are passed by; what a check of the disk recovered is not")
+    func systemFolders() throws {
+        let deep = (0..<40).map { "d\($0)" }
+        var tree = MemoryTree([
+            ([".Trashes", "501"] + deep, file("1.2.1")), (["$Recycle.Bin", "S-1-5", "a"], file("1.2.2")),
+            (["SYSTEM VOLUME INFORMATION", "a"], file("1.2.3")), ([".Trash-1000", "files", "a"], file("1.2.4")),
+            (["FOUND.000", "FILE0000.CHK"], file("1.2.5")), (["lost+found", "#12"], file("1.2.6")),
+            // A file is none of these, whatever it is called.
+            (["RECYCLER"], file("1.2.7")),
+        ])
+        let there = [["FOUND.000", "FILE0000.CHK"], ["RECYCLER"], ["lost+found", "#12"]]
+        var (files, isAll, systems) = try MediumFile.all(in: tree)
+        #expect(files.map(\.path) == there && isAll && systems == 4)
+        #expect(try DicomMedia().find(in: tree).map(\.path) == there)
+        // Not to be listed: a recycle bin's content is missed by nobody, nor is what every ext4 has.
+        tree.unreadable = [[".Trashes"], ["lost+found"]]
+        (files, isAll, systems) = try MediumFile.all(in: tree)
+        #expect(files.count == 2 && isAll && systems == 4)
+        tree.unreadable = [["FOUND.000"]]
+        (files, isAll, systems) = try MediumFile.all(in: tree)
+        #expect(files.count == 2 && !isAll && systems == 4)
     }
 
     @Test(

@@ -201,11 +201,15 @@ def test_every_name_counts_and_what_cannot_be_read_is_told(field, tmp_path):
     os.makedirs(odd)
     with open(odd + b"/n\xff.ECG", "wb") as file:
         file.write(first.read_bytes())
-    for folder in (".Trashes/501", "$RECYCLE.BIN/S-1-5"):
+    # However deep it was deleted, and however much: nothing of the stick is missing for that. What was recovered is data.
+    for folder in (".Trashes/501" + "/d" * 20, "$RECYCLE.BIN/S-1-5", "lost+found/#12"):
         (stick / folder).mkdir(parents=True)
         shutil.copy(second, stick / folder / "a.ECG")
+    for number in range(50_000):
+        (stick / f"$RECYCLE.BIN/S-1-5/$I{number}").touch()
     imported = field.cli("import", stick, "--json")
-    assert len(imported["imported"]) == 1 and imported["isAll"] is True and imported["failed"] == [] and imported["ignored"] == 2
+    assert len(imported["imported"]) == 2 and imported["known"] == [], imported
+    assert imported["isAll"] is True and imported["failed"] == [] and imported["ignored"] == 2, imported
     view = field.cli("recording", imported["imported"][0], "--json")
     assert view["recording"]["modality"] == "ecg" and "Contec" in view["recording"]["device"], view["recording"]
     deep = stick.joinpath(*["d"] * 40)
@@ -214,7 +218,17 @@ def test_every_name_counts_and_what_cannot_be_read_is_told(field, tmp_path):
     with pytest.raises(CommandFailed) as failure:
         field.cli("import", stick)
     told = str(failure.value)
-    assert "gardez la clé" in told and "Vous pouvez retirer" not in told, told
+    assert failure.value.status == 3 and "gardez la clé" in told and "Vous pouvez retirer" not in told, told
+    # A file that is asked for alone is all that was asked for; and a stick of which nothing can be read is no wrong stick.
+    shutil.copy(second, stick / "alone.ECG")
+    assert "Vous pouvez retirer" in field.cli("import", stick / "alone.ECG")
+    deep = (tmp_path / "DEEP").joinpath(*["d"] * 20)
+    deep.mkdir(parents=True)
+    shutil.copy(second, deep / "b.ECG")
+    with pytest.raises(CommandFailed) as failure:
+        field.cli("import", tmp_path / "DEEP")
+    told = str(failure.value)
+    assert failure.value.status == 3 and "Gardez-la" in told and "bonne carte" not in told, told
 
 
 def test_pulled_out_in_the_middle_and_continued(field):

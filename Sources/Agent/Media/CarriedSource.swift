@@ -8,12 +8,16 @@ import Wire
 protocol CarriedSource: Sendable {
     /// Exactly `count` bytes, fewer at the end.
     mutating func next(_ count: Int) throws(TreeError) -> [UInt8]
+    /// Files that could not be read to their end, and were gone on from.
+    var damaged: [MediumFile] { get }
 }
 
 /// One file.
 struct FileSource: CarriedSource {
     let tree: any Tree
     let file: MediumFile
+    /// It is whole or an error.
+    var damaged: [MediumFile] { [] }
     private var offset = 0
 
     init(_ file: MediumFile, in tree: any Tree) {
@@ -64,8 +68,7 @@ struct BundleSource: CarriedSource {
     private var buffer: [UInt8] = []
     private var manifest = Manifest()
     private var isFinished = false
-    /// Files that could not be read to their end.
-    private(set) var damaged = 0
+    private(set) var damaged: [MediumFile] = []
 
     init(_ files: [MediumFile], in tree: any Tree) {
         self.files = files
@@ -106,7 +109,7 @@ struct BundleSource: CarriedSource {
                 path: file.path.joined(separator: "/"), name: name, size: file.size,
                 sha256: digest.content(mediaType: "").sha256, modified: file.modified / 1_000_000_000,
                 unreadableFrom: unreadableFrom))
-        if unreadableFrom != nil { damaged += 1 }
+        if unreadableFrom != nil { damaged.append(file) }
         (index, offset, digest, unreadableFrom) = (index + 1, 0, CarriedDigest(), nil)
     }
 

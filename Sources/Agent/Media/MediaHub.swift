@@ -270,9 +270,9 @@ public actor MediaHub {
             media[id] = nil
             throw problem
         }
-        guard let survey = medium.survey, !survey.candidates.isEmpty || !survey.opaque.isEmpty else {
+        guard let survey = medium.survey, !survey.isEmpty else {
             media[id] = nil
-            throw .nothingToImport
+            throw medium.survey?.isAll == false ? .mediumUnread : .nothingToImport
         }
         _ = try await begin(id, by: person)
         if let task = media[id]?.task { _ = await task.value }
@@ -338,7 +338,8 @@ public actor MediaHub {
     }
 
     private static func hint(_ survey: MediaSurvey) -> String? {
-        if !survey.isAll { return MediumSentence.partly }
+        // With nothing to copy the sentence says it.
+        if !survey.isAll { return survey.isEmpty ? nil : MediumSentence.partly }
         return survey.missing > 0 ? MediumSentence.incomplete(survey.missing) : nil
     }
 
@@ -346,15 +347,17 @@ public actor MediaHub {
         switch medium.state {
         case .surveying: return MediumSentence.surveying
         case .ready:
-            guard let survey = medium.survey, !survey.candidates.isEmpty || !survey.opaque.isEmpty else {
-                return medium.survey?.isAll == false ? MediumSentence.partly : MediumSentence.nothing
+            guard let survey = medium.survey, !survey.isEmpty else {
+                return medium.survey?.isAll == false ? MediumSentence.unread : MediumSentence.nothing
             }
             return MediumSentence.ready(
                 survey.candidates.count + survey.opaque.count, "\((survey.bytes + 999_999) / 1_000_000)")
         case .importing: return MediumSentence.importing
         case .done:
             if let failed = counts?.failed.count, failed > 0 { return MediumSentence.failed(failed) }
-            if let held = counts?.held.count, held > 0 { return MediumSentence.held(held) }
+            if let held = counts?.held.count, held > 0 {
+                return MediumSentence.held(held, isAll: medium.survey?.isAll != false)
+            }
             return medium.survey?.isAll == false ? MediumSentence.partlyDone : MediumSentence.done
         case .interrupted:
             switch medium.problem?.key {
@@ -373,4 +376,5 @@ extension Problem {
     public static let mediumExchanged = Problem("medium-exchanged", MediumSentence.exchanged)
     public static let mediumGone = Problem(
         "medium-gone", exit: .partial, MediumSentence.gone)
+    public static let mediumUnread = Problem("medium-unread", exit: .partial, MediumSentence.unread)
 }

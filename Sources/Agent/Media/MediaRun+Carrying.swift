@@ -57,11 +57,19 @@ extension MediaRun {
         let recording = begun(
             device, modality: .other, start: nil, rawStart: nil, claim: nil,
             source: "\(device.driver)/\(DocumentHasher.fingerprint(marks.map { Array($0.utf8) }))")
-        try await carry(
+        let damaged = try await carry(
             recording, BundleSource(fresh, in: tree), mediaType: BundleSource.mediaType, study: nil,
             size: fresh.reduce(0) { $0 + $1.size },
             notes: [Note(kind: .device, text: "\(fresh.count) files that nobody here understands, as they are")],
             marks: marks, made: origin.map { .between($0.time) } ?? .asItsClockSays)
+        guard !damaged.isEmpty else { return }
+        // What an importer could not read either has been told with its recording.
+        let opaque = Set(survey.opaque.map(\.path))
+        let count = damaged.count { opaque.contains($0.path) }
+        guard count > 0 else { return }
+        tally.update {
+            $0.failed.append(.init(item: survey.candidates.count + 1, text: MediumSentence.damaged(count)))
+        }
     }
 
     private func hash(_ source: FileSource, mediaType: String) async throws(Failure) -> CarriedContent {
@@ -101,27 +109,32 @@ extension MediaRun {
         }
     }
 
+    /// - Returns: files that could not be read to their end.
+    @discardableResult
     private func carry<Source: CarriedSource>(
         _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
         marks: [String], made: MadeWhen = .asItsClockSays
-    ) async throws(Failure) {
+    ) async throws(Failure) -> [MediumFile] {
         let writer = try await ask { () throws(StoreError) in
             try await store.beginCarried(
                 recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding, made: made)
         }
+        let damaged: [MediumFile]
         do throws(Failure) {
-            let content = try await copy(source, to: writer, mediaType: mediaType)
-            try await ask { () throws(StoreError) in try await store.finish(writer, content, marks: marks) }
+            let copied = try await copy(source, to: writer, mediaType: mediaType)
+            try await ask { () throws(StoreError) in try await store.finish(writer, copied.content, marks: marks) }
+            damaged = copied.damaged
         } catch {
             await abandon(writer, error)
             throw error
         }
         imported(recording, writer.attribution)
+        return damaged
     }
 
     private func copy<Source: CarriedSource>(
         _ source: Source, to writer: CarriedWriter, mediaType: String
-    ) async throws(Failure) -> CarriedContent {
+    ) async throws(Failure) -> (content: CarriedContent, damaged: [MediumFile]) {
         var batch = Batch(source: source)
         var writing: Task<Result<Void, StoreError>, Never>?
         var failure: Failure?
@@ -159,7 +172,7 @@ extension MediaRun {
         }
         if case .failure(let error)? = await writing?.value, failure == nil { failure = .stop(.storage(error)) }
         if let failure { throw failure }
-        return batch.digest.content(mediaType: mediaType)
+        return (batch.digest.content(mediaType: mediaType), batch.source.damaged)
     }
 
     /// Half a copy is kept as what it is, until the whole one takes its place.

@@ -20,12 +20,14 @@ struct MediaSurvey: Sendable {
     var opaque: [MediumFile] = []
     /// Of which devices parts of the medium are the memory.
     var memories: [CardMemory] = []
-    /// Programs, indexes, what operating systems leave behind: counted, never copied.
+    /// Programs, indexes, what operating systems leave behind (a folder of theirs counts once): never copied.
     var leftOut = 0
     /// Files that the medium's index announces and that aren't on it.
     var missing = 0
     /// False when a bound was met or a folder couldn't be listed: there is more on the medium.
     var isAll = true
+    /// There is nothing to copy.
+    var isEmpty: Bool { candidates.isEmpty && opaque.isEmpty }
 
     /// Bytes that an import would read.
     var bytes: Int { candidates.reduce(0) { $0 + $1.item.size } + opaque.reduce(0) { $0 + $1.size } }
@@ -35,9 +37,14 @@ struct MediaSurvey: Sendable {
         of tree: any Tree, only: String?, importers: [any Importer]
     ) throws(TreeError) -> MediaSurvey {
         var survey = MediaSurvey()
-        var (files, isAll) = try MediumFile.all(in: tree)
+        var (files, isAll, systems) = try MediumFile.all(in: tree)
+        if let only {
+            // Whatever else lies in its folder nobody asked about.
+            files.removeAll { $0.path != [only] }
+            (isAll, systems) = (true, 0)
+        }
         survey.isAll = isAll
-        if let only { files.removeAll { $0.path != [only] } }
+        survey.leftOut = systems
         var byPath: [[String]: MediumFile] = [:]
         for file in files { byPath[file.path] = file }
         /// What earlier importers keep from later ones.
@@ -122,7 +129,7 @@ enum LeftOver {
 
     init(_ file: MediumFile, in tree: any Tree) {
         guard file.size > 0, let name = file.path.last?.lowercased(), !Self.names.contains(name),
-            !name.hasPrefix("._"), !file.isInSystemFolder
+            !name.hasPrefix("._")
         else {
             self = .other
             return

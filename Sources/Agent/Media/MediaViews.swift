@@ -80,14 +80,22 @@ enum MediumSentence {
     static let partly =
         "Une partie de la clé ou de la carte ne peut pas être lue (dossiers illisibles, trop profonds ou trop nombreux). Le reste est "
         + "copié normalement : gardez la clé ou la carte."
+    static let unread =
+        "Rien n'a pu être copié : une partie de la clé ou de la carte ne peut pas être lue (dossiers illisibles, "
+        + "trop profonds ou trop nombreux). Gardez-la."
     static let partlyDone =
         "Copie terminée, sauf ce qui ne peut pas être lu : retirez la clé ou la carte, et gardez-la."
     static func ready(_ count: Int, _ megabytes: String) -> String {
         "\(count) élément(s) à copier (\(megabytes) Mo). Rien n'est encore copié."
     }
-    static func held(_ count: Int) -> String {
-        "Copie terminée : vous pouvez retirer la clé ou la carte. \(count) fichier(s) ne sont pas au nom du patient "
-            + "de la visite : à décider."
+    static func held(_ count: Int, isAll: Bool) -> String {
+        (isAll ? "Copie terminée : vous pouvez retirer la clé ou la carte." : partlyDone)
+            + " \(count) fichier(s) ne sont pas au nom du patient de la visite : à décider."
+    }
+    /// Of a bundle; behind the medium's other failures.
+    static func damaged(_ count: Int) -> String {
+        (count == 1 ? "1 fichier illisible" : "\(count) fichiers illisibles")
+            + ", au moins en partie : ce qui a pu être lu est gardé"
     }
     static func failed(_ count: Int) -> String {
         "Copie terminée, sauf \(count) élément(s) illisible(s) : retirez la clé ou la carte, et gardez-la."

@@ -275,7 +275,10 @@ extension PhdcConversation {
         let isKept = !isStream && isKept(stamp, at: now)
         // Of several people, and what nobody can date: whose it is, is a matter of somebody who remembers.
         let isUndatable = stamp.at == nil && stamp.age == nil || isAhead(stamp, at: now)
-        let isShared = !isListening && (persons.count > 1 || isKept && isUndatable)
+        // Who keeps people apart was made for several. What is measured now is of whoever is there; what was kept may be anybody's, and
+        // the others' may still come.
+        let isSomebodys = person != nil && person != PhdcScanReport.nobody
+        let isShared = !isListening && (persons.count > 1 || isKept && (isUndatable || isSomebodys))
         let kind: Recording.Kind = isKept ? .stored : .live
         if let open, open.person == person, open.waves == waves, open.kind == kind, open.isShared == isShared,
             open.transfer == nil

@@ -57,6 +57,25 @@ struct PhdcKeptReportTests {
         #expect(bench.recordings.allSatisfy { $0.start.kind == .stored && $0.start.item?.isShared == true })
     }
 
+    @Test(
+        "of one person of a device that keeps people apart: kept is nobody's before a person says whose, measured now is not"
+    )
+    func oneOfSeveral() {
+        func shared(_ ago: Int, _ person: UInt16) -> [Bool] {
+            PhdcDriverTests.run("scale", .live) { device in
+                let stamp = PhdcClock.absolute(from: Self.measured(-ago))
+                device.reports = [
+                    PhdcSimulator.Report(
+                        items: [
+                            PhdcSimulator.Configuration.fixed(
+                                1, PhdcSimulator.Configuration.float(624, -1) + stamp, person: person)
+                        ], after: 0.5)
+                ]
+            }.recordings.map { $0.start.item?.isShared ?? false }
+        }
+        #expect(shared(3600, 1) == [true] && shared(0, 1) == [false] && shared(3600, PhdcScanReport.nobody) == [false])
+    }
+
     @Test("what was fetched before is confirmed, and not kept again")
     func again() {
         let first = Self.scale([90_000, 3600], .download(known: []))
