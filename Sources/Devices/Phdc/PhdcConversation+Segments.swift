@@ -42,15 +42,13 @@ extension PhdcConversation {
 
     private func waves(of segment: PhdcSegment) -> [PhdcWave] {
         var handles: Set<UInt16> = []
-        return (segment.elements ?? []).filter { handles.insert($0.handle).inserted }.compactMap { element in
-            let object = self.object(element)
-            if let wave = PhdcWave(object) { return wave }
-            // Entries that say when they were made need not be at equal distances.
-            guard segment.headerLength == 0, let period = segment.period.flatMap({ Int(exactly: $0) }),
-                (segment.elements ?? []).filter({ $0.handle == element.handle }).count == 1
-            else { return nil }
-            return PhdcWave(trend: object, element.map, period: period)
-        }
+        let elements = segment.elements ?? []
+        let waves = elements.filter { handles.insert($0.handle).inserted }.compactMap { PhdcWave(self.object($0)) }
+        // A number beside each piece of a wave is the wave's; entries that say when they were made need not be at equal distances.
+        guard waves.isEmpty, segment.headerLength == 0, let period = segment.period.flatMap({ Int(exactly: $0) }),
+            handles.count == elements.count
+        else { return waves }
+        return elements.compactMap { PhdcWave(trend: self.object($0), $0.map, period: period) }
     }
 
     /// A portion of a segment (phdc.md 10.2).
