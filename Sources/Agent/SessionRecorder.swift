@@ -29,6 +29,9 @@ actor SessionRecorder: SessionSink {
     private(set) var skipped = 0
     /// Of the recording that began last; before the first one, of the session.
     private var surprises: Set<String> = []
+    /// The people of whom something came, as the device keeps them apart, and what is theirs only if there is one.
+    private var persons: Set<Int> = []
+    private var ofOnePerson: [RecordingID] = []
     /// What the device's clock showed, and the laptop's monotonic clock at that moment.
     private var deviceClock: (time: LocalTime, at: UInt64)?
     /// The laptop's clocks when the last samples of the recording came.
@@ -83,6 +86,21 @@ actor SessionRecorder: SessionSink {
             sealLater(reason)
         }
         feed.close()
+        await settle()
+    }
+
+    /// What was measured of the only person that this session heard of is the open visit's.
+    private func settle() async {
+        guard persons.count == 1, let binding else { return }
+        for id in ofOnePerson {
+            do {
+                try await store.settle(id, binding)
+            } catch {
+                logger.warning(
+                    "a person has to say whose it is", metadata: ["recording": "\(id)", "error": "\(error)"])
+            }
+        }
+        ofOnePerson = []
     }
 
     /// The disk was full or gone: every block that was acknowledged is there, and is sealed as soon as there is room again;
@@ -127,9 +145,13 @@ actor SessionRecorder: SessionSink {
                 deviceStart: began, deviceRaw: start.item?.rawStart, source: source,
                 deviceNow: start.item?.start == nil && counted != nil ? now : deviceNow),
             source: start.item?.source)
+        if let person = start.person { persons.insert(person) }
+        let waits = start.person != nil && start.kind == .live && start.channels.isEmpty && start.item == nil
         _ = try await store.begin(
-            recording, binding: binding, isShared: start.item?.isShared ?? false, last: start.item?.last)
+            recording, binding: binding, isShared: start.item?.isShared ?? waits,
+            period: StoredPeriod(last: start.item?.last, times: start.item?.times ?? []))
         let early = progress.isEmpty ? surprises : []
+        if waits { ofOnePerson.append(id) }
         progress.append(Progress(id: id, expected: start.item?.samples))
         current = progress.count - 1
         self.source = start.item?.source

@@ -29,6 +29,16 @@ public struct KnownItems: Sendable, Equatable, ExpressibleByArrayLiteral {
     /// Whether the whole recording is there.
     public func contains(_ source: String) -> Bool { sources.contains(source) }
 
+    /// Whether a whole recording may be the one with this name.
+    public func mayContain(_ source: String) -> Bool {
+        sources.contains { ContentMark.mayBeSame($0, source) }
+    }
+
+    /// Whether another recording, whole or interrupted, has this name.
+    public func isTaken(_ source: String) -> Bool {
+        contains(source) || measurements.values.contains(source)
+    }
+
     /// Whether the same measurement with the same value is there, in another recording than the interrupted one that `source` names:
     /// that one is replaced by what is read now.
     public func contains(_ reading: Reading, outside source: String? = nil) -> Bool {

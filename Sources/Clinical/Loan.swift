@@ -68,7 +68,8 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     case outsideLoans
     /// Its measurements were made in several loans of its device, or only some of them in one.
     case acrossLoans
-    /// It was made while another patient's visit was open, by a device that is used for several patients.
+    /// It was made while another patient's visit was open, or may have been by a clock that can't be asked, and nothing says that its
+    /// device is this patient's own.
     case otherVisit
     /// Its device was lent, and nobody knows when it began.
     case startUnknown

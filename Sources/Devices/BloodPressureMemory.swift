@@ -11,6 +11,10 @@ struct BloodPressureMeasurement: Equatable, Sendable {
     /// As the device sent it, in decimal.
     var rawTime: String
     var flags: [String] = []
+
+    fileprivate var text: String {
+        [systolic, diastolic, pulse].map { $0.map { "\($0)" } ?? "-" }.joined(separator: ",")
+    }
 }
 
 /// What is read out of one bank of a monitor's memory, and the bytes it came from. Becomes one recording: its start is
@@ -65,24 +69,33 @@ struct BloodPressureMemory: Equatable, Sendable {
             source: "\(place)/\(times.first ?? "none")/\(times.last ?? "none")/\(measurements.count)",
             // A clock that was never set is the device's clock all the same: recorded as it is.
             start: starts.first, rawStart: times.first, samples: 0, isShared: isShared)
-        guard !known.contains(item.source) else { return [.skipped(item)] }
         var fresh: [(measurement: BloodPressureMeasurement, readings: [Reading])] = []
         var seen: [String: Int] = [:]
         for (index, measurement) in measurements.enumerated() {
+            // A clock that began anew, or another monitor that says no number, gives other values the same time: a pulse alone, which may
+            // be the same by chance, makes no measurement the same.
+            let name = "\(place)/\(measurement.rawTime)/\(measurement.text)"
             // Clocks without seconds: two measurements may have the same time.
-            let twin = seen[measurement.rawTime, default: 0]
-            seen[measurement.rawTime] = twin + 1
-            let source = "\(place)/\(measurement.rawTime)" + (twin > 0 ? "/\(twin)" : "")
-            let readings = self.readings(of: measurement, index, source)
+            let twin = seen[name, default: 0]
+            seen[name] = twin + 1
+            let readings = self.readings(of: measurement, index, name + (twin > 0 ? "/\(twin)" : ""))
             // What an earlier download brought is somebody's already.
             if readings.isEmpty || !readings.allSatisfy({ known.contains($0) }) {
                 fresh.append((measurement, readings))
             }
         }
         guard !fresh.isEmpty else { return [.skipped(item)] }
+        // Other measurements at the same times. In a name that isn't sealed their values have no place.
+        let name = item.source
+        var other = 1
+        while known.isTaken(item.source) {
+            other += 1
+            item.source = "\(name)/\(other)"
+        }
         let dates = fresh.compactMap(\.measurement.at).sorted()
         item.start = dates.first
         item.last = dates.last
+        item.times = dates
         item.rawStart = fresh.map(\.measurement.rawTime).min()
         var actions: [DialogueAction] = [
             .begin(RecordingStart(kind: .stored, modality: .bloodPressure, channels: [], item: item)),

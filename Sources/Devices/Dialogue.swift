@@ -18,7 +18,7 @@ public enum SessionGoal: Sendable, Equatable {
 /// Something in a device's memory.
 public struct StoredItem: Sendable, Equatable {
     /// Names this recording wherever it is met again: driver, device serial, memory place, the device's own start time
-    /// and length. Not a hash of patient data, no identity in it.
+    /// and length, and where these may be the same for another recording a `ContentMark`. No identity in it.
     public var source: String
     /// The device's clock; nil when it has none (the nurse is asked).
     public var start: LocalTime?
@@ -31,6 +31,8 @@ public struct StoredItem: Sendable, Equatable {
     /// Of several measurements that need not be of one day: when the last one was made, by the device's clock. Nil for what was
     /// recorded in one piece.
     public var last: LocalTime?
+    /// Of several measurements: when each one was made, by the device's clock.
+    public var times: [LocalTime] = []
     /// Of a device that counts and has no calendar: seconds since it was measured, when it is told.
     public var ago: Int?
 
@@ -52,7 +54,9 @@ extension DeviceIdentity {
     /// What names the device inside `StoredItem.source`. Two of one model that say no serial number can't be told apart.
     var sourceName: String { Self.sourceName(serial ?? model) }
 
-    static func sourceName(_ name: String) -> String { String(name.map { $0 == "/" || $0 == " " ? "_" : $0 }) }
+    static func sourceName(_ name: String) -> String {
+        String(name.map { $0 == "/" || $0 == " " || ContentMark.isReserved($0) ? "_" : $0 })
+    }
 }
 
 /// What a recording is, said before its first sample.
@@ -62,12 +66,19 @@ public struct RecordingStart: Sendable, Equatable {
     public var channels: [Channel]
     /// Nil for a live stream.
     public var item: StoredItem?
+    /// Which of the people that the device keeps apart this is of. Single values are the open visit's when the session ends and nobody
+    /// else's came: of a couple at home, either may have been the first.
+    public var person: Int?
 
-    public init(kind: Recording.Kind, modality: Recording.Modality, channels: [Channel], item: StoredItem? = nil) {
+    public init(
+        kind: Recording.Kind, modality: Recording.Modality, channels: [Channel], item: StoredItem? = nil,
+        person: Int? = nil
+    ) {
         self.kind = kind
         self.modality = modality
         self.channels = channels
         self.item = item
+        self.person = person
     }
 }
 

@@ -132,8 +132,7 @@ public struct ContecSpO2: Sendable, Equatable {
         func isPlausible(_ width: Int, percent: Int) -> Bool {
             let held = min(count, body.count / width)
             let saturations = (0..<held).count { index in
-                let value = body[body.startIndex + index * width + width - 2]
-                return value <= 100 || value == 0x7F || value == 0xFF
+                Self.isPossible(saturation: body[body.startIndex + index * width + width - 2])
             }
             return saturations * 100 >= held * percent
         }
@@ -143,6 +142,11 @@ public struct ContecSpO2: Sendable, Equatable {
             return even
         }
         return [2, 4].first { isPlausible($0, percent: 95) }
+    }
+
+    /// A percentage, or one of the two marks of "no value".
+    private static func isPossible(saturation: UInt8) -> Bool {
+        saturation <= 100 || saturation == 0x7F || saturation == 0xFF
     }
 
     private mutating func fill(
@@ -155,10 +159,7 @@ public struct ContecSpO2: Sendable, Equatable {
                 return values.contains(byte) ? Sample(byte) : .absent
             }
         }
-        let odd = (0..<count).count { index in
-            let byte = body[body.startIndex + width * index + spo2]
-            return byte > 100 && byte != 0x7F && byte != 0xFF
-        }
+        let odd = (0..<count).count { !Self.isPossible(saturation: body[body.startIndex + width * $0 + spo2]) }
         if odd > 0 {
             notes.append(Note(kind: .surprise, text: "\(odd) saturations above 100 %: taken as no value"))
         }

@@ -5,8 +5,17 @@ enum EntryName {
     private static let base: UInt32 = 0xF700
     private static let stands: ClosedRange<UInt32> = 0xF780...0xF7FF
 
+    private static func hasStandIns(_ text: String) -> Bool {
+        text.unicodeScalars.contains { stands.contains($0.value) }
+    }
+
+    /// As the system takes it.
+    static func terminated(_ bytes: [UInt8]) -> [CChar] { bytes.map(CChar.init(truncatingIfNeeded:)) + [0] }
+
     /// - Parameter bytes: without the zero at the end.
     static func text(_ bytes: [UInt8]) -> String {
+        // Nearly every name, and a card has tens of thousands.
+        if let text = String(validating: bytes, as: UTF8.self), !hasStandIns(text) { return text }
         var text = String.UnicodeScalarView()
         var index = 0
         while index < bytes.count {
@@ -32,7 +41,8 @@ enum EntryName {
 
     /// As the directory has it, without the zero at the end.
     static func bytes(_ text: String) -> [UInt8] {
-        text.unicodeScalars.flatMap { scalar in
+        guard hasStandIns(text) else { return Array(text.utf8) }
+        return text.unicodeScalars.flatMap { scalar in
             stands.contains(scalar.value) ? [UInt8(truncatingIfNeeded: scalar.value)] : Array(String(scalar).utf8)
         }
     }

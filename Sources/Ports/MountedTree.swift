@@ -10,6 +10,7 @@ public final class MountedTree: Tree {
     public static let deepest = 64
 
     private let root: Int32
+
     /// The root itself may be reached through links: it is the operator's choice.
     public init(_ path: String) throws(TreeError) {
         root = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK)
@@ -39,10 +40,7 @@ public final class MountedTree: Tree {
             }
             // What vanished meanwhile isn't there.
             var status = stat()
-            if unsafe fstatat(
-                dirfd(stream), bytes.map(CChar.init(truncatingIfNeeded:)) + [0], &status, AT_SYMLINK_NOFOLLOW)
-                != 0
-            {
+            if unsafe fstatat(dirfd(stream), EntryName.terminated(bytes), &status, AT_SYMLINK_NOFOLLOW) != 0 {
                 if errno == ENOENT { continue }
                 throw treeError(errno, name)
             }
@@ -167,7 +165,7 @@ public final class MountedTree: Tree {
         guard (1...255).contains(bytes.count), bytes != [0x2E], bytes != [0x2E, 0x2E],
             bytes.allSatisfy({ $0 != 0 && $0 != UInt8(ascii: "/") })
         else { return nil }
-        return bytes.map(CChar.init(truncatingIfNeeded:)) + [0]
+        return EntryName.terminated(bytes)
     }
 }
 

@@ -41,11 +41,29 @@ private func configure(_ tty: Int32, line: SerialLine, speed: speed_t) throws(Po
     guard unsafe cfsetispeed(&settings, speed) == 0, unsafe cfsetospeed(&settings, speed) == 0 else {
         throw .system("speed", EINVAL)
     }
-    guard unsafe tcsetattr(tty, TCSANOW, &settings) == 0 else { throw openError("tcsetattr") }
+    if unsafe tcsetattr(tty, TCSANOW, &settings) != 0 {
+        let error = errno
+        guard error == EINVAL, hasNoLine(tty) else {
+            errno = error
+            throw openError("tcsetattr")
+        }
+        // A pty drops the parity that it can't have, and glibc takes that for a failure. All else is set.
+        var taken = termios()
+        let parity = tcflag_t(PARENB | PARODD)
+        guard unsafe tcgetattr(tty, &taken) == 0, taken.c_cflag & ~parity == settings.c_cflag & ~parity,
+            taken.c_iflag == settings.c_iflag, taken.c_oflag == settings.c_oflag, taken.c_lflag == settings.c_lflag
+        else { throw .system("tcsetattr", EINVAL) }
+    }
     // A pty has no modem lines.
     var lines = TIOCM_DTR | TIOCM_RTS
     if unsafe ioctl(tty, UInt(TIOCMBIS), &lines) != 0, errno == EIO || errno == ENODEV { throw .gone }
     guard tcflush(tty, TCIFLUSH) == 0 else { throw openError("tcflush") }
+}
+
+private func hasNoLine(_ tty: Int32) -> Bool {
+    var lines: Int32 = 0
+    // Of the size that the request takes.
+    return unsafe ioctl(tty, UInt(TIOCMGET), &lines) != 0
 }
 
 private func openError(_ call: String) -> PortError {

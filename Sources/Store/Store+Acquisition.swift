@@ -10,16 +10,16 @@ extension Store {
     /// - Parameters:
     ///   - binding: the visit that was open when the capture was started, or nil.
     ///   - isShared: it is out of a memory in which other people's are as well: it is nobody's before a person decides.
-    ///   - last: of several separate measurements, when the last one was made, by the device's clock.
+    ///   - period: of several separate measurements.
     /// - Returns: whose it is. A binding that does not hold never stops a recording: it begins unattributed.
     /// - Throws: `.diskLow` below the policy's limit; `.refused` for an id that exists.
     @discardableResult
     public func begin(
-        _ recording: Recording, binding: Binding?, isShared: Bool = false, last: LocalTime? = nil
+        _ recording: Recording, binding: Binding?, isShared: Bool = false, period: StoredPeriod = StoredPeriod()
     ) async throws(StoreError) -> Attribution {
         try await write { tx in
             try tx.requireSpace(.refuseStart)
-            return try tx.begin(recording, binding, isShared: isShared, last: last)
+            return try tx.begin(recording, binding, isShared: isShared, period)
         }
     }
 
@@ -134,8 +134,8 @@ extension Transaction {
     }
 
     func begin(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, last: LocalTime? = nil,
-        made: MadeWhen = .asItsClockSays
+        _ recording: Recording, _ binding: Binding?, isShared: Bool = false,
+        _ period: StoredPeriod = StoredPeriod(), made: MadeWhen = .asItsClockSays
     ) throws -> Attribution {
         let uuid = recording.id.description
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
@@ -167,7 +167,7 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(recording, binding, isShared: isShared, last: last, made: made, key)
+        return try attribute(recording, binding, isShared: isShared, period, made: made, key)
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {
@@ -194,6 +194,20 @@ extension Transaction {
         }
     }
 
+    /// What was cut before its name was certain is the beginning of the whole one of the same visit; of another visit it may be another's.
+    private func mayBeSame(_ other: Row, _ source: String, _ row: Row, isComplete: Bool) throws -> Bool {
+        let name: String = try other["source"]
+        if name == source { return true }
+        let (one, two): (String?, String?) = (try other["visit"], try row["visit"])
+        return isComplete && one != nil && one == two && ContentMark.mayBeSame(name, source)
+    }
+
+    /// For all recordings whose names begin like this one: a range of the index on sources.
+    static func placeArguments(_ source: String, _ uuid: String) -> StatementArguments {
+        let beginning = ContentMark.beginning(of: source)
+        return ["from": beginning, "to": beginning + "\u{10FFFF}", "uuid": uuid]
+    }
+
     /// - Parameter uuid: just sealed, and no complete recording of its source was there.
     private func supersede(others source: String, _ uuid: String, _ row: Row, isComplete: Bool) throws {
         guard try isComplete || row["kind"] as String == Recording.Kind.stored.rawValue else { return }
@@ -201,9 +215,10 @@ extension Transaction {
             db,
             sql: """
                 SELECT * FROM recording
-                WHERE source = ? AND uuid <> ? AND state = 'interrupted' AND superseded_by IS NULL
-                """, arguments: [source, uuid])
-        for other in others {
+                WHERE source >= :from AND source < :to AND uuid <> :uuid AND state = 'interrupted'
+                AND superseded_by IS NULL
+                """, arguments: Self.placeArguments(source, uuid))
+        for other in others where try mayBeSame(other, source, row, isComplete: isComplete) {
             let otherID: String = try other["uuid"]
             let isShorter = try (other["bytes"] as Int) <= (row["bytes"] as Int)
             if isComplete || isShorter {

@@ -10,20 +10,33 @@ public enum MadeWhen: Sendable, Equatable {
     case between(ClosedRange<LocalTime>?)
 }
 
+/// When the measurements were made that one recording out of a memory holds, by the device's clock.
+public struct StoredPeriod: Sendable, Equatable {
+    /// Of several separate measurements: when the last one was made.
+    public var last: LocalTime?
+    /// When each one was made; empty for what was recorded in one piece.
+    public var times: [LocalTime]
+
+    public init(last: LocalTime? = nil, times: [LocalTime] = []) {
+        self.last = last ?? times.max()
+        self.times = times
+    }
+}
+
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
     func attribute(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, made: MadeWhen,
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ period: StoredPeriod, made: MadeWhen,
         _ key: SymmetricKey
     ) throws -> Attribution {
-        switch try proposal(recording, binding, isShared: isShared, last: last, made: made) {
+        switch try proposal(recording, binding, isShared: isShared, period, made: made) {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
             try doubt(recording.id.description, reason)
             return .unattributed
         case .binding(let binding, let visit, let loan):
-            return try bind(recording, binding, visit, loan, last: last, key)
+            return try bind(recording, binding, visit, loan, period, key)
         }
     }
 
@@ -33,14 +46,14 @@ extension Transaction {
     }
 
     private func proposal(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, last: LocalTime?, made: MadeWhen
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ period: StoredPeriod, made: MadeWhen
     ) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
         if isShared, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
-            let (start, last) = period(of: recording, last, made)
+            let (start, last) = loanPeriod(of: recording, period.last, made)
             let verdict = Binding.byLoan(
                 of: recording.device, started: start, last: last, loans: try loans(of: recording.device),
                 openVisitPatient: named?.patient.id)
@@ -57,7 +70,7 @@ extension Transaction {
         return .binding(binding, named, loan: nil)
     }
 
-    private func period(
+    private func loanPeriod(
         of recording: Recording, _ last: LocalTime?, _ made: MadeWhen
     ) -> (start: LocalTime?, last: LocalTime?) {
         switch made {
@@ -70,7 +83,7 @@ extension Transaction {
     }
 
     private func bind(
-        _ recording: Recording, _ binding: Binding, _ visit: Visit, _ loan: Int64?, last: LocalTime?,
+        _ recording: Recording, _ binding: Binding, _ visit: Visit, _ loan: Int64?, _ period: StoredPeriod,
         _ key: SymmetricKey
     ) throws -> Attribution {
         let uuid = recording.id.description
@@ -97,7 +110,7 @@ extension Transaction {
                 contradictions.map(\.kind.rawValue).joined(separator: ","))
             return .held(contradictions)
         }
-        if recording.kind != .live, binding.reason == .openVisit, try isOfOtherVisit(recording, last, than: visit) {
+        if recording.kind != .live, binding.reason == .openVisit, try isOfOtherVisit(recording, period, than: visit) {
             try doubt(uuid, .otherVisit)
             return .unattributed
         }
@@ -111,43 +124,6 @@ extension Transaction {
         if reason != .noVisit, reason != .visitNotOpen, reason != .contradiction {
             try audit(by: "agent", AuditAction.leaveUnattributed, uuid, reason.rawValue)
         }
-    }
-
-    /// The team's monitor was not plugged in at the patient's whom it measured, but at the next one's: what it recorded while another
-    /// patient's visit was open is not taken for the open visit's. Only of what no patient has at home, and of a device that has recorded
-    /// somebody else before: what a patient's own monitor recorded at that time is nobody else's.
-    private func isOfOtherVisit(
-        _ recording: Recording, _ last: LocalTime?, than visit: Visit
-    ) throws -> Bool {
-        // Whom a file names was compared with the visit's patient.
-        guard recording.claim?.namesSomebody != true,
-            let start = recording.clock.correctedStart(zone: environment.zone)
-        else { return false }
-        let length = last.map { $0.civilSeconds + (start.correction ?? 0) - start.local.civilSeconds } ?? 0
-        let during = try String.fetchAll(
-            db,
-            sql: """
-                SELECT id FROM visit WHERE id <> :visit AND opened_at <= :to AND COALESCE(closed_at, :now) >= :from
-                """,
-            arguments: [
-                "visit": visit.id, "from": Int64(start.instant) * 1000,
-                "to": Int64(start.instant + max(0, length)) * 1000, "now": now,
-            ])
-        guard try areOthers(during, than: visit) else { return false }
-        if recording.modality == .ecg || recording.modality == .imaging { return true }
-        let elsewhere = try String.fetchAll(
-            db,
-            sql: """
-                SELECT DISTINCT visit FROM recording WHERE visit <> ?
-                AND json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') IS ?
-                """, arguments: [visit.id, recording.device.driver, recording.device.serial])
-        return try areOthers(elsewhere, than: visit)
-    }
-
-    /// Whether one of these visits is another patient's; one whose identity was purged may be.
-    private func areOthers(_ visits: [String], than visit: Visit) throws -> Bool {
-        for id in visits where try self.visit(id)?.patient.id != visit.patient.id { return true }
-        return false
     }
 
     /// A decision always holds; an "open visit" must have been open at that moment. A clock that was set back in
@@ -164,14 +140,15 @@ extension Transaction {
     /// The patient to whom an earlier recording of the same source is bound, if that is another one: a device that was
     /// unplugged in one home and plugged in again in the next still holds the first patient's night.
     private func otherPatient(than visit: Visit, for source: String, except uuid: String) throws -> String? {
-        let visits = try String.fetchAll(
+        let bound = try Row.fetchAll(
             db,
             sql: """
-                SELECT binding.visit FROM recording JOIN binding ON binding.recording = recording.uuid
-                WHERE source = ? AND uuid <> ?
+                SELECT source, binding.visit FROM recording JOIN binding ON binding.recording = recording.uuid
+                WHERE source >= :from AND source < :to AND uuid <> :uuid
                 AND n = (SELECT MAX(n) FROM binding WHERE binding.recording = recording.uuid)
-                """, arguments: [source, uuid])
-        return try visits.compactMap { try self.visit($0)?.patient.id }.first { $0 != visit.patient.id }
+                """, arguments: Self.placeArguments(source, uuid))
+        return try bound.filter { ContentMark.mayBeSame(source, try $0["source"]) }
+            .compactMap { try self.visit($0["visit"])?.patient.id }.first { $0 != visit.patient.id }
     }
 
     /// An earlier recording whose file gave itself the same identity and had other bytes (the same bytes are the same

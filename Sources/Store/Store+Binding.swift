@@ -37,6 +37,22 @@ extension Store {
         }
     }
 
+    /// Binds what had to wait for the end of its session to the visit that was open at its start, by the rules of every recording's
+    /// beginning. What a person decided meanwhile stays.
+    @discardableResult
+    public func settle(_ id: RecordingID, _ binding: Binding) async throws(StoreError) -> Attribution {
+        try await write { tx in
+            let uuid = id.description
+            let row = try tx.recordingRow(uuid)
+            let key = try tx.dataKey(row)
+            if let decided = try tx.bindings(uuid, key).last { return .attributed(visit: decided.visit) }
+            let attribution = try tx.attribute(
+                try tx.recording(row, key), binding, isShared: false, StoredPeriod(), made: .asItsClockSays, key)
+            try tx.revise(uuid)
+            return attribution
+        }
+    }
+
     /// A person says when a recording began whose device has no clock. The raw facts are kept beside it.
     /// - Throws: `.notFound`; `.refused` when a clock said it, or when it is frozen already.
     public func setStart(_ id: RecordingID, _ start: LocalTime, by actor: String) async throws(StoreError) {

@@ -38,7 +38,17 @@ struct Start: AsyncParsableCommand {
         let client = try options.client()
         let started: SessionView = try await client.post(
             "/api/devices/\(component(device))/start", StartRequest(by: account()))
-        let session = try await follow(client, device, started.id) { !$0.recordings.isEmpty || !$0.running }
+        let begun = ContinuousClock.now
+        var hasSaid = output.json
+        let session = try await follow(client, device, started.id) { session in
+            if !session.recordings.isEmpty || !session.running { return true }
+            // A scale or a pressure monitor has nothing to record before somebody measures.
+            if !hasSaid, ContinuousClock.now - begun > .seconds(3) {
+                print(Texts.waitsForMeasurement)
+                hasSaid = true
+            }
+            return false
+        }
         if let problem = session.problem, session.recordings.isEmpty { throw fail(problem) }
         if output.json { return try printJSON(session) }
         for recording in session.recordings { print(Texts.started(recording.recording)) }

@@ -127,6 +127,7 @@ struct Export: AsyncParsableCommand {
         guard ["original", "edf", "edf-d", "dicom", "json"].contains(format) else {
             throw ValidationError("--format is one of original, edf, edf-d, dicom, json.")
         }
+        guard output != "-" else { throw ValidationError("--output is the name of a new file; - is none.") }
         let file = try NewFile(output)
         try await options.client().download(
             "/api/recordings/\(component(recording))/export?format=\(format)", into: file)

@@ -97,6 +97,7 @@ enum Texts {
         }
     }
 
+    static let waitsForMeasurement = "L'appareil est prêt : faites la mesure, elle sera enregistrée."
     static func started(_ recording: String) -> String { "Enregistrement en cours : \(recording)" }
     static func sealed(_ recording: String, _ state: String, _ samples: Int) -> String {
         "Enregistré : \(recording) (\(recordingState(state)), \(samples) échantillons)"

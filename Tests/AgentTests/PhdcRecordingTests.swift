@@ -149,7 +149,20 @@ struct PhdcRecordingTests {
         #expect((600...660).contains(now.civilSeconds - start.civilSeconds) && kept.clock.deviceRaw != nil)
     }
 
-    @Test("of two people in one session, from the second on a person says whose it is")
+    @Test("what was measured seconds before the last patient's visit ended is not the next one's")
+    func seconds() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.openVisit("v1", by: "nurse", at: clock.wall - 600_000)
+        try await store.closeVisit("v1", by: "nurse", at: clock.wall - 2000)
+        try await store.openVisit("v2", by: "nurse", at: clock.wall - 1000)
+        try await read(Self.scale([55, 0]).device, in: "v2", store)
+        let all = try await store.recordings().sorted { "\($0.id)" < "\($1.id)" }
+        #expect(all.map(\.kind) == [.stored, .live] && all.map(\.binding?.visit) == [nil, "v2"])
+        #expect(all.first?.unattributed == .otherVisit)
+    }
+
+    @Test("of two people in one session a person says whose each measurement is; of one they are the visit's")
     func persons() async throws {
         let (store, directory) = try await store()
         defer { try? FileManager.default.removeItem(at: directory) }
@@ -163,8 +176,19 @@ struct PhdcRecordingTests {
         }
         try await read(device, in: "v1", store)
         let all = try await store.recordings().sorted { "\($0.id)" < "\($1.id)" }
-        #expect(all.map(\.kind) == [.live, .live] && all.map(\.binding?.visit) == ["v1", nil])
-        #expect(all.last?.unattributed == .sharedMemory)
+        // Either of a couple may have been the first.
+        #expect(all.map(\.kind) == [.live, .live] && all.allSatisfy { $0.binding == nil })
+        #expect(all.allSatisfy { $0.unattributed == .sharedMemory })
+        for index in device.reports.indices {
+            device.reports[index].items = [
+                PhdcSimulator.Configuration.fixed(
+                    1, PhdcSimulator.Configuration.float(700 + index, -1) + stamps[index], person: 2)
+            ]
+        }
+        try await read(device, in: "v1", store)
+        let ofOne = try await store.recordings().filter { recording in !all.contains { $0.id == recording.id } }
+        #expect(ofOne.map(\.binding?.visit) == ["v1"] && ofOne.map(\.binding?.reason) == [.openVisit])
+        #expect(try await store.awaitingFreeze() == ofOne.map(\.id))
     }
 
     @Test("of a stream a few values are told, of what was measured one by one all")

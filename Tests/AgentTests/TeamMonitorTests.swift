@@ -89,6 +89,43 @@ struct TeamMonitorTests {
         try await store.close()
     }
 
+    /// The monitor went to bed after bed, and to the laptop only at the second one.
+    @Test("what it measured in an earlier visit of today waits for a person, though nobody knew the monitor")
+    func firstSeen() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.merge(visits: [visit("v1", patient("p1", "LEFÈVRE")), visit("v2", patient("p2", "ROUX"))])
+        let minute: Int64 = 60_000
+        try await store.openVisit("v1", by: "nurse", at: clock.wall - 40 * minute)
+        try await store.closeVisit("v1", by: "nurse", at: clock.wall - 20 * minute)
+        func measured(_ minutes: Int64, _ systolic: UInt8) -> OmronPressureSimulator.Measurement {
+            let time = localTime(ofUnixMilliseconds: clock.wall - minutes * minute).time!
+            return .init(time: time, systolic: systolic, diastolic: 80, pulse: 70)
+        }
+        try await read([measured(30, 189)], in: "v2", store)
+        let kept = try #require(try await store.recordings().first)
+        #expect(kept.binding == nil && kept.unattributed == .otherVisit)
+        try await store.close()
+    }
+
+    /// Another battery, another monitor of the same kind without a number: the time is the same, the values are another's.
+    @Test("another measurement at the same device time is kept, and is the next patient's")
+    func sameTime() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.merge(visits: [visit("v1", patient("p1", "LEFÈVRE")), visit("v2", patient("p2", "ROUX"))])
+        try await read([measurement(0, 130)], in: "v1", store)
+        try await read([measurement(0, 185)], in: "v2", store)
+        #expect(try await store.recordingCounts() == ["v1": 1, "v2": 1])
+        let all = try await store.recordings()
+        for recording in all {
+            let readings = try await store.readings(recording.id)
+            #expect(readings.count == 3)
+            #expect(readings[0].value.numerator == (recording.binding?.visit == "v1" ? 130 : 185))
+        }
+        try await store.close()
+    }
+
     @Test("each measurement is the patient's in whose visit it was fetched first, and nobody else's")
     func onlyWhatIsNew() async throws {
         let (store, directory) = try await store()

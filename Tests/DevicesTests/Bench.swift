@@ -46,6 +46,15 @@ struct Bench {
         take(self.dialogue.start(at: now))
     }
 
+    /// As the store would know the next time what was kept here.
+    var known: KnownItems {
+        KnownItems(
+            Set(recordings.filter { $0.end?.state == .complete }.compactMap(\.start.item?.source)),
+            measurements: Dictionary(recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) }) { one, _ in
+                one
+            })
+    }
+
     /// Seconds since the start.
     var elapsed: Double { Double(now - 1_000_000_000) / 1e9 }
 

@@ -100,7 +100,7 @@ struct DialogueConformanceTests {
         let first = try fetch([])
         #expect(!first.recordings.isEmpty)
         #expect(first.recordings.allSatisfy { $0.start.item?.source.isEmpty == false })
-        let again = try fetch(KnownItems(Set(first.recordings.compactMap(\.start.item?.source))))
+        let again = try fetch(first.known)
         #expect(again.recordings.isEmpty && again.skipped.count >= first.recordings.count)
         // One by one: as if the memory had grown, and its recording had another name.
         let readings = first.recordings.flatMap(\.readings)

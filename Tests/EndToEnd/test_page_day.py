@@ -348,7 +348,8 @@ HOLD_DEVICES = """() => {
 }"""
 
 
-def test_a_download_between_two_looks_is_told(day):
+@pytest.mark.parametrize("by", ["page", "command"])
+def test_a_download_between_two_looks_is_told(day, by):
     """A short memory is read faster than a busy page looks again: its end is told all the same."""
     page, bench = day.page, day.bench
     day.enter()
@@ -356,7 +357,10 @@ def test_a_download_between_two_looks_is_told(day):
     bench.plug_oximeter("--serial", "SIM5", "--night-seconds", "60")
     device(page, "SIM5").get_by_role("button", name="Récupérer la mémoire").wait_for()
     page.evaluate(HOLD_DEVICES)
-    bench.cli("download", "ttySIM0")
+    if by == "command":
+        bench.cli("download", "ttySIM0")
+    else:
+        device(page, "SIM5").get_by_role("button", name="Récupérer la mémoire").click()
     eventually("downloaded", lambda: [d for d in bench.cli("devices", "--json") if d.get("session") and not d["session"]["running"]])
     page.evaluate("window.letGo()")
     page.get_by_text("Téléchargement terminé").wait_for(timeout=60_000)

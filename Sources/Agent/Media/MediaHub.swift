@@ -23,6 +23,9 @@ public actor MediaHub {
         var tally: MediaTally?
         var task: Task<Result<Void, MediaRun.Stop>, Never>?
         var problem: Problem?
+
+        /// It was looked through, and not to its end.
+        var isPartly: Bool { survey?.isAll == false }
     }
 
     private enum State: String { case surveying, ready, importing, done, interrupted, unreadable }
@@ -188,12 +191,16 @@ public actor MediaHub {
     /// A directory, or a file's directory with the file's name.
     private static func split(_ path: String) throws(Problem) -> (directory: String, only: String?) {
         guard path.hasPrefix("/") else { throw .badRequest("Le chemin doit être absolu.") }
-        var facts = stat()
-        guard unsafe stat(path, &facts) == 0 else {
+        let parts = path.split(separator: "/").map(String.init)
+        let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory < 0 else {
+            close(directory)
+            return ("/" + parts.joined(separator: "/"), nil)
+        }
+        // What is neither a directory nor a file isn't among the parent's files.
+        guard errno == ENOTDIR else {
             throw .pathUnreadable(errno == EACCES ? "accès refusé à l'agent" : "il n'existe pas")
         }
-        let parts = path.split(separator: "/").map(String.init)
-        guard facts.st_mode & S_IFMT == S_IFREG else { return ("/" + parts.joined(separator: "/"), nil) }
         return ("/" + parts.dropLast().joined(separator: "/"), parts.last)
     }
 
@@ -272,7 +279,7 @@ public actor MediaHub {
         }
         guard let survey = medium.survey, !survey.isEmpty else {
             media[id] = nil
-            throw medium.survey?.isAll == false ? .mediumUnread : .nothingToImport
+            throw medium.isPartly ? .mediumUnread : .nothingToImport
         }
         _ = try await begin(id, by: person)
         if let task = media[id]?.task { _ = await task.value }
@@ -348,7 +355,7 @@ public actor MediaHub {
         case .surveying: return MediumSentence.surveying
         case .ready:
             guard let survey = medium.survey, !survey.isEmpty else {
-                return medium.survey?.isAll == false ? MediumSentence.unread : MediumSentence.nothing
+                return medium.isPartly ? MediumSentence.unread : MediumSentence.nothing
             }
             return MediumSentence.ready(
                 survey.candidates.count + survey.opaque.count, "\((survey.bytes + 999_999) / 1_000_000)")
@@ -356,9 +363,9 @@ public actor MediaHub {
         case .done:
             if let failed = counts?.failed.count, failed > 0 { return MediumSentence.failed(failed) }
             if let held = counts?.held.count, held > 0 {
-                return MediumSentence.held(held, isAll: medium.survey?.isAll != false)
+                return MediumSentence.held(held, isAll: !medium.isPartly)
             }
-            return medium.survey?.isAll == false ? MediumSentence.partlyDone : MediumSentence.done
+            return medium.isPartly ? MediumSentence.partlyDone : MediumSentence.done
         case .interrupted:
             switch medium.problem?.key {
             case Problem.mediumGone.key: return MediumSentence.gone

@@ -62,7 +62,6 @@ extension MediaRun {
             size: fresh.reduce(0) { $0 + $1.size },
             notes: [Note(kind: .device, text: "\(fresh.count) files that nobody here understands, as they are")],
             marks: marks, made: origin.map { .between($0.time) } ?? .asItsClockSays)
-        guard !damaged.isEmpty else { return }
         // What an importer could not read either has been told with its recording.
         let opaque = Set(survey.opaque.map(\.path))
         let count = damaged.count { opaque.contains($0.path) }

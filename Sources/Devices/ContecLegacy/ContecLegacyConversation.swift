@@ -12,7 +12,9 @@ struct ContecLegacyConversation: Sendable {
         var item: StoredItem?
         var isSkipped = false
         var builder = ContecOximeterBlockBuilder(channels: ContecOximeterChannels.stored(perfusion: false).count)
-        var fingerprint: [UInt8] = []
+        /// The device has no number, often no clock, and a full memory always has the same length.
+        var mark = ContentMark()
+        var isDamaged = false
     }
 
     private enum Stream { case none, live(Live), stored(Stored) }
@@ -20,8 +22,6 @@ struct ContecLegacyConversation: Sendable {
     static let channels = Array(ContecOximeterChannels.live.prefix(3))
     /// Samples in a row that are believed to be a live stream.
     static let believed = 30
-    /// Samples that name a night: the device has no number, often no clock, and a full memory always has the same length.
-    private static let naming = 300
 
     /// Sources that are there already.
     var known: KnownItems = []
@@ -74,11 +74,11 @@ struct ContecLegacyConversation: Sendable {
             let rest = live.builder.take(at: now).map { [DialogueAction.append($0)] } ?? []
             return rest + live.sensor.close(count: live.builder.total).map { .note($0) } + [.end(reason)]
         case .stored(var stored):
-            var actions = stored.item == nil ? name(&stored) : []
+            let isShort = announced.map { 3 * storedSamples + 2 < $0 } ?? false
+            var actions = stored.item == nil ? name(&stored, isCertain: !isShort && reason.state == .complete) : []
             stream = .none
             if stored.isSkipped { return actions }
             if let block = stored.builder.take(at: now) { actions.append(.append(block)) }
-            let isShort = announced.map { 3 * storedSamples + 2 < $0 } ?? false
             if isShort {
                 actions.append(
                     .note(Note(kind: .gap, text: "\(storedSamples) of \((announced ?? 0) / 3) samples arrived")))
@@ -182,28 +182,26 @@ struct ContecLegacyConversation: Sendable {
         stream = .none
         for sample in waiting.isEmpty ? [sample] : waiting {
             storedSamples += 1
-            if stored.fingerprint.count < 2 * Self.naming { stored.fingerprint += [sample.spo2, sample.pulse] }
-            stored.builder.append(sample.samples)
+            let values = sample.samples
+            stored.mark.add([sample.spo2, sample.pulse], hasValue: values.contains { $0 != .absent })
+            stored.builder.append(values)
         }
         waiting = []
-        if stored.item == nil, storedSamples >= Self.naming { actions += name(&stored) }
+        if stored.item == nil, stored.mark.isFull { actions += name(&stored, isCertain: true) }
         stream = .stored(stored)
         return actions
     }
 
     /// The recording begins as soon as it has a name; what came before waits in the builder.
-    private mutating func name(_ stored: inout Stored) -> [DialogueAction] {
+    private mutating func name(_ stored: inout Stored, isCertain: Bool) -> [DialogueAction] {
         let clock = Self.agreed(headers)
         headers = []
         let count = announced.map { $0 / 3 } ?? 0
         // A clock of hours and minutes is no date: the nurse says when it was.
         let raw = clock.flatMap { $0 == [0, 0] ? nil : "\(Self.two($0[0])):\(Self.two($0[1]))" }
-        let mark = stored.fingerprint.reduce(UInt64(0xCBF2_9CE4_8422_2325)) {
-            ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3
-        }
-        let item = StoredItem(
-            source: "\(ContecLegacyOximeter.name)/\(raw ?? "none")/\(count)/\(String(mark, radix: 16))", start: nil,
-            rawStart: raw, samples: count)
+        let source = stored.mark.source(
+            of: "\(ContecLegacyOximeter.name)/\(raw ?? "none")/\(count)", isCertain: isCertain && !stored.isDamaged)
+        let item = StoredItem(source: source, start: nil, rawStart: raw, samples: count)
         stored.item = item
         stored.isSkipped = known.contains(item.source)
         guard !stored.isSkipped else { return [.skipped(item)] }
@@ -234,6 +232,7 @@ struct ContecLegacyConversation: Sendable {
                 stored.item == nil || stored.isSkipped || stored.builder.isAfterLoss
                 ? nil : stored.builder.take(at: now)
             stored.builder.lose(count)
+            stored.isDamaged = true
             stream = .stored(stored)
             return block.map { [.append($0)] } ?? []
         }

@@ -41,6 +41,7 @@ extension ContecOximeterConversation {
         stored.append(samples)
         let isFull = stored.builder.count >= ContecOximeterStoredStream.blockLength
         let isComplete = stored.isComplete
+        if !isComplete, stored.mark.isFull { actions += name(&stored, isCertain: true) }
         stream = .stored(stored)
         if isComplete { return actions + endStored(at: now, reason: .finished) }
         return actions + (isFull ? flush(at: now) : [])
@@ -71,8 +72,7 @@ extension ContecOximeterConversation {
         waiting.removeAll { $0 == facts.place }
         recordings += 1
         stray = 0
-        var stored = ContecOximeterStoredStream(
-            hasPerfusion: perfusion, announced: facts.samples(perfusion: perfusion))
+        var stored = ContecOximeterStoredStream(facts, hasPerfusion: perfusion)
         stored.builder.append(raw: leadIn, at: now)
         if leadInLost > 0 {
             stored.builder.lose(leadInLost)
@@ -80,24 +80,59 @@ extension ContecOximeterConversation {
         }
         clearLeadIn()
         stream = .stored(stored)
-        let item = facts.item(device: nameplate.sourceName, perfusion: perfusion, isShared: isShared)
-        let start = RecordingStart(
-            kind: .stored, modality: .oximetry, channels: ContecOximeterChannels.stored(perfusion: perfusion),
-            item: item)
-        return announceIdentity() + [.begin(start)]
+        return announceIdentity()
+    }
+
+    /// The recording begins as soon as it has a name; what came before waits in the builder.
+    private mutating func name(
+        _ stored: inout ContecOximeterStoredStream, isCertain: Bool, isEnd: Bool = false
+    ) -> [DialogueAction] {
+        guard stored.fate == .waiting else { return [] }
+        let item = stored.facts.item(
+            device: nameplate.sourceName, stored, isCertain: isCertain && !stored.isDamaged, isShared: isShared)
+        let isKnown = known.contains(item.source)
+        if isEnd, !isCertain, !stored.isDamaged, known.mayContain(item.source) {
+            // The cable was pulled before it was clear what this is. It probably is here, and it is in the device all the same.
+            stored.fate = .unwanted
+            return []
+        }
+        stored.fate = isKnown ? .known : keepsNew ? .kept : .unwanted
+        lastFate = stored.fate
+        guard stored.fate == .kept else { return isKnown ? [.skipped(item)] : [] }
+        let channels = ContecOximeterChannels.stored(perfusion: stored.hasPerfusion)
+        return [.begin(RecordingStart(kind: .stored, modality: .oximetry, channels: channels, item: item))]
+    }
+
+    /// Something was lost: what waits for its name is what came before.
+    mutating func damageStored() -> [DialogueAction] {
+        guard case .stored(var stored) = stream else { return [] }
+        stream = .none
+        stored.isDamaged = true
+        let actions = name(&stored, isCertain: false)
+        stream = .stored(stored)
+        return actions
+    }
+
+    /// It is here already, or was only to be looked at: what still comes is dropped.
+    var isDropping: Bool {
+        guard case .stored(let stored) = stream else { return false }
+        return stored.fate == .known || stored.fate == .unwanted
     }
 
     /// `.finished` when the count is right, or when nobody knows it and nothing was lost; else `reason`, as far as that
     /// one says that the recording is incomplete.
     mutating func endStored(at now: UInt64, reason: Recording.EndReason) -> [DialogueAction] {
-        guard case .stored(let stored) = stream else { return [] }
+        guard case .stored(var stored) = stream else { return [] }
         let total = stored.builder.total
-        var actions = flush(at: now)
+        let isWhole = stored.isComplete || (stored.announced == nil && !stored.isDamaged && reason != .deviceGone)
+        var actions = name(&stored, isCertain: isWhole, isEnd: true)
+        stream = .stored(stored)
+        actions += flush(at: now)
         stream = .none
         isDrained = true
-        let isWhole = stored.isComplete || (stored.announced == nil && !stored.isDamaged && reason != .deviceGone)
         let end = isWhole ? .finished : reason.state == .interrupted ? reason : .deviceEnded
-        lastStoredEnd = end
+        lastStoredEnd = stored.fate == .kept ? end : .finished
+        guard stored.fate == .kept else { return actions }
         if !isWhole, let announced = stored.announced {
             let text = "\(total) of \(announced) samples arrived"
             actions.append(.note(Note(kind: .gap, at: Double(total), text: text)))

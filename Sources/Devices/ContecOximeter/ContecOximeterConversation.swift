@@ -37,6 +37,12 @@ struct ContecOximeterConversation: Sendable {
     var isDrained = false
     /// How the last stored recording ended.
     var lastStoredEnd: Recording.EndReason?
+    /// What became of the stored stream that was named last; nil since the last download command.
+    var lastFate: ContecOximeterStoredStream.Fate?
+    /// Recordings that are here already.
+    var known: KnownItems = []
+    /// False: the memory is only compared with `known`.
+    var keepsNew = true
     var nameplate = ContecOximeterNameplate()
     var facts: [ContecOximeterPlace: ContecOximeterStoredFacts] = [:]
     /// More than one user is known to the device: a night may be another person's.
@@ -102,6 +108,7 @@ struct ContecOximeterConversation: Sendable {
             let actions = endLive(at: now, reason: .stopped) + endStored(at: now, reason: .deviceEnded)
             asked = .stored(command.parameters.count >= 2 ? command.place : nil)
             isDrained = false
+            lastFate = nil
             clearLeadIn()
             stray = 0
             return actions
@@ -214,7 +221,8 @@ struct ContecOximeterConversation: Sendable {
             actions = acceptCandidate(atEnd: false, at: now)
             if !isIdle {
                 let text = "the device disconnects by itself: \(ContecOximeterReason.text(reason))"
-                actions.append(.note(Note(kind: .device, text: text)))
+                actions += damageStored()
+                if !isDropping { actions.append(.note(Note(kind: .device, text: text))) }
             } else if isListening {
                 actions += surprise("the device disconnects by itself: \(ContecOximeterReason.text(reason))")
             }
@@ -292,13 +300,10 @@ struct ContecOximeterConversation: Sendable {
             return isListening ? cutAnswers(raw, unknownTypes) : []
         case .live, .stored:
             // What is lost in several arrivals is one loss.
-            let actions = isAfterLoss ? [] : flush(at: now)
+            var actions = damageStored()
+            if !isAfterLoss { actions += flush(at: now) }
             append(raw: raw, at: now)
             change { $0.lose(raw.count) }
-            if case .stored(var stored) = stream {
-                stored.isDamaged = true
-                stream = .stored(stored)
-            }
             return actions
         }
     }
@@ -321,9 +326,10 @@ struct ContecOximeterConversation: Sendable {
     }
 
     mutating func flush(at now: UInt64) -> [DialogueAction] {
+        if case .stored(let stored) = stream, stored.fate == .waiting { return [] }
         var block: Block?
         change { block = $0.take(at: now) }
-        return block.map { [.append($0)] } ?? []
+        return isDropping ? [] : block.map { [.append($0)] } ?? []
     }
 
     private var isAfterLoss: Bool {

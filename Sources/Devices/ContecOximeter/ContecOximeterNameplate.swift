@@ -99,11 +99,16 @@ struct ContecOximeterStoredFacts: Equatable, Sendable {
     }
 
     /// `device`: `ContecOximeterNameplate.sourceName`.
-    /// - Parameter isShared: as `StoredItem.isShared`.
-    func item(device: String, perfusion: Bool, isShared: Bool) -> StoredItem {
-        let count = samples(perfusion: perfusion) ?? 0
+    /// - Parameters:
+    ///   - mark: of the samples; many devices have no clock, and one that is set back gives a start twice.
+    ///   - isCertain: as of `ContentMark.source`.
+    ///   - isShared: as `StoredItem.isShared`.
+    func item(device: String, _ stored: ContecOximeterStoredStream, isCertain: Bool, isShared: Bool) -> StoredItem {
+        let count = samples(perfusion: stored.hasPerfusion) ?? 0
+        let place =
+            "\(ContecOximeter.name)/\(device)/\(place.user)/\(place.segment)/\(rawStart ?? "none")/\(count)"
         return StoredItem(
-            source: "\(ContecOximeter.name)/\(device)/\(place.user)/\(place.segment)/\(rawStart ?? "none")/\(count)",
-            start: start, rawStart: rawStart, samples: count, isShared: isShared)
+            source: stored.mark.source(of: place, isCertain: isCertain), start: start, rawStart: rawStart,
+            samples: count, isShared: isShared)
     }
 }

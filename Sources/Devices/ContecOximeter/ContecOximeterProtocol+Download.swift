@@ -57,10 +57,10 @@ extension ContecOximeterProtocol {
                 return nextPlace(at: now)
             }
             walk.hasFound = true
-            return walk.formatUnsupported ? decide(place, at: now) : ask(.format(place), at: now)
+            return walk.formatUnsupported ? fetch(place, at: now) : ask(.format(place), at: now)
         case .format(let place):
             if case .answered = outcome {} else { walk.formatUnsupported = true }
-            return decide(place, at: now)
+            return fetch(place, at: now)
         default: return []
         }
     }
@@ -86,30 +86,8 @@ extension ContecOximeterProtocol {
         return ask(.start(place), at: now)
     }
 
-    /// Skips what is known, fetches the rest.
-    private mutating func decide(_ place: ContecOximeterPlace, at now: UInt64) -> [DialogueAction] {
-        let isKnown: (String) -> Bool
-        switch goal {
-        case .download(let known): isKnown = known.contains
-        case .erase(let received, _): isKnown = received.contains
-        case .identify, .live: return nextPlace(at: now)
-        }
-        guard let facts = conversation.facts[place] else { return nextPlace(at: now) }
-        // Which frames will come is known for sure only when they do, so both counts are looked for; they stand for the
-        // same bytes.
-        let likely = facts.hasPerfusion ?? conversation.nameplate.hasPerfusion ?? false
-        for perfusion in [likely, !likely] {
-            let item = facts.item(
-                device: conversation.nameplate.sourceName, perfusion: perfusion, isShared: conversation.isShared)
-            if isKnown(item.source) {
-                walk.spent.append(place)
-                return [.skipped(item)] + nextPlace(at: now)
-            }
-        }
-        if isErasure {
-            walk.unspent += 1
-            return nextPlace(at: now)
-        }
+    /// Whether it is here already only its samples say: the first ones come in a fraction of a second.
+    private mutating func fetch(_ place: ContecOximeterPlace, at now: UInt64) -> [DialogueAction] {
         walk.current = place
         downloadTries = 0
         return download(place, at: now)
@@ -122,8 +100,9 @@ extension ContecOximeterProtocol {
         return send(.download(place), at: now) + wait(ContecOximeterTiming.second, at: now)
     }
 
-    /// After every arrival: the stream may be over.
+    /// After every arrival: the stream may be over, or be known.
     mutating func downloadAdvanced(at now: UInt64) -> [DialogueAction] {
+        if conversation.isDropping { return closeItem(at: now) }
         guard conversation.isDrained else { return [] }
         if conversation.lastStoredEnd != .finished { note("a download was incomplete") }
         return closeItem(at: now)
@@ -158,6 +137,9 @@ extension ContecOximeterProtocol {
 
     /// A7 and A2, each until 0C or a second has passed; what comes meanwhile is swallowed.
     private mutating func closeItem(at now: UInt64) -> [DialogueAction] {
+        if isErasure, let place = walk.current {
+            if conversation.lastFate == .known { walk.spent.append(place) } else { walk.unspent += 1 }
+        }
         walk.current = nil
         phase = .closing(afterStopLive: false)
         return send(.stopDownload, at: now) + wait(ContecOximeterTiming.swallow, at: now)

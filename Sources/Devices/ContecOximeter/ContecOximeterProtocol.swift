@@ -58,7 +58,16 @@ struct ContecOximeterProtocol: Dialogue {
     /// How often A6 was sent for the item.
     var downloadTries = 0
 
-    init(goal: SessionGoal) { self.goal = goal }
+    init(goal: SessionGoal) {
+        self.goal = goal
+        switch goal {
+        case .download(let known): conversation.known = known
+        case .erase(let received, _):
+            conversation.known = KnownItems(received)
+            conversation.keepsNew = false
+        case .identify, .live: break
+        }
+    }
 
     mutating func start(at now: UInt64) -> [DialogueAction] {
         guard phase == .new else { return [] }
@@ -113,6 +122,8 @@ struct ContecOximeterProtocol: Dialogue {
         case .finished, .leaving: return []
         case .erasing: return finish(.deviceEnded("stopped while the memory was being erased"))
         case .asking where isErasure: return finish(.deviceEnded("stopped before the memory was known"))
+        case .downloading where isErasure, .closing where isErasure:
+            return send(.stopDownload, at: now) + finish(.deviceEnded("stopped before the memory was known"))
         case .new, .settling, .asking: return finish(.done)
         case .live:
             let actions = conversation.end(.stopped, at: now)

@@ -116,7 +116,13 @@ struct ContecOximeterLiveStream: Sendable {
 
 /// A recording that comes out of the device's memory.
 struct ContecOximeterStoredStream: Sendable {
+    /// Nothing is a recording before it has its name; what was asked for may be here already.
+    enum Fate: Sendable, Equatable { case waiting, kept, known, unwanted }
+
     static let blockLength = 600
+    let facts: ContecOximeterStoredFacts
+    private(set) var mark = ContentMark()
+    var fate = Fate.waiting
     var builder: ContecOximeterBlockBuilder
     var hasPerfusion: Bool
     /// Nil when nobody said it: the stream then runs to its end.
@@ -127,9 +133,10 @@ struct ContecOximeterStoredStream: Sendable {
     /// values, or only the padding of the device's last frame. They become samples when another frame follows.
     var held = 0
 
-    init(hasPerfusion: Bool, announced: Int?) {
+    init(_ facts: ContecOximeterStoredFacts, hasPerfusion: Bool) {
+        self.facts = facts
         self.hasPerfusion = hasPerfusion
-        self.announced = announced
+        announced = facts.samples(perfusion: hasPerfusion)
         builder = ContecOximeterBlockBuilder(
             channels: ContecOximeterChannels.stored(perfusion: hasPerfusion).count)
     }
@@ -150,5 +157,10 @@ struct ContecOximeterStoredStream: Sendable {
         for sample in fresh where !isComplete { append(sample) }
     }
 
-    private mutating func append(_ sample: ContecOximeterStoredSample) { builder.append(sample.samples) }
+    private mutating func append(_ sample: ContecOximeterStoredSample) {
+        let values = sample.samples
+        builder.append(values)
+        let perfusion = sample.perfusion.map { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] } ?? []
+        mark.add([sample.spo2, sample.pulse] + perfusion, hasValue: values.prefix(2).contains { $0 != .absent })
+    }
 }

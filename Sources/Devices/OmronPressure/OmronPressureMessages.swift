@@ -109,13 +109,15 @@ enum OmronPressureReply: Equatable, Sendable {
         case [0x4E, 0x4F]: self = .notReady
         case _ where message.starts(with: Self.farewell): self = .off
         case _
-        where message.count >= 5 && message.starts(with: [0x4F, 0x4B, 0])
+        where message.count >= 5 && message.starts(with: Self.answer)
             && OmronPressureReport.xor(message[2...]) == 0:
             self = .data(Array(message[3..<(message.count - 1)]))
         default: self = .garbled
         }
     }
 
+    /// `OK` and 0: data follow.
+    static let answer: [UInt8] = [0x4F, 0x4B, 0]
     /// `OFF`, carriage return, line feed; no checksum.
     static let farewell: [UInt8] = [0x4F, 0x46, 0x46, 0x0D, 0x0A]
 
@@ -159,15 +161,21 @@ struct OmronPressureReplies: Sendable {
             whole.append(reply)
         }
         partial += content
-        let isWhole =
-            content.count < 7 || partial.starts(with: OmronPressureReply.farewell)
-            || replyLength.map { partial.count >= $0 } ?? false
-        guard isWhole || partial.count >= Self.longest else { return whole }
+        guard isWhole(endsShort: content.count < 7) || partial.count >= Self.longest else { return whole }
         defer { partial = [] }
         let reply = OmronPressureReply(partial)
         // A wrong count adds stale bytes, which may be zero and leave the checksum right.
         if case .data = reply, let replyLength, partial.count != replyLength { return whole + [.garbled] }
         return whole + [reply]
+    }
+
+    /// - Parameter endsShort: the newest report isn't full. Nothing says that only a message's last one is (devices.md 5.1): an answer goes
+    ///   on to the length that it must have, or until its checksum is right.
+    private func isWhole(endsShort: Bool) -> Bool {
+        if partial.starts(with: OmronPressureReply.farewell) { return true }
+        if let replyLength, partial.count >= replyLength { return true }
+        guard endsShort, partial.starts(with: OmronPressureReply.answer) else { return endsShort }
+        return replyLength == nil && OmronPressureReply(partial) != .garbled
     }
 
     /// After a silence: what came of a reply, when it is sound as it is. Otherwise it goes on waiting.

@@ -12,19 +12,24 @@ extension PhdcConversation {
         }
     }
 
-    /// What a segment is, for `known`; a segment without a start time could be any, so it is never the same one.
-    func item(_ segment: PhdcSegment, at now: UInt64) -> StoredItem {
+    /// A segment without a start time could be any, so it is never the same one.
+    private func source(of segment: PhdcSegment, at now: UInt64) -> String {
         let start = segment.rawStart.map { phdcHexadecimal($0).filter { $0 != " " } }
         let parts = [
             Phdc.name, nameplate.systemName ?? "", "\(segment.key.store)", "\(segment.key.instance)",
             start ?? "unstamped-\(now)", "\(segment.usage)",
         ]
+        return parts.joined(separator: ":")
+    }
+
+    /// What a segment is, for `known`.
+    func item(_ segment: PhdcSegment, at now: UInt64) -> StoredItem {
         let arrays = waves(of: segment)
         let samples = arrays.map { Int(clamping: Int(segment.usage) * $0.count) }.max() ?? 0
         let persons = Set(
             segments.values.filter { $0.usage > 0 }.compactMap(\.person).filter { $0 != PhdcScanReport.nobody })
         return StoredItem(
-            source: parts.joined(separator: ":"), start: segment.start,
+            source: source(of: segment, at: now), start: segment.start,
             rawStart: segment.rawStart.map(PhdcClock.text), samples: samples, isShared: persons.count > 1,
             // Without an end, up to now for all that is known: its entries' own times come behind it.
             last: arrays.isEmpty && segment.period == nil ? segment.end ?? clock?.time : nil)
@@ -177,21 +182,21 @@ extension PhdcConversation {
             observation.stamp.map { segment.time($0, nameplate, at: now) } ?? time
         let sequence = open?.measurement ?? 0
         let index = open?.wave(object.handle)
-        let trend = index.flatMap { open?.waves[$0] }.flatMap { $0.specification == nil ? $0 : nil }
-        if let index, let trend {
-            let sample = observation.values.first.flatMap { trend.sample($0.number) }
+        let wave = index.flatMap { open?.waves[$0] }
+        if let index, let wave, wave.isTrend {
+            let sample = observation.values.first.flatMap { wave.sample($0.number) }
             open?.add([sample ?? .absent], to: index, at: now)
             // What the channel can't say is said beside it; the device's words for "no value" are an absent sample.
             guard sample == nil, observation.values.first?.number.ratio != nil else { return actions }
         }
         // A store that grew brings what it had before as well.
-        let isKnown = isKnown(observation.values, own, segment.person, outside: item(segment, at: now).source)
+        let isKnown = isKnown(observation.values, own, segment.person, outside: source(of: segment, at: now))
         for value in observation.values where !isKnown {
             actions += say(value, object, own, sequence, segment.person, throttled: false, at: now)
         }
         for state in observation.states { actions += say(state, object, own) }
         if let samples = observation.samples {
-            if let index, let wave = open?.waves[index] {
+            if let index, let wave {
                 open?.add(wave.samples(samples), to: index, at: now)
             } else {
                 actions += surprise("samples of object \(object.handle) can't be placed")

@@ -171,14 +171,14 @@ struct PhdcConversation: Sendable {
     ) -> [DialogueAction] {
         var actions = announceIdentity()
         open = recording
+        let person = recording.person.flatMap { $0 == PhdcScanReport.nobody ? nil : Int($0) }
         actions.append(
             .begin(
                 RecordingStart(
-                    kind: recording.kind, modality: modality, channels: recording.waves.map(\.channel), item: item)))
+                    kind: recording.kind, modality: modality, channels: recording.waves.map(\.channel), item: item,
+                    person: person)))
         if let system = nameplate.systemName { actions += note(.device, "system-id \(system)") }
-        if let person = recording.person, person != PhdcScanReport.nobody {
-            actions += note(.device, "person \(person) of the device")
-        }
+        if let person { actions += note(.device, "person \(person) of the device") }
         if let configurationNote { actions += note(.device, configurationNote) }
         for object in (configuration?.objects ?? []).prefix(64) {
             guard let type = object.type else { continue }

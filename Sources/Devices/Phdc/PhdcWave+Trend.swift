@@ -15,32 +15,19 @@ extension PhdcWave {
             // Measured on a patient, whoever it was.
             PhdcNomenclature.foreign(type, status: 0) == nil
         else { return nil }
-        let signal: Channel.Signal =
+        // Ranges that 16 bits hold, so that EDF+ does.
+        let kind: (signal: Channel.Signal, name: String, range: ClosedRange<Sample>, scale: Ratio) =
             switch PhdcNomenclature.metric(type)?.kind {
-            case .spo2: .spo2
-            case .pulseRate: .pulseRate
-            case .perfusionIndex: .perfusionIndex
-            default: .other
-            }
-        let name: String =
-            switch signal {
-            case .spo2: "SpO2"
-            case .pulseRate: "Pulse"
-            case .perfusionIndex: "PI"
-            default: "\(type)"
-            }
-        // What 16 bits hold, so that EDF+ does.
-        let (range, scale): (ClosedRange<Sample>, Ratio) =
-            switch signal {
-            case .spo2: (0...1000, Ratio(1, 10))
-            case .pulseRate: (0...5000, Ratio(1, 10))
-            default: (-32_000...32_000, Ratio(1, 100))
+            case .spo2: (.spo2, "SpO2", 0...1000, Ratio(1, 10))
+            case .pulseRate: (.pulseRate, "Pulse", 0...5000, Ratio(1, 10))
+            case .perfusionIndex: (.perfusionIndex, "PI", -32_000...32_000, Ratio(1, 100))
+            default: (.other, "\(type)", -32_000...32_000, Ratio(1, 100))
             }
         self.init(
             handle: object.handle, period: period,
             channel: Channel(
-                signal: signal, name: name, unit: PhdcNomenclature.unit(object.unit),
-                rate: Ratio(PhdcClock.ticksPerSecond, period).lowest, scale: scale, range: range,
+                signal: kind.signal, name: kind.name, unit: PhdcNomenclature.unit(object.unit),
+                rate: Ratio(PhdcClock.ticksPerSecond, period).lowest, scale: kind.scale, range: kind.range,
                 calibration: .singleSource))
     }
 

@@ -52,6 +52,8 @@ struct PhdcWave: Sendable, Equatable {
     var period: Int
     /// Nil for a number.
     var specification: PhdcArraySpecification?
+    /// It is a number for each entry (`PhdcWave+Trend`), not a wave.
+    var isTrend: Bool { specification == nil }
     /// Samples in one update.
     var count: Int { specification?.count ?? 1 }
     /// Slower than a sample in ten seconds is no waveform; beside a fast lead it would be filled up without end.

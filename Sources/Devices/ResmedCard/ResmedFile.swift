@@ -57,7 +57,8 @@ struct ResmedFile {
         }
         badRecords = []
         if layout.hasChecksum {
-            for record in 0..<records {
+            // Those behind the announced ones count because theirs is right.
+            for record in 0..<announced {
                 let start = header.headerSize + record * layout.recordSize
                 let place = start..<start + layout.recordSize
                 guard !RecordLayout.isSound(checked[place]) else { continue }

@@ -75,10 +75,6 @@ struct ResmedFileName: Equatable {
         suffix = parts[2].uppercased()
     }
 
-    /// The name as the machine writes it, whatever a copy made of its case.
-    /// - Parameter text: the name that this is of.
-    func canonical(_ text: String) -> String { "\(text.dropLast(4).uppercased()).edf" }
-
     private static func stamp(date: Substring, time: Substring) -> LocalTime? {
         guard date.utf8.count == 8, time.utf8.count == 6, let date = Int(date), let time = Int(time), date > 0,
             time >= 0

@@ -100,9 +100,9 @@ struct ResmedSession {
         var start: LocalTime?
         var length = 0.0
         var others: [(name: ResmedFileName, bytes: [UInt8])] = []
-        // A checksum file says nothing that the bytes don't. Copies of cards lose the case of names.
+        // A checksum file says nothing that the bytes don't.
         let named = files.compactMap { text, bytes in
-            ResmedFileName(text).map { (name: $0, text: $0.canonical(text), bytes: bytes) }
+            ResmedFileName(text).map { (name: $0, text: Self.canonicalName(text), bytes: bytes) }
         }
         for (name, text, bytes) in named.sorted(by: { $0.text < $1.text }) {
             guard name.kind.isSampled else {
@@ -131,6 +131,9 @@ struct ResmedSession {
         }
         return identity
     }
+
+    /// As the machine writes it: copies of cards lose the case of names. `x_brp.EDF` → `x_BRP.edf`
+    private static func canonicalName(_ name: String) -> String { "\(name.dropLast(4).uppercased()).edf" }
 
     /// `x_BRP.edf` → `x_BRP.crc`
     static func checksumName(_ name: String) -> String { "\(name.dropLast(4)).crc" }

@@ -34,8 +34,9 @@ export const recordingOf = (device) => {
 export async function act(work, done) {
   try {
     const result = await work();
-    await refresh();
+    // Before the look, which may have later news: what was begun may be over already.
     if (done) say(typeof done === "function" ? done(result) : done);
+    await refresh();
     return result;
   } catch (problem) {
     say(problem.message, "bad");

@@ -1,5 +1,6 @@
 import Clinical
 import Testing
+import Wire
 
 @testable import Devices
 
@@ -213,7 +214,7 @@ struct ContecOximeterDriverTests {
         #expect(kept.start.item?.samples == 601)
         #expect(kept.start.item?.start == Self.start)
         #expect(kept.start.item?.rawStart == "20-26-11-21-22-40-05")
-        #expect(kept.start.item?.source == "contec-oximeter/SIM0001/0/0/20-26-11-21-22-40-05/601")
+        #expect(kept.start.item?.source == "contec-oximeter/SIM0001/0/0/20-26-11-21-22-40-05/601#4cc972e5e7d50645")
         #expect(kept.raw.count == 201 * 8)
         #expect(kept.blocks.allSatisfy { $0.samples[0].count <= 600 })
         #expect(bench.violations.isEmpty)
@@ -300,7 +301,45 @@ struct ContecOximeterDriverTests {
         var all = Self.bench(.download(known: KnownItems(Set(sources)))) { $0.memory = nights }
         all.run(until: 60)
         #expect(all.recordings.isEmpty && all.skipped.count == 3 && all.finish == .done)
-        #expect(!all.sent.contains { $0[2] == 0xA6 })
+    }
+
+    /// No clock or one that was set back, and a full memory: the next patient's night has the same start and length.
+    @Test("a night with the start and length of an earlier one is another night", arguments: [nil, Self.start])
+    func twins(_ start: LocalTime?) throws {
+        func night(_ seed: UInt64) -> ContecOximeterNight { .init(start: start, seconds: 900, seed: seed) }
+        let first = Self.downloaded { $0.memory = [night(1)] }
+        let source = try #require(first.recordings.first?.start.item?.source)
+        var next = Self.bench(.download(known: [source])) { $0.memory = [night(2)] }
+        next.run(until: 60)
+        #expect(next.recordings.map(\.samples) == [Self.meant(night(2))] && next.skipped.isEmpty)
+        #expect(next.recordings.first?.end == .finished)
+        var same = Self.bench(.download(known: [source])) { $0.memory = [night(1)] }
+        same.run(until: 60)
+        #expect(same.recordings.isEmpty && same.skipped.map(\.source) == [source] && same.finish == .done)
+        #expect(same.violations.isEmpty)
+    }
+
+    @Test("cut before its name is certain, it may be any night of that place")
+    func cutEarly() throws {
+        let night = ContecOximeterNight(start: nil, seconds: 900)
+        let whole = try #require(Self.downloaded { $0.memory = [night] }.recordings.first?.start.item?.source)
+        var cut = Self.bench(.download(known: [])) { $0.memory = [night] }
+        cut.run(until: 60) { $0.sent.last?[2] == 0xA6 }
+        func heard(_ bench: Bench) -> Int {
+            bench.transcript.events.reduce(0) { $0 + ($1.kind == .fromDevice ? $1.bytes.count : 0) }
+        }
+        let before = heard(cut)
+        cut.run(until: 60) { heard($0) >= before + 160 }
+        cut.unplug()
+        let partial = try #require(cut.recordings.first)
+        #expect(partial.end == .deviceGone && (1..<300).contains(partial.samples[0].count))
+        let source = try #require(partial.start.item?.source)
+        #expect(source != whole && ContentMark.mayBeSame(source, whole))
+        // With the whole one here already, there is nothing to keep.
+        var again = Self.bench(.download(known: [whole])) { $0.memory = [night] }
+        again.run(until: 60) { heard($0) >= before + 160 }
+        again.unplug()
+        #expect(again.recordings.isEmpty && again.skipped.isEmpty && again.violations.isEmpty)
     }
 
     @Test("devices that begin counting at 1")

@@ -64,6 +64,13 @@ struct ContecOximeterErasureTests {
         #expect(none.finish == .holdsMore(2) && never == 0)
     }
 
+    @Test("a night that nobody fetched stays, also with the start and length of one that was")
+    func twins() {
+        let (bench, commands) = Self.session { $0.memory[1].seed = 4 }
+        #expect(bench.finish == .holdsMore(1) && commands == 0 && bench.skipped.count == 1)
+        #expect(bench.recordings.isEmpty && bench.violations.isEmpty)
+    }
+
     @Test("an empty memory is not erased")
     func empty() {
         let (bench, commands) = Self.session { $0.memory = [] }

@@ -70,6 +70,14 @@ struct OmronPressureMessageTests {
                 == .data([0, 10, 0, 8]))
         // Seven bytes whose XOR happens to be 0 are not the whole measurement.
         #expect(Self.reply([bytes("07 4F 4B 00 07 01 06 00")], length: 17) == nil)
+        // Reports that aren't full in the middle of a message.
+        let sixes = [
+            bytes("06 4F 4B 00 4D 37 30 00"), bytes("06 38 30 49 54 20 32 00"), bytes("03 30 37 4A 00 00 00 00"),
+        ]
+        #expect(Self.reply(sixes) == .data(Array("M7080IT 207".utf8)))
+        #expect(
+            Self.reply([bytes("06 4F 4B 00 00 0A 00 00"), bytes("02 08 02 00 00 00 00 00")], length: 8)
+                == .data([0, 10, 0, 8]))
         // Nor are fourteen, whether the length is known or not (2020-05-04 08:00:00, 110/68, 55).
         let measurement = OmronPressureReply.data(bytes("14 05 04 08 00 00 00 00 6E 44 37 00 00"))
         #expect(OmronPressureReply(Array(measurement.message.prefix(14))) != .garbled)
@@ -251,15 +259,10 @@ struct OmronPressureDriverTests {
     @Test("what is known is not fetched into the store again")
     func known() throws {
         let first = Self.bench()
-        let sources = Set(first.recordings.compactMap(\.start.item?.source))
-        let again = Self.bench(.download(known: KnownItems(sources)))
+        let known = first.known
+        let again = Self.bench(.download(known: known))
         #expect(again.recordings.isEmpty && again.skipped.count == 2 && again.finish == .done)
         // One more measurement: only that one.
-        let known = KnownItems(
-            sources,
-            measurements: Dictionary(
-                first.recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) },
-                uniquingKeysWith: { one, _ in one }))
         let more = Self.bench(.download(known: known)) {
             $0.banks[0].insert(
                 Measurement(time: Self.time(22, 9), systolic: 126, diastolic: 76, pulse: 61), at: 0)
@@ -268,13 +271,10 @@ struct OmronPressureDriverTests {
         #expect(Self.values(more.recordings[0]) == [[126, 76, 61]])
         #expect(more.recordings[0].start.item?.start == more.recordings[0].readings[0].at)
         // A clock that began anew: the same time, another value.
-        let marks = KnownItems(
-            [],
-            measurements: Dictionary(
-                first.recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) },
-                uniquingKeysWith: { one, _ in one }))
-        let reset = Self.bench(.download(known: marks)) { $0.banks[0][0].systolic += 1 }
-        #expect(reset.recordings.map { Self.values($0).count } == [1])
+        let reset = Self.bench(.download(known: known)) { $0.banks[0][0].systolic += 1 }
+        // The pulse of the earlier one is the same, and belongs to the new one all the same.
+        #expect(reset.recordings.map(\.readings.count) == [3])
+        #expect(known.isTaken(reset.recordings[0].start.item?.source ?? "") == false)
     }
 
     @Test("refusals, wrong checksums, deafness and garbage are overcome", arguments: [0, 1, 3, 5], [0, 3, 4])
@@ -320,8 +320,7 @@ struct OmronPressureDriverTests {
                 + Array(repeating: "26-11-08 morning", count: 3))
         #expect(averages.readings.allSatisfy { $0.flags == ["average of a week's mornings, computed by the device"] })
         #expect(averages.start.item?.source.contains("/averages/") == true && averages.end == .finished)
-        let sources = Set(bench.recordings.compactMap(\.start.item?.source))
-        let again = Self.bench(.download(known: KnownItems(sources))) { $0.averages = all }
+        let again = Self.bench(.download(known: bench.known)) { $0.averages = all }
         #expect(again.recordings.isEmpty && again.finish == .done)
         // A monitor that falls silent among them has delivered its measurements all the same.
         let asked = (bench.device as? OmronPressureSimulator)?.log.firstIndex(of: "GMA")

@@ -1,0 +1,104 @@
+internal import Clinical
+internal import GRDB
+
+/// The team's monitor was not plugged in at the patient's whom it measured, but at the next one's. What was made while another
+/// patient's visit was open is not taken for the open visit's: a person says whose it is.
+extension Transaction {
+    /// A visit as far as its times matter; Unix time in seconds.
+    private struct Opened {
+        var id: String
+        var times: ClosedRange<Int>
+    }
+
+    /// Seconds that a clock which nobody compared may be off, beside the hour of summer time: nurses set them by their own watch.
+    private static let drift = 600
+    private static let summerTime = 3600
+
+    func isOfOtherVisit(_ recording: Recording, _ period: StoredPeriod, than visit: Visit) throws -> Bool {
+        // Whom a file names was compared with the visit's patient.
+        guard recording.claim?.namesSomebody != true,
+            let start = recording.clock.correctedStart(zone: environment.zone)
+        else { return false }
+        let visits = try openedVisits()
+        var others: Set<String> = []
+        for stretch in Self.stretches(of: period, from: start) {
+            func during(_ shift: Int, _ margin: Int) -> [String] {
+                visits.filter {
+                    $0.times.lowerBound - margin <= stretch.upperBound + shift
+                        && $0.times.upperBound + margin >= stretch.lowerBound + shift
+                }.map(\.id)
+            }
+            let there = during(0, 0)
+            others.formUnion(there.filter { $0 != visit.id })
+            // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
+            guard start.remarks.contains(.uncompared), try !isAnyOf(there, visit.patient.id) else { continue }
+            for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
+        }
+        guard try areOthers(others, than: visit) else { return false }
+        return try !isOwn(recording, by: visit)
+    }
+
+    private static func stretches(of period: StoredPeriod, from start: CorrectedStart) -> [ClosedRange<Int>] {
+        func instant(_ time: LocalTime) -> Int {
+            start.instant + time.civilSeconds + (start.correction ?? 0) - start.local.civilSeconds
+        }
+        guard period.times.isEmpty else { return period.times.map { instant($0)...instant($0) } }
+        return [start.instant...max(start.instant, period.last.map(instant) ?? start.instant)]
+    }
+
+    private func openedVisits() throws -> [Opened] {
+        let rows = try Row.fetchAll(
+            db,
+            sql: "SELECT id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM visit WHERE opened_at IS NOT NULL",
+            arguments: ["now": now])
+        return try rows.map { row in
+            let (from, to): (Int64, Int64) = (try row["opened_at"], try row["closed_at"])
+            return Opened(id: try row["id"], times: Int(from / 1000)...Int(max(from, to) / 1000))
+        }
+    }
+
+    /// Whether it is known to be this patient's: what somebody's monitor recorded at home while the nurse was at another's is nobody
+    /// else's. A device that nobody said anything of yet may be the team's.
+    private func isOwn(_ recording: Recording, by visit: Visit) throws -> Bool {
+        let arguments: StatementArguments = [recording.device.driver, recording.device.serial]
+        let ofDevice = "json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') IS ?"
+        switch recording.modality {
+        // Nobody has one at home.
+        case .ecg, .imaging: return false
+        // Nobody carries one from bed to bed.
+        case .sleep: break
+        case .oximetry, .bloodPressure, .vitals, .other:
+            guard recording.device.serial != nil else { return false }
+            let isLent = try loans(of: recording.device).contains { $0.patient == visit.patient.id }
+            // Doubted in this patient's visit before, and a person said that it is theirs.
+            let decided = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT DISTINCT recording.visit AS whose, visit.id AS during
+                    FROM recording JOIN visit ON opened_at <= begun_at AND COALESCE(closed_at, begun_at) >= begun_at
+                    WHERE doubt = 'otherVisit' AND recording.visit IS NOT NULL AND \(ofDevice)
+                    """, arguments: arguments)
+            guard
+                try isLent
+                    || decided.contains(where: {
+                        try isAnyOf([$0["whose"]], visit.patient.id) && isAnyOf([$0["during"]], visit.patient.id)
+                    })
+            else { return false }
+        }
+        let bound = try String.fetchAll(
+            db, sql: "SELECT DISTINCT visit FROM recording WHERE visit IS NOT NULL AND \(ofDevice)",
+            arguments: arguments)
+        return try !areOthers(bound, than: visit)
+    }
+
+    private func isAnyOf(_ visits: [String], _ patient: String) throws -> Bool {
+        for id in visits where try self.visit(id)?.patient.id == patient { return true }
+        return false
+    }
+
+    /// Whether one of these visits is another patient's; one whose identity was purged may be.
+    private func areOthers(_ visits: some Sequence<String>, than visit: Visit) throws -> Bool {
+        for id in visits where try self.visit(id)?.patient.id != visit.patient.id { return true }
+        return false
+    }
+}
