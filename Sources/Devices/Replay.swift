@@ -248,7 +248,7 @@ extension DialogueProfile {
 /// gets that way (HID 1.11, section 7.2.2). Captures have it with its setup packet or without. Everything else there is
 /// between the host and the USB stack.
 func outputReport(_ bytes: [UInt8], on transport: Transport) -> [UInt8]? {
-    guard case .usb(let shape) = transport, case .interrupt(let size) = shape.endpoints else { return nil }
+    guard case .usb(let shape) = transport, case .interrupt(let size, _) = shape.endpoints else { return nil }
     // SET_REPORT: 21 09, report id, type 02 (output), interface, length.
     if bytes.starts(with: [0x21, 0x09]), bytes.count > 8 {
         return bytes[3] == 0x02 ? Array(bytes[8...]) : nil

@@ -17,6 +17,8 @@ import Wire
     let handle: OpaquePointer
     private let node: Int32
     let interface: UInt8
+    /// bAlternateSetting of the one that has the endpoints.
+    private let setting: UInt8
     /// bConfigurationValue of the configuration in force.
     private let configuration: UInt8
     let isBulk: Bool
@@ -59,11 +61,11 @@ import Wire
             // The kernel's driver (usbhid) makes room, and comes back when the interface is released. Where there is none
             // to be detached this is not supported, and not needed.
             _ = unsafe libusb_set_auto_detach_kernel_driver(handle, 1)
-            let claimed = unsafe libusb_claim_interface(handle, Int32(found.interface))
-            guard claimed == 0 else { throw usbError(claimed, "libusb_claim_interface") }
+            try unsafe Self.claim(found.interface, setting: found.setting, on: handle)
             unsafe self.handle = unsafe handle
             self.node = node
             interface = found.interface
+            setting = found.setting
             configuration = found.configuration
             isBulk = shape.endpoints == .bulk
             input = found.input
@@ -86,8 +88,12 @@ import Wire
         // -1 is "not configured" for libusb and the kernel.
         let ended = unsafe libusb_set_configuration(handle, -1)
         let begun = ended == 0 ? unsafe libusb_set_configuration(handle, Int32(configuration)) : 0
-        // Whoever took it meanwhile has it now.
-        guard unsafe libusb_claim_interface(handle, Int32(interface)) == 0 else { throw .gone }
+        do throws(PortError) {
+            try unsafe Self.claim(interface, setting: setting, on: handle)
+        } catch {
+            // Whoever took it meanwhile has it now.
+            throw .gone
+        }
         for code in [ended, begun] where code != 0 {
             let error = usbError(code, "renew")
             if error == .gone || error == .busy { throw error }
@@ -103,14 +109,30 @@ import Wire
         EventThread.leave()
     }
 
+    /// An interface is in its setting 0 when it is claimed: a configuration begins so (USB 2.0, section 9.1.1.5), and the
+    /// kernel sees to it at each release.
+    private static func claim(_ interface: UInt8, setting: UInt8, on handle: OpaquePointer) throws(PortError) {
+        let claimed = unsafe libusb_claim_interface(handle, Int32(interface))
+        guard claimed == 0 else { throw usbError(claimed, "libusb_claim_interface") }
+        guard setting != 0 else { return }
+        let selected = unsafe libusb_set_interface_alt_setting(handle, Int32(interface), Int32(setting))
+        guard selected == 0 else {
+            // The kernel's driver shall have it again.
+            _ = unsafe libusb_release_interface(handle, Int32(interface))
+            throw usbError(selected, "libusb_set_interface_alt_setting")
+        }
+    }
+
     private struct Found {
         var interface: UInt8
+        var setting: UInt8
         var configuration: UInt8
         var input: Endpoint
         var besides: Endpoint?
         var output: Endpoint?
     }
 
+    /// The first interface that fits, by its number, in the first of its settings that has the endpoints.
     private static func find(_ shape: USBShape, on handle: OpaquePointer) throws(PortError) -> Found {
         var read: UnsafeMutablePointer<libusb_config_descriptor>?
         let code = unsafe libusb_get_active_config_descriptor(libusb_get_device(handle), &read)
@@ -118,32 +140,42 @@ import Wire
             throw usbError(code, "libusb_get_active_config_descriptor")
         }
         defer { unsafe libusb_free_config_descriptor(configuration) }
+        var fitting: [Found] = []
         // What a descriptor counts and what libusb could read of it are two things: any array may be missing.
         let count = unsafe configuration.pointee.interface == nil ? 0 : Int(configuration.pointee.bNumInterfaces)
         for index in 0..<count {
             let settings = unsafe configuration.pointee.interface[index]
-            // The first setting is the one in force; no device that we know has another one.
-            guard unsafe settings.num_altsetting > 0, let setting = unsafe settings.altsetting?.pointee else {
-                continue
+            guard let first = unsafe settings.altsetting else { continue }
+            for index in 0..<max(0, Int(unsafe settings.num_altsetting)) {
+                let value = unsafe configuration.pointee.bConfigurationValue
+                if let found = unsafe fit(shape, first[index], of: value) { fitting.append(found) }
             }
-            let isWanted =
-                switch shape.interface {
-                case .number(let number): unsafe setting.bInterfaceNumber == number
-                case .ofClass(let code): unsafe setting.bInterfaceClass == code
-                }
-            guard isWanted, shape.fits(classDescriptors: unsafe classDescriptors(of: setting)) else { continue }
-            let isBulk = shape.endpoints == .bulk
-            let endpoints = unsafe endpoints(of: setting, isBulk: isBulk)
-            guard let input = endpoints.first(where: { $0.address & 0x80 != 0 }) else { continue }
-            let output = endpoints.first { $0.address & 0x80 == 0 }
-            if isBulk, output == nil { continue }
-            let reports = isBulk ? unsafe self.endpoints(of: setting, isBulk: false) : []
-            return Found(
-                interface: unsafe setting.bInterfaceNumber,
-                configuration: unsafe configuration.pointee.bConfigurationValue, input: input,
-                besides: reports.first { $0.address & 0x80 != 0 }, output: output)
         }
-        throw .system("interface", ENXIO)
+        // Descriptors may stand in any order.
+        guard let found = fitting.min(by: { ($0.interface, $0.setting) < ($1.interface, $1.setting) }) else {
+            throw .system("interface", ENXIO)
+        }
+        return found
+    }
+
+    /// Nil when it isn't what is wanted.
+    private static func fit(
+        _ shape: USBShape, _ setting: libusb_interface_descriptor, of configuration: UInt8
+    ) -> Found? {
+        let isWanted = unsafe shape.interface.fits(
+            code: setting.bInterfaceClass, subclass: setting.bInterfaceSubClass, protocol: setting.bInterfaceProtocol)
+        guard isWanted, shape.fits(classDescriptors: unsafe classDescriptors(of: setting)) else { return nil }
+        let isBulk = shape.endpoints == .bulk
+        let endpoints = unsafe endpoints(of: setting, isBulk: isBulk)
+        guard let input = endpoints.first(where: { $0.address & 0x80 != 0 }) else { return nil }
+        let output = endpoints.first { $0.address & 0x80 == 0 }
+        let needsOutput = if case .interrupt(_, let needsOutput) = shape.endpoints { needsOutput } else { true }
+        if needsOutput, output == nil { return nil }
+        let reports = isBulk ? unsafe self.endpoints(of: setting, isBulk: false) : []
+        return Found(
+            interface: unsafe setting.bInterfaceNumber, setting: unsafe setting.bAlternateSetting,
+            configuration: configuration, input: input, besides: reports.first { $0.address & 0x80 != 0 },
+            output: output)
     }
 
     /// What stands between the interface's descriptor and its first endpoint's.

@@ -38,7 +38,8 @@ public final class TappedPort: Port {
         }
     }
 
-    /// A note: `control 21 09 0300 0000: 01 01`, and what came back.
+    /// A note: `control 21 09 0300 0000: 01 01`, and what came back. As it was asked for: the interface's number is the
+    /// port's to put in.
     public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
         let fields = [
             hexadecimal(UInt64(request.type), digits: 2), hexadecimal(UInt64(request.request), digits: 2),

@@ -25,7 +25,7 @@ public final class USBPort: Port {
         let inbox = Inbox(bound: bound)
         incoming = inbox.stream()
         self.opened = opened
-        reportSize = if case .interrupt(let size) = shape.endpoints { size } else { nil }
+        reportSize = if case .interrupt(let size, _) = shape.endpoints { size } else { nil }
         line = USBLine(opened, inbox: inbox)
         line.start(transfers: depth)
     }
@@ -35,7 +35,7 @@ public final class USBPort: Port {
     /// `node`: `/dev/bus/usb/001/005`.
     ///
     /// `.busy`: another program has the interface. `.denied`: permissions. `.gone`: no such node or device.
-    /// `.system("interface", ENXIO)`: the device has no interface of this shape.
+    /// `.system("interface", ENXIO)`: the device has no interface of this shape; nothing was detached.
     public static func open(
         _ node: String, shape: USBShape, bound: Int = USBPort.defaultBound, depth: Int = USBPort.defaultDepth
     ) async throws(PortError) -> USBPort {
@@ -62,14 +62,13 @@ public final class USBPort: Port {
         }
         if let output = opened.output { return try await line.write(bytes, to: output) }
         // SET_REPORT of output report 0 (HID 1.11, section 7.2.2).
-        let report = ControlRequest(
-            type: 0x21, request: 0x09, value: 0x0200, index: UInt16(opened.interface), data: bytes)
-        _ = try await line.control(report)
+        _ = try await control(ControlRequest(type: 0x21, request: 0x09, value: 0x0200, index: 0, data: bytes))
     }
 
-    /// Throws `.system("control", EPIPE)` when the device refuses the request, and the others of `write`.
+    /// A request to the interface goes to the one that this port has. Throws `.system("control", EPIPE)` when the device
+    /// refuses the request, and the others of `write`.
     public func control(_ request: ControlRequest) async throws(PortError) -> [UInt8] {
-        try await line.control(request)
+        try await line.control(request.addressed(to: opened.interface))
     }
 
     /// Throws `.gone` also when a transfer is under way that ends so.

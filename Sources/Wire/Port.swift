@@ -59,6 +59,8 @@ public struct ControlRequest: Sendable, Equatable {
     public var type: UInt8
     public var request: UInt8
     public var value: UInt16
+    /// The low byte of a request to an interface is that interface's number (USB 2.0, section 9.3.4): the port that has
+    /// claimed one puts its number there, since only the descriptors know it.
     public var index: UInt16
     /// Host to device.
     public var data: [UInt8]
@@ -72,6 +74,15 @@ public struct ControlRequest: Sendable, Equatable {
         self.index = index
         self.data = data
         self.length = length
+    }
+
+    /// As the interface with this number gets it; nothing changes in a request to the device or to an endpoint.
+    public func addressed(to interface: UInt8) -> ControlRequest {
+        // bmRequestType, bits 0 to 4: the recipient; 1 is an interface.
+        guard type & 0x1F == 0x01 else { return self }
+        var request = self
+        request.index = index & 0xFF00 | UInt16(interface)
+        return request
     }
 }
 

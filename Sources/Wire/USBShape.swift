@@ -1,15 +1,26 @@
 /// Which interface and endpoints of a USB device a driver speaks to; addresses are found in the descriptors, never assumed.
 public struct USBShape: Sendable, Hashable {
     public enum Interface: Sendable, Hashable {
-        case number(UInt8)
-        /// bInterfaceClass: 03 HID, 0F personal healthcare.
+        /// bInterfaceClass: 0F personal healthcare.
         case ofClass(UInt8)
+        /// Human interface device (class 03), but no boot keyboard or mouse: those are people's own, and are never taken
+        /// from them (HID 1.11, sections 4.2 and 4.3: subclass 1, protocols 1 and 2; without subclass 1 the protocol says
+        /// nothing).
+        case reports
+
+        public func fits(code: UInt8, subclass: UInt8, protocol number: UInt8) -> Bool {
+            switch self {
+            case .ofClass(let wanted): code == wanted
+            case .reports: code == 0x03 && !(subclass == 1 && 1...2 ~= number)
+            }
+        }
     }
 
     public enum Endpoints: Sendable, Hashable {
         /// One report per transfer; `send` is padded with zeros to `outputReport` bytes. A HID interface without an
-        /// interrupt OUT endpoint gets its reports by SET_REPORT (HID 1.11, section 7.2.2).
-        case interrupt(outputReport: Int)
+        /// interrupt OUT endpoint gets its reports by SET_REPORT (HID 1.11, section 7.2.2), unless the device is known to
+        /// have that endpoint: then an interface without it is another function's.
+        case interrupt(outputReport: Int, needsOutput: Bool)
         /// A pair; an interrupt IN endpoint beside it is read as well.
         case bulk
     }

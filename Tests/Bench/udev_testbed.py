@@ -14,8 +14,8 @@ Commands come on standard input, one a line; each is answered on standard output
                                                plugs a device in: a USB device with a tty named NAME; answers `ok SYSPATH`
     remove NAME                                pulls it out; answers `ok SYSPATH`
     usb NAME VENDOR PRODUCT SERIAL             plugs in a USB device that answers (usb_device.py); answers `ok SYSPATH NODE`
-    plug NAME ADDRESS PORT BUSID                plugs in a device of a USB/IP server (usbip_device.py); answers
-                                               `ok SYSPATH NODE`
+    plug NAME ADDRESS PORT BUSID [ARRANGEMENT]  plugs in a device of a USB/IP server (usbip_device.py), its interface where
+                                               the arrangement has it; answers `ok SYSPATH NODE`
     unplug NAME                                pulls it out, transfers pending or not; answers `ok SYSPATH`
     seen NAME                                  what the device has noticed since the last time
     change NAME                                sends a "change" event
@@ -158,11 +158,11 @@ class Bench:
         self.bed.uevent(path, "add")
         return f"{path} {node}"
 
-    def plug(self, name, address, port, bus_id):
+    def plug(self, name, address, port, bus_id, arrangement=None):
         if name in self.usb_devices:
             raise ValueError(f"{name} is there already")
         self.plugged += 1
-        path, node, device = usbip_device.plug(self.bed, self.root, 100 + self.plugged, address, port, bus_id)
+        path, node, device = usbip_device.plug(self.bed, self.root, 100 + self.plugged, address, port, bus_id, arrangement)
         self.usb_devices[name] = (path, node, device)
         self.bed.uevent(path, "add")
         return f"{path} {node}"

@@ -7,7 +7,16 @@ The device has three functions, which a test picks by their interface:
     interface 2   HID, interrupt IN 85 only (8 bytes): reports come by SET_REPORT
 
 With the product id 0004 it is malformed instead: its one interface (0F) announces two endpoints, and a class descriptor that is longer
-than what is left.
+than what is left. With 0005 it is composite, and its endpoints are not where one would look first:
+
+    interface 0   a boot keyboard, interrupt IN 81
+    interface 2   personal healthcare, described before interface 1: bulk IN 83 and OUT 04 in alternate setting 1, nothing in 0
+    interface 1   HID: interrupt OUT 02 in setting 0, IN 85 in setting 1, IN 86 and OUT 06 in setting 2
+
+0006 is a boot mouse and nothing else, 0007 is as 0005 and refuses to change its settings.
+
+As in a kernel, an endpoint is there only in its own setting of an interface that was claimed, and a request to an interface that was
+not is refused: another driver has it.
 
 What it does: everything that is written comes back (by 81, 83 or 85); a write that begins with one of these bytes is an
 order instead:
@@ -63,15 +72,37 @@ DISCONNECT_CLAIM = request(READ, 27, 264)
 GET_SPEED = request(NONE, 31, 0)
 
 ZERO_PACKET = 0x40
-INTERFACES = ":030000:0f0000:030000:"
+
+
+class Layout:
+    """What a configuration's descriptors say, as far as they can be followed."""
+
+    def __init__(self, configuration=b""):
+        self.interfaces = []
+        # By endpoint: where it is, as (interface, setting).
+        self.places = {}
+        at, place = 0, None
+        while at + 1 < len(configuration) and 2 <= configuration[at] <= len(configuration) - at:
+            kind = configuration[at + 1]
+            if kind == 4:
+                place = (configuration[at + 2], configuration[at + 3])
+                self.interfaces.append(configuration[at + 5:at + 8].hex())
+            elif kind == 5:
+                self.places.setdefault(configuration[at + 2], []).append(place)
+            at += configuration[at]
+
+    @property
+    def text(self):
+        """ID_USB_INTERFACES: udev writes each one once."""
+        return f":{':'.join(dict.fromkeys(self.interfaces))}:"
 
 
 def descriptors(vendor, product):
     def endpoint(address, kind, packet, interval):
         return struct.pack("<BBBBHB", 7, 5, address, kind, packet, interval)
 
-    def interface(number, code, *endpoints):
-        return bytes([9, 4, number, 0, len(endpoints), code, 0, 0, 0]) + b"".join(endpoints)
+    def interface(number, code, *endpoints, setting=0, boot=0):
+        return bytes([9, 4, number, setting, len(endpoints), code, 1 if boot else 0, boot, 0]) + b"".join(endpoints)
 
     body = (
         interface(0, 3, endpoint(0x81, 3, 8, 1), endpoint(0x02, 3, 8, 1))
@@ -82,6 +113,18 @@ def descriptors(vendor, product):
     if product == 0x0004:
         body = bytes([9, 4, 0, 0, 2, 0x0F, 0, 0, 0]) + bytes([0x20, 0x20, 2, 0])
         body += endpoint(0x83, 2, 64, 0) + endpoint(0x04, 2, 64, 0)
+        count = 1
+    if product in (0x0005, 0x0007):
+        body = (
+            interface(0, 3, endpoint(0x81, 3, 8, 1), boot=1)
+            + interface(2, 0x0F)
+            + interface(2, 0x0F, endpoint(0x83, 2, 64, 0), endpoint(0x04, 2, 64, 0), setting=1)
+            + interface(1, 3, endpoint(0x02, 3, 8, 1))
+            + interface(1, 3, endpoint(0x85, 3, 8, 1), setting=1)
+            + interface(1, 3, endpoint(0x86, 3, 8, 1), endpoint(0x06, 3, 8, 1), setting=2)
+        )
+    if product == 0x0006:
+        body = interface(0, 3, endpoint(0x81, 3, 8, 1), boot=2)
         count = 1
     device = struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x0200, 0, 0, 0, 64, vendor, product, 0x0100, 1, 2, 3, 1)
     return device + struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), count, 1, 0, 0x80, 50) + body
@@ -97,14 +140,18 @@ class Urb:
 class UsbDevice:
     """Handles the ioctls of one node. All of it runs in the thread of GLib's main loop, but `pull`."""
 
-    def __init__(self, number):
+    def __init__(self, number, configuration=b"", is_stubborn=False):
         self.number = number
+        self.layout = Layout(configuration)
+        self.is_stubborn = is_stubborn
+        # The setting in force of each interface that the program has.
+        self.claimed = {}
         self.handler = UMockdev.IoctlBase()
         self.handler.connect("handle-ioctl", self.handle)
         self.pending = []
         self.done = []
         # What is to be sent, by endpoint.
-        self.outgoing = {0x81: [], 0x83: [], 0x85: []}
+        self.outgoing = {0x81: [], 0x83: [], 0x85: [], 0x86: []}
         self.halted = set()
         self.gone = False
         self.in_use = False
@@ -145,7 +192,8 @@ class UsbDevice:
 
     def execute(self, client, number):
         if number == SUBMIT:
-            return self.submit(client.get_arg().resolve(0, URB.size))
+            data = client.get_arg().resolve(0, URB.size)
+            return self.refusal(data) or self.submit(data)
         if number in (REAP, REAP_NOW):
             return self.reap(client)
         if number == DISCARD:
@@ -166,21 +214,36 @@ class UsbDevice:
             value = struct.unpack("@I", bytes(client.get_arg().resolve(0, 4).retrieve()))[0]
             name = {CLAIM: "claim", RELEASE: "release"}.get(number, "clear")
             self.log.append(f"{name}:{value:02x}")
-            if name == "clear":
+            if number == CLAIM:
+                self.claimed[value] = 0
+            elif number == RELEASE:
+                self.claimed.pop(value, None)
+            else:
                 self.halted.discard(value)
             return 0
         if number == DISCONNECT_CLAIM:
-            self.log.append("detach+claim")
+            interface = struct.unpack("@I", bytes(client.get_arg().resolve(0, 264).retrieve())[:4])[0]
+            self.log.append(f"detach+claim:{interface:02x}")
+            self.claimed[interface] = 0
             return 0
         if number == SUB_IOCTL:
-            code = struct.unpack("@iiP", bytes(client.get_arg().resolve(0, 16).retrieve()))[1] & 0xFF
-            self.log.append({22: "detach", 23: "attach"}.get(code, "ioctl"))
+            interface, code, _ = struct.unpack("@iiP", bytes(client.get_arg().resolve(0, 16).retrieve()))
+            self.log.append(f"{ {22: 'detach', 23: 'attach'}.get(code & 0xFF, 'ioctl') }:{interface:02x}")
+            return 0
+        if number == SET_INTERFACE:
+            interface, setting = struct.unpack("@II", bytes(client.get_arg().resolve(0, 8).retrieve()))
+            self.log.append(f"setting:{interface:02x}:{setting}")
+            if interface not in self.claimed:
+                return -errno.EINVAL
+            if self.is_stubborn:
+                return -errno.EPIPE
+            self.claimed[interface] = setting
             return 0
         if number == GET_DRIVER:
             return -errno.ENODATA
         if number == GET_SPEED:
             return 2
-        if number in (SET_INTERFACE, RESET):
+        if number == RESET:
             return 0
         self.log.append(f"unknown:{number:08x}")
         return -errno.ENOTTY
@@ -193,6 +256,21 @@ class UsbDevice:
         for endpoint in self.outgoing:
             self.outgoing[endpoint] = []
         self.halted.clear()
+        self.claimed = dict.fromkeys(self.claimed, 0)
+        return 0
+
+    def refusal(self, data):
+        kind, endpoint, _, _, _, length = URB.unpack(bytes(data.retrieve()))[:6]
+        if kind != 2:
+            places = self.layout.places.get(endpoint, [])
+            if places and not any(self.claimed.get(interface) == setting for interface, setting in places):
+                self.log.append(f"nowhere:{endpoint:02x}")
+                return -errno.ENOENT
+        elif length >= 8 and self.layout.places:
+            setup = bytes(data.resolve(16, length).retrieve())[:8]
+            if setup[0] & 0x1F == 1 and setup[4] not in self.claimed:
+                self.log.append(f"another's:{setup[4]:02x}")
+                return -errno.EBUSY
         return 0
 
     def submit(self, data):
@@ -220,7 +298,7 @@ class UsbDevice:
         self.ordered(urb.endpoint, content)
 
     def ordered(self, endpoint, content):
-        back = {0x02: 0x81, 0x04: 0x83, 0x00: 0x85}[endpoint]
+        back = {0x02: 0x81, 0x04: 0x83, 0x06: 0x86, 0x00: 0x85}[endpoint]
         order = content[0] if content else 0
         if order == 0xF0:
             size = 8 if back != 0x83 else 64
@@ -267,7 +345,7 @@ class UsbDevice:
             self.finish(urb, 0, actual=len(answer))
         else:
             self.finish(urb, 0, actual=length)
-            if (kind, code, value, index) == (0x21, 0x09, 0x0200, 2):
+            if (kind, code, value) == (0x21, 0x09, 0x0200) and self.layout.places.get(0x85, [(-1, 0)])[0][0] == index:
                 self.ordered(0x00, content[8:])
 
     def control_now(self, data):
@@ -327,6 +405,7 @@ class UsbDevice:
 def plug(bed, root, number, vendor, product, serial):
     """Adds the device to the test bed; answers its path in /sys, its node and its handler."""
     content = descriptors(int(vendor, 16), int(product, 16))
+    device = UsbDevice(number, content[18:], is_stubborn=product == "0007")
     name = f"1-1.{number}"
     node = f"/dev/bus/usb/001/{number:03d}"
     path = bed.add_device(
@@ -340,7 +419,7 @@ def plug(bed, root, number, vendor, product, serial):
         [
             *("DEVTYPE", "usb_device", "BUSNUM", "001", "DEVNUM", f"{number:03d}", "ID_BUS", "usb"),
             *("ID_VENDOR_ID", vendor, "ID_MODEL_ID", product, "ID_SERIAL_SHORT", serial, "ID_MODEL", "Bench_device"),
-            *("ID_USB_INTERFACES", INTERFACES, "ID_PATH", f"platform-bench-usb-0:1.{number}"),
+            *("ID_USB_INTERFACES", device.layout.text, "ID_PATH", f"platform-bench-usb-0:1.{number}"),
         ],
     )
     file = root + node
@@ -349,7 +428,6 @@ def plug(bed, root, number, vendor, product, serial):
         os.unlink(file)
     with open(file, "wb") as output:
         output.write(content)
-    device = UsbDevice(number)
     bed.attach_ioctl(node, device.handler)
     # Adding sent an event by itself; only now can the node be opened.
     bed.set_property(path, "DEVNAME", node)

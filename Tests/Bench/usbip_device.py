@@ -1,5 +1,7 @@
 """A USB device of umockdev's test bed that lives in a USB/IP server: what the program under test submits through usbfs goes to
-the server, and comes back. So the simulators of `ess-sim` are met by the real libusb."""
+the server, and comes back. So the simulators of `ess-sim` are met by the real libusb.
+
+Its one interface can be met where a real device of the same kind might have it (`ARRANGEMENTS`)."""
 
 import errno
 import os
@@ -12,8 +14,29 @@ import usbip
 DEVICE, CONFIGURATION, STRING = 1, 2, 3
 
 
+# A boot keyboard (HID 1.11, appendix E.3, E.5), interface 0, on an endpoint that no simulator has.
+KEYBOARD = bytes.fromhex("09 04 00 00 01 03 01 01 00  09 21 11 01 00 01 22 3f 00  07 05 8e 03 08 00 0a")
+
+
+def behind_a_keyboard(head, body):
+    """The device's interface is number 1."""
+    return head[:4] + bytes([2]) + head[5:], KEYBOARD + body[:2] + bytes([1]) + body[3:]
+
+
+def in_setting_1(head, body):
+    """Setting 0 has no endpoints."""
+    return head, body[:4] + bytes([0]) + body[5:9] + body[:3] + bytes([1]) + body[4:]
+
+
+def keyboard_alone(head, _):
+    return head, KEYBOARD
+
+
+ARRANGEMENTS = {"behind-a-keyboard": behind_a_keyboard, "in-setting-1": in_setting_1, "keyboard-alone": keyboard_alone}
+
+
 class UsbipDevice(usb_device.UsbDevice):
-    def __init__(self, number, address, port, bus_id):
+    def __init__(self, number, address, port, bus_id, arrangement=None):
         super().__init__(number)
         self.urbs = {}
         # The sequence number of an unlink request, and the one that it means.
@@ -22,6 +45,10 @@ class UsbipDevice(usb_device.UsbDevice):
         self.descriptor = self.descriptor_of(DEVICE, 0, 18)
         head = self.descriptor_of(CONFIGURATION, 0, 9)
         self.configuration = self.descriptor_of(CONFIGURATION, 0, struct.unpack_from("<H", head, 2)[0])
+        if arrangement:
+            head, body = ARRANGEMENTS[arrangement](self.configuration[:9], self.configuration[9:])
+            self.configuration = head[:2] + struct.pack("<H", 9 + len(body)) + head[4:] + body
+        self.layout = usb_device.Layout(self.configuration)
         self.serial = self.descriptor_of(STRING, 3, 255)[2:].decode("utf-16-le")
         self.product = self.descriptor_of(STRING, 2, 255)[2:].decode("utf-16-le")
         # From here on every answer belongs to a transfer of the program's.
@@ -32,15 +59,6 @@ class UsbipDevice(usb_device.UsbDevice):
         assert status == 0, status
         return data
 
-    @property
-    def interfaces(self):
-        found, at = [], 0
-        while at + 1 < len(self.configuration):
-            if self.configuration[at + 1] == 4:
-                found.append(self.configuration[at + 5:at + 8].hex())
-            at += self.configuration[at]
-        return f":{':'.join(found)}:"
-
     def server_gone(self):
         self.pull()
 
@@ -50,6 +68,7 @@ class UsbipDevice(usb_device.UsbDevice):
 
     def configure(self, value):
         self.log.append(f"configuration:{value}")
+        self.claimed = dict.fromkeys(self.claimed, 0)
         sequence = self.device.submit(0, data=b"", setup=struct.pack("<BBHHH", 0, 9, max(value, 0), 0, 0))
         # Nobody waits for its answer; what follows comes behind it.
         self.urbs[sequence] = None
@@ -101,9 +120,9 @@ class UsbipDevice(usb_device.UsbDevice):
         return -errno.EINVAL
 
 
-def plug(bed, root, number, address, port, bus_id):
+def plug(bed, root, number, address, port, bus_id, arrangement=None):
     """Adds the device to the test bed; answers its path in /sys, its node and its handler."""
-    device = UsbipDevice(number, address, int(port), bus_id)
+    device = UsbipDevice(number, address, int(port), bus_id, arrangement)
     vendor, product = (f"{value:04x}" for value in struct.unpack_from("<HH", device.descriptor, 8))
     node = f"/dev/bus/usb/001/{number:03d}"
     path = bed.add_device(
@@ -117,7 +136,7 @@ def plug(bed, root, number, address, port, bus_id):
         [
             *("DEVTYPE", "usb_device", "BUSNUM", "001", "DEVNUM", f"{number:03d}", "ID_BUS", "usb"),
             *("ID_VENDOR_ID", vendor, "ID_MODEL_ID", product, "ID_SERIAL_SHORT", device.serial),
-            *("ID_MODEL", device.product.replace(" ", "_"), "ID_USB_INTERFACES", device.interfaces),
+            *("ID_MODEL", device.product.replace(" ", "_"), "ID_USB_INTERFACES", device.layout.text),
             *("ID_PATH", f"platform-bench-usb-0:1.{number}"),
         ],
     )

@@ -145,7 +145,8 @@ struct CaptureToleranceTests {
 
     @Test("standard requests on endpoint 0 are no reports")
     func setups() {
-        let interrupt = Transport.usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8)))
+        let interrupt = Transport.usb(
+            USBShape(interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: true)))
         for setup in [
             "80 06 00 01 00 00 12 00", "00 09 01 00 00 00 00 00", "21 0A 00 00 00 00 00 00",
             "21 09 00 03 00 00 02 00 01 01",

@@ -43,12 +43,14 @@ def device(bench, driver, state="ready", serial=None):
     return look
 
 
-def detached_and_given_back(testbed, name):
-    """Every session took the interface from the kernel's driver, and gave it back at its end."""
+def detached_and_given_back(testbed, name, interface=0):
+    """Every session took this interface from the kernel's driver, and no other one, and gave it back at its end."""
     seen = testbed.say(f"seen {name}").split()[1:]
     assert not [word for word in seen if word.startswith(("failed", "unknown"))], seen
-    sessions = [word for word in seen if word in ("detach+claim", "attach")]
-    assert sessions and sessions == ["detach+claim", "attach"] * (len(sessions) // 2), sessions
+    assert not [word for word in seen if word.startswith(("nowhere", "another's"))], seen
+    sessions = [word for word in seen if word.startswith(("detach", "claim", "attach"))]
+    once = [f"detach+claim:{interface:02x}", f"attach:{interface:02x}"]
+    assert sessions and sessions == once * (len(sessions) // 2), sessions
     return seen
 
 
@@ -93,6 +95,45 @@ def test_pressure_monitors_are_recognised_and_read(bench, testbed, sims):
     seen = detached_and_given_back(testbed, "omron")
     assert "control:21:09:0300:0000:0101" in seen
     assert not [word for word in seen if "4d434c" in word], "nothing that clears the memory"
+
+
+def test_a_device_is_found_wherever_its_interface_is_and_nothing_else_is_taken(bench, testbed, sims):
+    """A composite device's keyboard stays the kernel's, and endpoints may stand in another setting than the first one."""
+    server = sims("omron-pressure", "beurer-pressure", "contec-ecg90a", "phdc:scale", "omron-pressure")
+    arrangements = {"omron": "behind-a-keyboard", "beurer": "behind-a-keyboard", "ecg": "in-setting-1", "scale": "in-setting-1",
+                    "keys": "keyboard-alone"}
+    for index, (name, arrangement) in enumerate(arrangements.items()):
+        testbed.say(f"plug {name} 127.0.0.1 {server.port} 1-{index + 1} {arrangement}")
+    start_agent(bench, testbed)
+    [omron] = eventually("behind its keyboard", device(bench, "omron-pressure", serial="SIM0001"))
+    [beurer] = eventually("behind its keyboard, too", device(bench, "beurer-pressure"))
+    [ecg] = eventually("in its setting", device(bench, "contec-ecg90a"))
+    [scale] = eventually("a bulk pair in its setting", device(bench, "phdc"))
+
+    assert len(bench.cli("download", omron["name"], "--json")["recordings"]) == 4
+    seen = detached_and_given_back(testbed, "omron", interface=1)
+    assert "control:21:09:0300:0001:0101" in seen and not [word for word in seen if word.startswith("setting")]
+    assert len(bench.cli("download", beurer["name"], "--json")["recordings"]) == 2
+    seen = detached_and_given_back(testbed, "beurer", interface=1)
+    assert "control:21:09:0200:0001:a2f4f4f4f4f4f4f4" in seen
+
+    bench.cli("start", ecg["name"])
+    eventually("a second of it", lambda: [
+        r for d in bench.cli("devices", "--json") if d["name"] == ecg["name"] and d.get("session")
+        for r in d["session"]["recordings"] if r["samples"] >= 800])
+    assert bench.cli("stop", ecg["name"], "--json")["recordings"][0]["state"] == "complete"
+    for name in ("ecg", "scale"):
+        seen = detached_and_given_back(testbed, name)
+        # Each time behind the claim: who gives an interface back gives it back in its setting 0.
+        assert seen.count("setting:00:1") == seen.count("detach+claim:00") > 0
+        assert not [word for word in seen if word.startswith("setting") and word != "setting:00:1"]
+
+    # What has nothing for us is a candidate that nobody recognises, and keeps its driver.
+    eventually("refused", lambda: [
+        d for d in bench.cli("devices", "--json") if d["state"] == "not-recognised" and d["name"] not in
+        [omron["name"], beurer["name"], ecg["name"], scale["name"]]])
+    seen = testbed.say("seen keys").split()[1:]
+    assert not [word for word in seen if word.startswith(("detach", "claim", "control", "out"))], seen
 
 
 def test_a_live_ecg_whose_cable_is_pulled_keeps_everything(bench, testbed, sims):
@@ -173,7 +214,7 @@ def test_a_personal_health_device_that_gave_up_begins_anew(bench, testbed, sims)
 
     def looked_for_twice():
         words.extend(testbed.say("seen dead").split())
-        return words.count("detach+claim") >= 3
+        return words.count("detach+claim:00") >= 3
 
     eventually("opened, renewed, opened again", looked_for_twice, seconds=90)
     assert words.count("configuration:-1") == 1, words

@@ -14,9 +14,12 @@ import Wire
         let (path, node) = (plugged[0], plugged[1])
         _ = try await bench.obey("usb other 1209 0002 SIM0002")
         _ = try await bench.obey("usb malformed 1209 0004 SIM0004")
+        _ = try await bench.obey("usb composite 1209 0005 SIM0005")
+        _ = try await bench.obey("usb mouse 1209 0006 SIM0006")
+        _ = try await bench.obey("usb stubborn 1209 0007 SIM0007")
         _ = try await bench.obey("start")
         #expect(
-            await bench.event() == "arrived \(path) \(node) usb 1209 0001 SIM0001 030000,0f0000,030000")
+            await bench.event() == "arrived \(path) \(node) usb 1209 0001 SIM0001 030000,0f0000")
 
         #expect(await bench.event() == "interrupt 01 02 03 00 00 00 00 00")
         #expect(await bench.event() == "too long EMSGSIZE")
@@ -28,50 +31,85 @@ import Wire
         #expect(await bench.event() == "halted write EPIPE, then 08 00 00 00 00 00 00 00")
         #expect(await bench.event() == "closed nil, then gone")
         #expect(await bench.event() == "bulk 64 100, streamed 500 of 500 in order")
-        #expect(await bench.event() == "set report 2A 00 00 00 00 00 00 00")
         #expect(await bench.event() == "renewed nil, then 2B")
         #expect(await bench.event() == "in use busy, then 2D")
         #expect(await bench.event() == "closed gone")
         #expect(await bench.event() == "overflow after a clean beginning")
         #expect(await bench.event() == "missing gone, shapeless ENXIO, malformed ENXIO")
+        #expect(await bench.event() == "behind a keyboard 2A 00 00 00 00 00 00 00")
+        #expect(await bench.event() == "where an output is 06 00 00 00 00 00 00 00")
+        #expect(await bench.event() == "in its setting 01, renewed nil, then 02")
+        #expect(await bench.event() == "mouse ENXIO, stubborn libusb_set_interface_alt_setting")
         #expect(await bench.event() == "pulled: clean beginning, gone, write gone, control gone")
         #expect(await bench.event() == "waiting")
         let seen = try await bench.obey("seen monitor").split(separator: " ").map(String.init)
         #expect(!seen.contains { $0.hasPrefix("failed") || $0.hasPrefix("unknown") }, "\(seen)")
         // The kernel's driver is detached by each claim, and given back by each release.
-        let sessions = seen.split(separator: "detach+claim")
-        #expect(seen.first == "detach+claim" && sessions.count == 7)
+        let claims = seen.filter { $0.hasPrefix("detach+claim") }
+        #expect(claims.map { String($0.suffix(2)) } == ["00", "01", "01", "01", "01", "00", "00"])
+        let sessions = seen.split { $0.hasPrefix("detach+claim") }
+        // Nothing has been seen of the last one yet but that it began.
+        #expect(seen.first == claims.first && sessions.count == claims.count - 1)
         let configured = sessions.map { $0.filter { $0.hasPrefix("configuration:") } }
         let released = zip(sessions, configured).map { $0.dropLast($1.count).suffix(2) }
-        #expect(released.allSatisfy { $0.first?.hasPrefix("release:") == true && $0.last == "attach" })
+        #expect(
+            released.allSatisfy {
+                $0.first?.hasPrefix("release:") == true && $0.last?.hasPrefix("attach:") == true
+            })
         // Only what nobody else uses begins anew; the interface is given back before, and claimed afterwards.
-        #expect(configured == [[], [], [], ["configuration:-1", "configuration:1"], ["configuration:-1"], [], []])
+        #expect(configured == [[], [], ["configuration:-1", "configuration:1"], ["configuration:-1"], [], []])
         #expect(sessions[0].contains("control:21:09:0300:0000:0101"))
         #expect(sessions[0].filter { $0.hasPrefix("clear") } == ["clear:81", "clear:02"])
         // An empty packet ends what fills its last packet, and nothing else.
         #expect(sessions[1].count { $0 == "zlp" } == 1 && sessions[1].contains("out:04:100"))
-        #expect(sessions[2].contains("control:21:09:0200:0002:2a00000000000000"))
+        try await seenElsewhere(bench)
         _ = try await bench.obey("unplug monitor")
         #expect(await bench.event() == "pending read gone")
         #expect(await bench.event() == "departed \(path)")
         #expect(await bench.answer() == "exit 0")
     }
+
+    /// Another function's driver is left alone, a setting is selected behind each claim, requests to the interface carry its
+    /// number.
+    private func seenElsewhere(_ bench: Bench) async throws {
+        let composite = try await bench.obey("seen composite").split(separator: " ").map(String.init)
+        let taken = composite.filter { word in
+            ["detach", "claim", "setting", "release", "attach", "control", "failed", "nowhere", "another"].contains {
+                word.hasPrefix($0)
+            }
+        }
+        let first = ["detach+claim:01", "setting:01:1"]
+        let reports = ["control:21:09:0300:0001:0101", "control:21:09:0200:0001:2a00000000000000"]
+        let second = ["detach+claim:01", "setting:01:2", "release:01", "attach:01"]
+        let bulk = ["detach+claim:02", "setting:02:1", "release:02", "attach:02"]
+        #expect(taken == first + reports + ["release:01", "attach:01"] + second + bulk + bulk)
+        #expect(composite.contains("out:06:8"))
+        // Nothing of what has nothing for us is taken, and what can't be selected is given back.
+        #expect(try await bench.obey("seen mouse") == "-")
+        #expect(
+            try await bench.obey("seen stubborn").split(separator: " ") == [
+                "detach+claim:01", "setting:01:1", "release:01", "attach:01",
+            ])
+    }
 }
 
 @Suite struct InsideUSBTestbed {
-    static let hid = USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))
+    static let hid = USBShape(
+        interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: false))
+    static let hidWithOutput = USBShape(
+        interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: true))
     static let bulk = USBShape(interface: .ofClass(0x0F), endpoints: .bulk)
 
     @Test(.enabled(if: ProcessInfo.processInfo.environment["ESS_INSIDE_USB_TESTBED"] != nil, "run by USBPortTests"))
     func speaksToTheDevice() async throws {
         let watcher = Watcher(matches: [
             PortMatch(subsystem: "usb", vendorID: nil, productID: nil, interface: "0f0000"),
-            PortMatch(subsystem: "usb", vendorID: "1209", productID: "0003"),
+            PortMatch(subsystem: "usb", vendorID: "1209", productID: "0006"),
         ])
         await watcher.start()
         var events = watcher.events.makeAsyncIterator()
         var found: [PortCandidate] = []
-        while found.count < 3, case .arrived(let candidate)? = await events.next() { found.append(candidate) }
+        while found.count < 6, case .arrived(let candidate)? = await events.next() { found.append(candidate) }
         let device = try #require(found.first { $0.productID == "0001" })
         let other = try #require(found.first { $0.productID == "0002" })
         tell(
@@ -83,6 +121,10 @@ import Wire
         try await overflow(device.devnode)
         let malformed = try #require(found.first { $0.productID == "0004" })
         await refusals(device.devnode, malformed.devnode)
+        try await elsewhere(try #require(found.first { $0.productID == "0005" }).devnode)
+        await refused(
+            mouse: try #require(found.first { $0.productID == "0006" }).devnode,
+            stubborn: try #require(found.first { $0.productID == "0007" }).devnode)
         try await pulled(other.devnode)
 
         let port = try await USBPort.open(device.devnode, shape: Self.hid)
@@ -143,11 +185,34 @@ import Wire
         let streamed = try await port.streamed(500, size: 64)
         tell("bulk \(counts[0]) \(counts[1]), streamed \(streamed)")
         await port.close()
-        let reports = try await USBPort.open(
-            node, shape: USBShape(interface: .number(2), endpoints: .interrupt(outputReport: 8)))
+    }
+
+    /// The composite device (`usb_device.py`): nothing is in the first interface, nor in anybody's first setting.
+    private func elsewhere(_ node: String) async throws {
+        let reports = try await USBPort.open(node, shape: Self.hid)
+        _ = try await reports.control(
+            ControlRequest(type: 0x21, request: 0x09, value: 0x0300, index: 0, data: [1, 1]))
         try await reports.write([0x2A])
-        tell("set report \(try await reports.next())")
+        tell("behind a keyboard \(try await reports.next())")
         await reports.close()
+        let output = try await USBPort.open(node, shape: Self.hidWithOutput)
+        try await output.write([0x06])
+        tell("where an output is \(try await output.next())")
+        await output.close()
+        let bulk = try await USBPort.open(node, shape: Self.bulk)
+        try await bulk.write([0x01])
+        let before = try await bulk.next()
+        let renewed = await failure { try await bulk.renew() }
+        try await bulk.write([0x02])
+        tell("in its setting \(before), renewed \(name(renewed)), then \(try await bulk.next())")
+        await bulk.close()
+    }
+
+    private func refused(mouse: String, stubborn: String) async {
+        let nothing = await failure { _ = try await USBPort.open(mouse, shape: Self.hid) }
+        let unselected = await failure { _ = try await USBPort.open(stubborn, shape: Self.hid) }
+        guard case .system(let call, _) = unselected else { return tell("mouse or stubborn let us in") }
+        tell("mouse \(name(nothing)), stubborn \(call)")
     }
 
     private func renewal(_ node: String) async throws {
@@ -179,7 +244,7 @@ import Wire
     /// The malformed one announces endpoints that nobody can read (libusb leaves their number and no array).
     private func refusals(_ node: String, _ malformed: String) async {
         let missing = await failure { _ = try await USBPort.open("/dev/bus/usb/001/099", shape: Self.hid) }
-        let shape = USBShape(interface: .number(7), endpoints: .bulk)
+        let shape = USBShape(interface: .ofClass(0x08), endpoints: .bulk)
         let shapeless = await failure { _ = try await USBPort.open(node, shape: shape) }
         let unreadable = await failure { _ = try await USBPort.open(malformed, shape: Self.bulk) }
         tell("missing \(name(missing)), shapeless \(name(shapeless)), malformed \(name(unreadable))")

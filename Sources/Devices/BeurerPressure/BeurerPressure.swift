@@ -12,8 +12,8 @@ public enum BeurerPressure {
         models: ["BM55", "BM58", "BM65"],
         reads: ["pressures and pulse with date, time and user", "movement and irregular pulse marks"],
         matches: [UdevMatch(subsystem: "usb", vendorID: "0c45", productID: "7406")],
-        // Reports to the device go by SET_REPORT: the interface has no OUT endpoint.
-        transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
+        // Reports to the device go by SET_REPORT (devices.md 5.7): the interface has no OUT endpoint.
+        transport: .usb(USBShape(interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: false))),
         // No destructive command is known; the driver can only express the reading ones.
         forbidden: [],
         goals: [.download],

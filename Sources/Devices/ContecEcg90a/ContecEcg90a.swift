@@ -14,7 +14,8 @@ public enum ContecEcg90a {
         leaves: ["reply to command 93"],
         // STMicroelectronics' example id: the Contec 08A has it, too (devices.md 2.1).
         matches: [UdevMatch(subsystem: "usb", vendorID: "0483", productID: "5750")],
-        transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
+        // Interrupt IN 81 and OUT 02 (devices.md 7.1).
+        transport: .usb(USBShape(interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: true))),
         forbidden: [
             ForbiddenBytes([0x41], reason: "suspected to clear the memory of the Contec 08A, which has the same id")
         ],

@@ -18,7 +18,8 @@ public enum OmronPressure {
         leaves: ["this week's average", "the clock"],
         // Several Omron devices share it, a pedometer too: the version decides (devices.md 2.1).
         matches: [UdevMatch(subsystem: "usb", vendorID: "0590", productID: "0028")],
-        transport: .usb(USBShape(interface: .number(0), endpoints: .interrupt(outputReport: 8))),
+        // Interrupt IN 81 and OUT 02 (devices.md 5.1).
+        transport: .usb(USBShape(interface: .reports, endpoints: .interrupt(outputReport: 8, needsOutput: true))),
         forbidden: [
             ForbiddenBytes([0x4D, 0x43, 0x4C], reason: "MCL clears the monitor's memory")
         ],

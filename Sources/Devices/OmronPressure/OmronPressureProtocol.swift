@@ -151,7 +151,8 @@ struct OmronPressureProtocol: Dialogue {
         isIdentified ? ask(.count(bank: Self.banks.lowerBound), at: now) : ask(.version, at: now)
     }
 
-    /// SET_REPORT of the feature report; only the first value of a session seems to matter (devices.md 5.2).
+    /// SET_REPORT of the feature report, to the interface that the port has; only the first value of a session seems to
+    /// matter (devices.md 5.2).
     private static func feature(_ mode: [UInt8]) -> DialogueAction {
         .control(ControlRequest(type: 0x21, request: 0x09, value: 0x0300, index: 0, data: mode))
     }
