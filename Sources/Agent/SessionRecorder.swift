@@ -29,6 +29,8 @@ actor SessionRecorder: SessionSink {
     private(set) var skipped = 0
     /// Of the recording that began last; before the first one, of the session.
     private var surprises: Set<String> = []
+    /// What is open, while the measurements in it are sorted.
+    private var parts: RecordingParts?
     /// The people of whom something came, as the device keeps them apart, and what is theirs only if there is one.
     private var persons: Set<Int> = []
     private var ofOnePerson: [RecordingID] = []
@@ -59,13 +61,15 @@ actor SessionRecorder: SessionSink {
         do {
             switch action {
             case .identify(let identity): device = identity
-            case .begin(let start): try await begin(start)
-            case .append(let block): try await append(block)
-            case .reading(let reading): try await add(reading)
-            case .note(let note):
-                if let current { try await store.add(note, to: progress[current].id) }
+            case .append, .reading, .note:
+                if parts != nil { parts?.take(action) } else { try await keep(action) }
+            case .begin(let start):
+                parts = try await sorted(start)
+                if parts == nil { try await begin(start) }
+            case .end(let reason):
+                try await keepParts(reason)
+                try await seal(reason)
             case .deviceClock(let time): deviceClock = (time, clock.monotonic)
-            case .end(let reason): try await seal(reason)
             case .skipped: skipped += 1
             case .surprise(let text): try await surprise(text)
             case .send, .control, .renew, .ask, .finish: break
@@ -80,6 +84,7 @@ actor SessionRecorder: SessionSink {
     /// Called when the session is over, whatever the driver managed to say: nothing stays open.
     func close(_ reason: Recording.EndReason) async {
         do {
+            try await keepParts(reason)
             try await seal(reason)
         } catch {
             logger.error("recording could not be sealed", metadata: ["error": "\(error)"])
@@ -103,6 +108,23 @@ actor SessionRecorder: SessionSink {
         ofOnePerson = []
     }
 
+    /// Nil where all of it is one recording.
+    private func sorted(_ start: RecordingStart) async throws -> RecordingParts? {
+        guard start.kind == .stored, let item = start.item, !item.isShared, item.times.count > 1 else { return nil }
+        let parts = try await store.parts(of: item.times, in: recording(start), for: binding)
+        return parts.count > 1 ? RecordingParts(start, parts) : nil
+    }
+
+    private func keepParts(_ reason: Recording.EndReason) async throws {
+        guard let parts else { return }
+        self.parts = nil
+        for part in parts.all {
+            try await begin(part.start)
+            for action in part.actions { try await keep(action) }
+            try await seal(reason)
+        }
+    }
+
     /// The disk was full or gone: every block that was acknowledged is there, and is sealed as soon as there is room again;
     /// by the next start at the latest. A day is enough for anybody to make room. The task holds this recorder: its session
     /// may long have been replaced by the port's next one.
@@ -124,27 +146,19 @@ actor SessionRecorder: SessionSink {
         }
     }
 
+    private func keep(_ action: DialogueAction) async throws {
+        switch action {
+        case .append(let block): try await append(block)
+        case .reading(let reading): try await add(reading)
+        case .note(let note):
+            if let current { try await store.add(note, to: progress[current].id) }
+        default: break
+        }
+    }
+
     private func begin(_ start: RecordingStart) async throws {
-        var random = SystemRandomNumberGenerator()
-        let id = RecordingID(milliseconds: UInt64(clock.wall), random: &random)
-        // A device that only counts is dated by the laptop's clock, with which its count was paired.
-        let now = localTime(ofUnixMilliseconds: clock.wall).time
-        let counted = start.item?.ago.flatMap { ago in now?.civilSeconds.subtractingReportingOverflow(ago) }
-            .flatMap { $0.overflow ? nil : LocalTime(civilSeconds: $0.partialValue) }
-        let began = start.item?.start ?? counted
-        let source: StartSource =
-            switch start.kind {
-            case .live: .host
-            case .stored: began == nil ? .unknown : .device
-            case .file: .file
-            }
-        let recording = Recording(
-            id: id, kind: start.kind, modality: start.modality, origin: device.isSimulated ? .simulated : .device,
-            device: device, channels: start.channels,
-            clock: clock.facts(
-                deviceStart: began, deviceRaw: start.item?.rawStart, source: source,
-                deviceNow: start.item?.start == nil && counted != nil ? now : deviceNow),
-            source: start.item?.source)
+        let recording = recording(start)
+        let id = recording.id
         if let person = start.person { persons.insert(person) }
         let waits = start.person != nil && start.kind == .live && start.channels.isEmpty && start.item == nil
         _ = try await store.begin(
@@ -162,6 +176,29 @@ actor SessionRecorder: SessionSink {
         feed.begin(recording)
         logger.info(
             "recording begins", metadata: ["recording": "\(id)", "kind": "\(start.kind)", "driver": "\(device.driver)"])
+    }
+
+    private func recording(_ start: RecordingStart) -> Recording {
+        var random = SystemRandomNumberGenerator()
+        let id = RecordingID(milliseconds: UInt64(clock.wall), random: &random)
+        // A device that only counts is dated by the laptop's clock, with which its count was paired.
+        let now = localTime(ofUnixMilliseconds: clock.wall).time
+        let counted = start.item?.ago.flatMap { ago in now?.civilSeconds.subtractingReportingOverflow(ago) }
+            .flatMap { $0.overflow ? nil : LocalTime(civilSeconds: $0.partialValue) }
+        let began = start.item?.start ?? counted
+        let source: StartSource =
+            switch start.kind {
+            case .live: .host
+            case .stored: began == nil ? .unknown : .device
+            case .file: .file
+            }
+        return Recording(
+            id: id, kind: start.kind, modality: start.modality, origin: device.isSimulated ? .simulated : .device,
+            device: device, channels: start.channels,
+            clock: clock.facts(
+                deviceStart: began, deviceRaw: start.item?.rawStart, source: source,
+                deviceNow: start.item?.start == nil && counted != nil ? now : deviceNow),
+            source: start.item?.source)
     }
 
     private func add(_ reading: Reading) async throws {

@@ -1,4 +1,4 @@
-internal import Clinical
+public import Clinical
 internal import GRDB
 
 /// The team's monitor was not plugged in at the patient's whom it measured, but at the next one's. What was made while another
@@ -16,12 +16,18 @@ extension Transaction {
 
     func isOfOtherVisit(_ recording: Recording, _ period: StoredPeriod, than visit: Visit) throws -> Bool {
         // Whom a file names was compared with the visit's patient.
-        guard recording.claim?.namesSomebody != true,
-            let start = recording.clock.correctedStart(zone: environment.zone)
-        else { return false }
+        guard recording.claim?.namesSomebody != true else { return false }
+        return try otherVisits(recording, period, than: visit).contains { !$0.isEmpty }
+    }
+
+    /// For each measurement, or for all that was recorded in one piece: the other patients' visits in which it was, or may have been made.
+    fileprivate func otherVisits(
+        _ recording: Recording, _ period: StoredPeriod, than visit: Visit
+    ) throws -> [Set<String>] {
+        guard let start = recording.clock.correctedStart(zone: environment.zone) else { return [] }
         let visits = try openedVisits()
-        var others: Set<String> = []
-        for stretch in Self.stretches(of: period, from: start) {
+        let found = try Self.stretches(of: period, from: start).map { stretch in
+            var others: Set<String> = []
             func during(_ shift: Int, _ margin: Int) -> [String] {
                 visits.filter {
                     $0.times.lowerBound - margin <= stretch.upperBound + shift
@@ -31,11 +37,13 @@ extension Transaction {
             let there = during(0, 0)
             others.formUnion(there.filter { $0 != visit.id })
             // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
-            guard start.remarks.contains(.uncompared), try !isAnyOf(there, visit.patient.id) else { continue }
-            for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
+            if start.remarks.contains(.uncompared), try !isAnyOf(there, visit.patient.id) {
+                for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
+            }
+            return try others.filter { try areOthers([$0], than: visit) }
         }
-        guard try areOthers(others, than: visit) else { return false }
-        return try !isOwn(recording, by: visit)
+        guard found.contains(where: { !$0.isEmpty }), try !isOwn(recording, by: visit) else { return [] }
+        return found
     }
 
     private static func stretches(of period: StoredPeriod, from start: CorrectedStart) -> [ClosedRange<Int>] {
@@ -100,5 +108,28 @@ extension Transaction {
     private func areOthers(_ visits: some Sequence<String>, than visit: Visit) throws -> Bool {
         for id in visits where try self.visit(id)?.patient.id != visit.patient.id { return true }
         return false
+    }
+}
+
+extension Store {
+    /// The measurements of one memory, sorted by the other patients' visits in which they may have been made, those of none first: whose
+    /// each part is can be said by itself. All of them in one where there is nothing to tell apart.
+    /// - Parameters:
+    ///   - times: by the device's clock.
+    ///   - recording: as it would begin with all of them.
+    public func parts(
+        of times: [LocalTime], in recording: Recording, for binding: Binding?
+    ) async throws(StoreError) -> [[LocalTime]] {
+        try await read { tx in
+            // A loan is asked about all of them together.
+            guard let binding, binding.reason == .openVisit, let visit = try tx.visit(binding.visit),
+                try tx.loans(of: recording.device).isEmpty
+            else { return [times] }
+            let others = try tx.otherVisits(recording, StoredPeriod(times: times), than: visit)
+            guard others.count == times.count else { return [times] }
+            let sorted = Dictionary(grouping: times.indices) { others[$0].sorted() }
+            return sorted.sorted { ($0.key.count, $0.key.first ?? "") < ($1.key.count, $1.key.first ?? "") }
+                .map { $0.value.map { times[$0] } }
+        }
     }
 }

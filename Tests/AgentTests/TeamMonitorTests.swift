@@ -102,9 +102,21 @@ struct TeamMonitorTests {
             let time = localTime(ofUnixMilliseconds: clock.wall - minutes * minute).time!
             return .init(time: time, systolic: systolic, diastolic: 80, pulse: 70)
         }
-        try await read([measured(30, 189)], in: "v2", store)
-        let kept = try #require(try await store.recordings().first)
-        #expect(kept.binding == nil && kept.unattributed == .otherVisit)
+        let memory = [measured(30, 189), measured(0, 121)]
+        try await read(memory, in: "v2", store)
+        // Whose each of them is can be said by itself.
+        let all = try await store.recordings()
+        #expect(all.count == 2 && all.allSatisfy { $0.state == .complete })
+        for kept in all {
+            let readings = try await store.readings(kept.id)
+            #expect(readings.count == 3)
+            let isOfFirst = readings.first?.value.numerator == 189
+            #expect(kept.binding?.visit == (isOfFirst ? nil : "v2"))
+            #expect(kept.unattributed == (isOfFirst ? .otherVisit : nil))
+        }
+        // Read again, there is nothing new.
+        try await read(memory, in: "v2", store)
+        #expect(try await store.recordings().count == 2)
         try await store.close()
     }
 
