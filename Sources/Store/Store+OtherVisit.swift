@@ -26,6 +26,14 @@ extension Transaction {
     ) throws -> [Set<String>] {
         guard let start = recording.clock.correctedStart(zone: environment.zone) else { return [] }
         let visits = try openedVisits()
+        // A memory holds hundreds of measurements, most of them beside the same visits.
+        var whose: [String: Bool] = [:]
+        func isAnothers(_ id: String) throws -> Bool {
+            if let known = whose[id] { return known }
+            let isAnothers = try self.visit(id)?.patient.id != visit.patient.id
+            whose[id] = isAnothers
+            return isAnothers
+        }
         let found = try Self.stretches(of: period, from: start).map { stretch in
             var others: Set<String> = []
             func during(_ shift: Int, _ margin: Int) -> [String] {
@@ -35,12 +43,12 @@ extension Transaction {
                 }.map(\.id)
             }
             let there = during(0, 0)
-            others.formUnion(there.filter { $0 != visit.id })
+            others.formUnion(there)
             // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
-            if start.remarks.contains(.uncompared), try !isAnyOf(there, visit.patient.id) {
+            if start.remarks.contains(.uncompared), try there.allSatisfy(isAnothers) {
                 for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
             }
-            return try others.filter { try areOthers([$0], than: visit) }
+            return try others.filter(isAnothers)
         }
         guard found.contains(where: { !$0.isEmpty }), try !isOwn(recording, by: visit) else { return [] }
         return found

@@ -246,8 +246,9 @@ extension PhdcConversation {
         return measured.civilSeconds > clock.time.civilSeconds + elapsed + PhdcNameplate.clockGrain
     }
 
-    /// Seconds between two measurements of one sitting. Further apart, they may be two people's (a loan ended in between).
-    private static let sitting = 900
+    /// Seconds between two measurements of one sitting. Further apart, they may be two people's: a loan ended in between, or the nurse went
+    /// to the next bed.
+    private static let sitting = 120
 
     /// Everything in it was brought by an earlier session; a device that gets no answer reports it again.
     private func known(_ finding: Finding, _ stamp: PhdcReadingTime, _ person: UInt16?) -> StoredItem? {

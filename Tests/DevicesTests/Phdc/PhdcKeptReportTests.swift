@@ -42,7 +42,7 @@ struct PhdcKeptReportTests {
 
     @Test("measurements of one sitting are one recording, of another sitting another one")
     func sittings() {
-        let bench = Self.scale([90_000, 89_500, 3600, 0], .live)
+        let bench = Self.scale([90_000, 89_900, 3600, 0], .live)
         #expect(bench.recordings.map(\.start.kind) == [.stored, .stored, .live])
         #expect(bench.recordings.map(\.readings.count) == [2, 1, 1])
         #expect(Set(bench.recordings.compactMap(\.start.item?.source)).count == 2)
