@@ -34,6 +34,7 @@ public struct Acquisition: Sendable {
     private let mayRenew: Bool
     /// The tests' way to know that a wait is over.
     var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    private let backlog = Backlog()
     private let events: AsyncStream<Event>
     private let inlet: AsyncStream<Event>.Continuation
 
@@ -61,9 +62,13 @@ public struct Acquisition: Sendable {
     @concurrent
     public func run(_ dialogue: any Dialogue) async -> Outcome {
         var dialogue = dialogue
-        let reader = Task { [port, inlet] in
+        let reader = Task { [port, inlet, backlog] in
             do {
-                for try await arrival in port.incoming { inlet.yield(.bytes(arrival)) }
+                for try await arrival in port.incoming {
+                    // What isn't taken waits in the port, which has a bound; and a person's stop stands behind little.
+                    await backlog.enter(arrival.bytes.count)
+                    inlet.yield(.bytes(arrival))
+                }
                 inlet.yield(.portEnded(.gone))
             } catch {
                 inlet.yield(.portEnded(error as? PortError ?? .gone))
@@ -71,6 +76,7 @@ public struct Acquisition: Sendable {
         }
         let outcome = await pump(&dialogue)
         reader.cancel()
+        backlog.open()
         await port.close()
         return outcome
     }
@@ -136,7 +142,9 @@ public struct Acquisition: Sendable {
         for await event in events {
             let actions: [DialogueAction]
             switch event {
-            case .bytes(let arrival): actions = dialogue.received(arrival.bytes, from: arrival.endpoint, at: arrival.at)
+            case .bytes(let arrival):
+                actions = dialogue.received(arrival.bytes, from: arrival.endpoint, at: arrival.at)
+                backlog.leave(arrival.bytes.count)
             case .timer(let generation, let at):
                 guard generation == timer.generation else { continue }
                 // A disk that took seconds for the samples before it is no silence of the device's.

@@ -14,6 +14,8 @@ public actor DeviceHub {
         var profile: DialogueProfile?
         var identity: DeviceIdentity?
         var session: Session?
+        /// A session is about to begin.
+        var isOpening = false
         /// Pauses between probes of something that doesn't answer: the interface cable of an oximeter is there before
         /// the instrument is switched on (devices.md 3.1).
         var probes = 0
@@ -142,12 +144,15 @@ public actor DeviceHub {
         guard let profile = entry.profile, let identity = entry.identity else { throw .notThisDevice }
         guard profile.goals.contains(ability) else { throw .deviceCannot(name, ability.rawValue) }
         let port: any Port
+        // The actor is free while the port opens: somebody else may want to start in the meantime.
+        plugged[id]?.isOpening = true
         do throws(PortError) {
             port = try await openPort(entry.candidate, profile.allowing(goal))
+            plugged[id]?.isOpening = false
         } catch {
+            plugged[id]?.isOpening = false
             throw Problem(error)
         }
-        // The actor was free while the port opened: somebody else may have started in the meantime.
         guard let now = plugged[id], !isCapturing(now) else {
             await port.close()
             throw .deviceBusy(name)
@@ -198,7 +203,9 @@ public actor DeviceHub {
         changed()
     }
 
-    func isCapturing(_ entry: Plugged) -> Bool { entry.session.map { $0.outcome == nil } ?? false }
+    func isCapturing(_ entry: Plugged) -> Bool {
+        entry.isOpening || entry.session.map { $0.outcome == nil } ?? false
+    }
 
     /// The device that a name means, once it is recognised.
     func identity(of name: String) throws(Problem) -> DeviceIdentity {

@@ -110,7 +110,7 @@ actor SessionRecorder: SessionSink {
 
     /// Nil where all of it is one recording.
     private func sorted(_ start: RecordingStart) async throws -> RecordingParts? {
-        guard start.kind == .stored, let item = start.item, !item.isShared, item.times.count > 1 else { return nil }
+        guard start.kind == .stored, let item = start.item, item.times.count > 1 else { return nil }
         let parts = try await store.parts(of: item.times, in: recording(start), for: binding)
         return parts.count > 1 ? RecordingParts(start, parts) : nil
     }

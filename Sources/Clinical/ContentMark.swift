@@ -45,8 +45,14 @@ public struct ContentMark: Sendable, Equatable {
     public static func mayBeSame(_ one: String, _ other: String) -> Bool {
         guard one != other else { return true }
         let beginning = beginning(of: one)
-        guard beginning.last == separator, beginning == self.beginning(of: other) else { return false }
-        return [one, other].contains { $0.dropFirst(beginning.count).hasPrefix(uncertain) }
+        return areOfOnePlace(one, other)
+            && [one, other].contains { $0.dropFirst(beginning.count).hasPrefix(uncertain) }
+    }
+
+    /// Whether they differ in nothing but their marks.
+    public static func areOfOnePlace(_ one: String, _ other: String) -> Bool {
+        let beginning = beginning(of: one)
+        return beginning.last == separator && beginning == self.beginning(of: other)
     }
 
     /// Can't be in a mark's place.

@@ -85,13 +85,9 @@ struct BloodPressureMemory: Equatable, Sendable {
             }
         }
         guard !fresh.isEmpty else { return [.skipped(item)] }
-        // Other measurements at the same times. In a name that isn't sealed their values have no place.
-        let name = item.source
-        var other = 1
-        while known.isTaken(item.source) {
-            other += 1
-            item.source = "\(name)/\(other)"
-        }
+        // Another monitor may have measured at the same times, even in another session now. In a name that isn't sealed values have no
+        // place, but under a key.
+        if let mark = known.name(of: measurements.map(\.text).joined(separator: ";")) { item.source += "#\(mark)" }
         let dates = fresh.compactMap(\.measurement.at).sorted()
         item.start = dates.first
         item.last = dates.last

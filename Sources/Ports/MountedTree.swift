@@ -44,7 +44,7 @@ public final class MountedTree: Tree {
                 if errno == ENOENT { continue }
                 throw treeError(errno, name)
             }
-            let kind = kind(status)
+            let kind = Self.kind(status)
             entries.append(
                 TreeEntry(
                     name: EntryName.text(bytes), kind: kind, size: kind == .file ? max(0, Int(status.st_size)) : 0,
@@ -125,13 +125,13 @@ public final class MountedTree: Tree {
         guard unsafe fstatat(directory.number, last, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
             throw treeError(errno, name)
         }
-        guard kind(status) == .file else { throw .notAFile(name) }
+        guard Self.kind(status) == .file else { throw .notAFile(name) }
         let file = unsafe openat(directory.number, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard file >= 0 else { throw errno == ELOOP ? .notAFile(name) : treeError(errno, name) }
         let descriptor = Descriptor(number: file)
         // And again, in case it was exchanged between the two.
         guard unsafe fstat(file, &status) == 0 else { throw treeError(errno, name) }
-        guard kind(status) == .file else { throw .notAFile(name) }
+        guard Self.kind(status) == .file else { throw .notAFile(name) }
         return descriptor
     }
 
@@ -151,7 +151,14 @@ public final class MountedTree: Tree {
         return Descriptor(number: number)
     }
 
-    private func kind(_ status: stat) -> TreeEntry.Kind {
+    /// What is at a path; its links are followed, as `init` does.
+    public static func kind(of path: String) throws(TreeError) -> TreeEntry.Kind {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw treeError(errno, path) }
+        return kind(status)
+    }
+
+    private static func kind(_ status: stat) -> TreeEntry.Kind {
         switch status.st_mode & S_IFMT {
         case S_IFREG: .file
         case S_IFDIR: .directory

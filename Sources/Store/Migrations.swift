@@ -20,6 +20,7 @@ enum Migrations {
             try db.execute(sql: measurements)
             try nameMeasurements(vault, db)
         }
+        migrator.registerMigration("openings") { db in try db.execute(sql: openings) }
         return migrator
     }
 

@@ -194,12 +194,15 @@ extension Transaction {
         }
     }
 
-    /// What was cut before its name was certain is the beginning of the whole one of the same visit; of another visit it may be another's.
-    private func mayBeSame(_ other: Row, _ source: String, _ row: Row, isComplete: Bool) throws -> Bool {
+    /// A part of a night that one device dates is the whole one's of the same visit, whatever its name says: it was cut before that was
+    /// certain, or lost something. Without a number or a date it may be another device's, or another night.
+    private func isPart(_ other: Row, of source: String, _ row: Row, isComplete: Bool) throws -> Bool {
         let name: String = try other["source"]
         if name == source { return true }
         let (one, two): (String?, String?) = (try other["visit"], try row["visit"])
-        return isComplete && one != nil && one == two && ContentMark.mayBeSame(name, source)
+        let device = try JSON.decode(DeviceIdentity.self, row["device"] as String)
+        return try isComplete && one != nil && one == two && device.serial != nil && row["start_known"]
+            && ContentMark.areOfOnePlace(name, source)
     }
 
     /// For all recordings whose names begin like this one: a range of the index on sources.
@@ -218,7 +221,7 @@ extension Transaction {
                 WHERE source >= :from AND source < :to AND uuid <> :uuid AND state = 'interrupted'
                 AND superseded_by IS NULL
                 """, arguments: Self.placeArguments(source, uuid))
-        for other in others where try mayBeSame(other, source, row, isComplete: isComplete) {
+        for other in others where try isPart(other, of: source, row, isComplete: isComplete) {
             let otherID: String = try other["uuid"]
             let isShorter = try (other["bytes"] as Int) <= (row["bytes"] as Int)
             if isComplete || isShorter {

@@ -133,7 +133,9 @@ extension Transaction {
         return try Bool.fetchOne(
             db,
             sql: """
-                SELECT status = 'open' OR (opened_at <= :at AND closed_at >= :at) FROM visit WHERE id = :id
+                SELECT status = 'open' OR EXISTS (
+                    SELECT 1 FROM opening WHERE visit = :id AND opened_at <= :at AND closed_at >= :at)
+                FROM visit WHERE id = :id
                 """, arguments: ["at": binding.at, "id": binding.visit]) ?? false
     }
 
@@ -143,12 +145,17 @@ extension Transaction {
         let bound = try Row.fetchAll(
             db,
             sql: """
-                SELECT source, binding.visit FROM recording JOIN binding ON binding.recording = recording.uuid
+                SELECT source, state, binding.visit FROM recording JOIN binding ON binding.recording = recording.uuid
                 WHERE source >= :from AND source < :to AND uuid <> :uuid
                 AND n = (SELECT MAX(n) FROM binding WHERE binding.recording = recording.uuid)
                 """, arguments: Self.placeArguments(source, uuid))
-        return try bound.filter { ContentMark.mayBeSame(source, try $0["source"]) }
-            .compactMap { try self.visit($0["visit"])?.patient.id }.first { $0 != visit.patient.id }
+        return try bound.filter { row in
+            let other: String = try row["source"]
+            // What is in pieces may have lost something that nobody noticed, and so has another name.
+            return try ContentMark.mayBeSame(source, other)
+                || row["state"] as String != "complete" && ContentMark.areOfOnePlace(source, other)
+        }
+        .compactMap { try self.visit($0["visit"])?.patient.id }.first { $0 != visit.patient.id }
     }
 
     /// An earlier recording whose file gave itself the same identity and had other bytes (the same bytes are the same

@@ -44,10 +44,10 @@ extension Migrations {
 extension Store {
     /// What is here already of the devices' memories. An interrupted download is to be fetched again, its single measurements are not.
     public func knownItems() async throws(StoreError) -> KnownItems {
-        try await read { tx in
+        let key = try await key()
+        return try await read { tx in
             let sources = try String.fetchSet(
                 tx.db, sql: "SELECT source FROM recording WHERE state = 'complete' AND source IS NOT NULL")
-            guard let key = try tx.measurementKey() else { return KnownItems(sources) }
             var measurements: [String: String?] = [:]
             let rows = try Row.fetchCursor(
                 tx.db,
@@ -67,6 +67,11 @@ extension Store {
             }
         }
     }
+
+    private func key() async throws(StoreError) -> SymmetricKey {
+        if let key = try await read({ tx in try tx.measurementKey() }) { return key }
+        return try await write { tx in try tx.madeMeasurementKey() }
+    }
 }
 
 extension Transaction {
@@ -81,17 +86,18 @@ extension Transaction {
         return SymmetricKey(data: bytes)
     }
 
+    fileprivate func madeMeasurementKey() throws -> SymmetricKey {
+        if let key = try measurementKey() { return key }
+        let fresh = SymmetricKey(size: .bits256)
+        let text = unsafe fresh.withUnsafeBytes { unsafe Data($0).base64EncodedString() }
+        try set(text, forKey: Self.measurementKeyName)
+        return fresh
+    }
+
     /// - Parameter n: as the reading's.
     func name(_ reading: Reading, _ uuid: String, n: Int) throws {
         guard let mark = reading.mark else { return }
-        var key = try measurementKey()
-        if key == nil {
-            let fresh = SymmetricKey(size: .bits256)
-            let text = unsafe fresh.withUnsafeBytes { unsafe Data($0).base64EncodedString() }
-            try set(text, forKey: Self.measurementKeyName)
-            key = fresh
-        }
-        guard let key else { return }
+        let key = try madeMeasurementKey()
         try db.execute(
             sql: "INSERT INTO measurement (recording, n, name) VALUES (?, ?, ?)",
             arguments: [uuid, n, Self.name(of: mark, key)])

@@ -34,7 +34,7 @@ extension Transaction {
             whose[id] = isAnothers
             return isAnothers
         }
-        let found = try Self.stretches(of: period, from: start).map { stretch in
+        let found = try Self.stretches(of: period, recording.clock, from: start, environment.zone).map { stretch in
             var others: Set<String> = []
             func during(_ shift: Int, _ margin: Int) -> [String] {
                 visits.filter {
@@ -54,18 +54,25 @@ extension Transaction {
         return found
     }
 
-    private static func stretches(of period: StoredPeriod, from start: CorrectedStart) -> [ClosedRange<Int>] {
-        func instant(_ time: LocalTime) -> Int {
-            start.instant + time.civilSeconds + (start.correction ?? 0) - start.local.civilSeconds
+    private static func stretches(
+        of period: StoredPeriod, _ clock: ClockFacts, from start: CorrectedStart, _ zone: ZoneRule
+    ) -> [ClosedRange<Int>] {
+        // Each by itself: between two of them summer time may have ended.
+        func instant(_ time: LocalTime) -> Int? {
+            var clock = clock
+            clock.deviceStart = time
+            return clock.correctedStart(zone: zone)?.instant
         }
-        guard period.times.isEmpty else { return period.times.map { instant($0)...instant($0) } }
-        return [start.instant...max(start.instant, period.last.map(instant) ?? start.instant)]
+        guard period.times.isEmpty else {
+            return period.times.map { instant($0) ?? start.instant }.map { $0...$0 }
+        }
+        return [start.instant...max(start.instant, period.last.flatMap(instant) ?? start.instant)]
     }
 
     private func openedVisits() throws -> [Opened] {
         let rows = try Row.fetchAll(
             db,
-            sql: "SELECT id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM visit WHERE opened_at IS NOT NULL",
+            sql: "SELECT visit AS id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM opening",
             arguments: ["now": now])
         return try rows.map { row in
             let (from, to): (Int64, Int64) = (try row["opened_at"], try row["closed_at"])
@@ -90,8 +97,8 @@ extension Transaction {
             let decided = try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT DISTINCT recording.visit AS whose, visit.id AS during
-                    FROM recording JOIN visit ON opened_at <= begun_at AND COALESCE(closed_at, begun_at) >= begun_at
+                    SELECT DISTINCT recording.visit AS whose, opening.visit AS during
+                    FROM recording JOIN opening ON opened_at <= begun_at AND COALESCE(closed_at, begun_at) >= begun_at
                     WHERE doubt = 'otherVisit' AND recording.visit IS NOT NULL AND \(ofDevice)
                     """, arguments: arguments)
             guard

@@ -123,6 +123,58 @@ import Testing
         #expect(try await begin(-60, last: -5).0 == .attributed(visit: "v3"))
     }
 
+    /// A visit that was opened again was also open before.
+    @Test func everyOpeningCounts() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        let (hour, day) = (Int64(3_600_000), bench.world.time)
+        for (visit, start) in [("v1", 0), ("v1", 2)] as [(String, Int64)] {
+            try await store.openVisit(visit, by: "nurse", at: day + start * hour)
+            try await store.closeVisit(visit, by: "nurse", at: day + start * hour + hour / 2)
+        }
+        try await store.openVisit("v2", by: "nurse", at: day + 3 * hour)
+        bench.world.pass(3 * hour)
+        func begin(_ minutes: Int, _ visit: String, startedAt started: Int64) async throws -> Attribution {
+            var recording = Recording.sample(kind: .stored, modality: .vitals)
+            recording.clock.source = .device
+            recording.clock.deviceStart = ZoneRule.paris.local(Int(day / 1000) + minutes * 60)
+            recording.clock.deviceNow = ZoneRule.paris.local(Int(day / 1000) + 180 * 60)
+            recording.clock.hostWall = day + 3 * hour
+            return try await store.begin(
+                recording, binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: day + started))
+        }
+        #expect(try await begin(10, "v2", startedAt: 3 * hour) == .unattributed)
+        #expect(try await begin(130, "v2", startedAt: 3 * hour) == .unattributed)
+        #expect(try await begin(60, "v2", startedAt: 3 * hour) == .attributed(visit: "v2"))
+        // What was started in the first of them.
+        #expect(try await begin(5, "v1", startedAt: hour / 6) == .attributed(visit: "v1"))
+        #expect(try await begin(5, "v1", startedAt: hour) == .unattributed)
+    }
+
+    /// Of an old measurement and new ones, each is placed by the zone's own time of that day.
+    @Test func summerTimeEndedInBetween() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        let noon = try #require(LocalTime("2026-11-22 12:00:00"))
+        let instant = Int64(try #require(ZoneRule.paris.instants(of: noon).first)) * 1000
+        let minute: Int64 = 60_000
+        try await store.openVisit("v1", by: "nurse", at: instant - 200 * minute)
+        try await store.closeVisit("v1", by: "nurse", at: instant - 180 * minute)
+        try await store.openVisit("v2", by: "nurse", at: instant - 10 * minute)
+        bench.world.pass(instant - bench.world.time)
+        var recording = Recording.sample(kind: .stored, modality: .bloodPressure)
+        recording.clock.source = .device
+        recording.clock.hostWall = instant
+        let times = [LocalTime("2026-10-10 07:00:00"), LocalTime("2026-11-22 11:55:00")].compactMap { $0 }
+        recording.clock.deviceStart = times[0]
+        let now = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: instant)
+        #expect(try await store.parts(of: times, in: recording, for: now) == [times])
+        let others = times + [LocalTime("2026-11-22 08:50:00")].compactMap { $0 }
+        #expect(try await store.parts(of: others, in: recording, for: now) == [times, Array(others.suffix(1))])
+    }
+
     /// A download that was cut has no certain name: in the next patient's visit the whole night may be the first one's.
     @Test func whatMayBeTheSameNightIsHeld() async throws {
         let bench = try await Bench()
@@ -146,8 +198,13 @@ import Testing
             return why.map(\.kind) == [.earlierBinding]
         }
         #expect(try await begin(whole))
+        // Nor did anybody notice what it had lost when it got its name.
+        let lossy = Recording.sample(kind: .stored, source: mark.source(of: "oximeter/S3/0", isCertain: true))
+        try await store.begin(lossy, binding: Binding(visit: "v1", reason: .decision, by: "nurse", at: 1))
+        try await store.seal(lossy.id, reason: .deviceEnded)
+        #expect(try await begin("oximeter/S3/0#0123"))
         // Of the same visit, it is the beginning of the whole one that comes now.
-        let again = Recording.sample(kind: .stored, source: whole)
+        let again = Recording.sample(kind: .stored, source: whole, start: .device)
         try await store.begin(again, binding: Binding(visit: "v1", reason: .decision, by: "nurse", at: 1))
         try await store.seal(again.id, reason: .finished)
         #expect(try await store.recording(first.id)?.summary.supersededBy == again.id)
@@ -155,6 +212,7 @@ import Testing
         // By certain names, the content says that it is another night.
         let other = Recording.sample(kind: .stored, source: mark.source(of: "oximeter/S2/0", isCertain: true))
         try await store.begin(other, binding: Binding(visit: "v1", reason: .decision, by: "nurse", at: 1))
+        try await store.seal(other.id, reason: .finished)
         mark.add([95, 62], hasValue: true)
         #expect(try await !begin(mark.source(of: "oximeter/S2/0", isCertain: true)))
         #expect(try await begin(mark.source(of: "oximeter/S2/0", isCertain: false)))

@@ -9,8 +9,8 @@ import Testing
 /// (`ESS_WRITE_FIXTURES=1`), and never changes an old one.
 @Suite struct PastFiles {
     /// Named by the last migration in it.
-    private static let newest = "measurements"
-    private static let versions = ["v1", "v2", "objects", newest]
+    private static let newest = "openings"
+    private static let versions = ["v1", "v2", "objects", "measurements", newest]
     private static let id = RecordingID("01a0c5f2-2c00-7000-8000-000000000001")
     private static let stickID = RecordingID("01a0c5f2-2c00-7000-8000-000000000002")
     private static let pressureID = RecordingID("01a0c5f2-2c00-7000-8000-000000000003")
@@ -71,12 +71,15 @@ import Testing
         #expect(counts.recordings == 1 + more && counts.received == 1 && counts.sending == 1)
         #expect(counts.unattributed == 0)
         #expect(try await store.recordingCounts() == ["v1": 1 + more])
+        // The visit's only opening so far.
+        let openings = try await store.read { try String.fetchAll($0.db, sql: "SELECT visit FROM opening") }
+        #expect(openings == ["v1"])
         // And it goes on from there.
         try await store.begin(.sample(), binding: nil)
         try await store.closeVisit("v1", by: "nurse", at: 1)
     }
 
-    @Test("what came with media, forms, answers and measurements", arguments: ["objects", newest])
+    @Test("what came with media, forms, answers and measurements", arguments: ["objects", "measurements", newest])
     func opensWhatIsNewer(_ version: String) async throws {
         let scratch = try Scratch()
         let (store, _) = try await Self.open(version, in: scratch)

@@ -192,15 +192,13 @@ public actor MediaHub {
     private static func split(_ path: String) throws(Problem) -> (directory: String, only: String?) {
         guard path.hasPrefix("/") else { throw .badRequest("Le chemin doit être absolu.") }
         let parts = path.split(separator: "/").map(String.init)
-        let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory < 0 else {
-            close(directory)
-            return ("/" + parts.joined(separator: "/"), nil)
+        let kind: TreeEntry.Kind
+        do throws(TreeError) {
+            kind = try MountedTree.kind(of: path)
+        } catch {
+            throw .pathUnreadable(error == .denied(path) ? "accès refusé à l'agent" : "il n'existe pas")
         }
-        // What is neither a directory nor a file isn't among the parent's files.
-        guard errno == ENOTDIR else {
-            throw .pathUnreadable(errno == EACCES ? "accès refusé à l'agent" : "il n'existe pas")
-        }
+        guard kind == .file else { return ("/" + parts.joined(separator: "/"), nil) }
         return ("/" + parts.dropLast().joined(separator: "/"), parts.last)
     }
 

@@ -91,10 +91,14 @@ extension ContecOximeterConversation {
         let item = stored.facts.item(
             device: nameplate.sourceName, stored, isCertain: isCertain && !stored.isDamaged, isShared: isShared)
         let isKnown = known.contains(item.source)
-        if isEnd, !isCertain, !stored.isDamaged, known.mayContain(item.source) {
-            // The cable was pulled before it was clear what this is. It probably is here, and it is in the device all the same.
-            stored.fate = .unwanted
-            return []
+        if !isKnown, known.hasPlace(of: item.source) {
+            // Another night, or the same one with a loss that nobody noticed: whether it is whole is known at its end.
+            if !isEnd, !stored.isDamaged { return [] }
+            if isEnd, !isCertain, !stored.isDamaged {
+                // It probably is here, or was cut; it is in the device all the same.
+                stored.fate = .unwanted
+                return []
+            }
         }
         stored.fate = isKnown ? .known : keepsNew ? .kept : .unwanted
         lastFate = stored.fate

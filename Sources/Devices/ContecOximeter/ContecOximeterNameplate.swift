@@ -105,8 +105,8 @@ struct ContecOximeterStoredFacts: Equatable, Sendable {
     ///   - isShared: as `StoredItem.isShared`.
     func item(device: String, _ stored: ContecOximeterStoredStream, isCertain: Bool, isShared: Bool) -> StoredItem {
         let count = samples(perfusion: stored.hasPerfusion) ?? 0
-        let place =
-            "\(ContecOximeter.name)/\(device)/\(place.user)/\(place.segment)/\(rawStart ?? "none")/\(count)"
+        // Without the segment: where the oldest one goes, the others may move up.
+        let place = "\(ContecOximeter.name)/\(device)/\(place.user)/\(rawStart ?? "none")/\(count)"
         return StoredItem(
             source: stored.mark.source(of: place, isCertain: isCertain), start: start, rawStart: rawStart,
             samples: count, isShared: isShared)

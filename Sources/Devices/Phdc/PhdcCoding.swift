@@ -101,5 +101,9 @@ func phdcText(_ bytes: ArraySlice<UInt8>) -> String? {
     while rest.first == 0x20 { rest.removeFirst() }
     while rest.last == 0x20 { rest.removeLast() }
     guard !rest.isEmpty, rest.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
-    return String(validating: rest, as: UTF8.self)
+    // Marks that turn the direction of what stands around them would have a nurse read another number.
+    let text = String(validating: rest, as: UTF8.self)?.unicodeScalars.filter {
+        $0.properties.generalCategory != .format
+    }
+    return text.map { String(String.UnicodeScalarView($0.prefix(64))) }.flatMap { $0.isEmpty ? nil : $0 }
 }

@@ -214,7 +214,7 @@ struct ContecOximeterDriverTests {
         #expect(kept.start.item?.samples == 601)
         #expect(kept.start.item?.start == Self.start)
         #expect(kept.start.item?.rawStart == "20-26-11-21-22-40-05")
-        #expect(kept.start.item?.source == "contec-oximeter/SIM0001/0/0/20-26-11-21-22-40-05/601#4cc972e5e7d50645")
+        #expect(kept.start.item?.source == "contec-oximeter/SIM0001/0/20-26-11-21-22-40-05/601#4cc972e5e7d50645")
         #expect(kept.raw.count == 201 * 8)
         #expect(kept.blocks.allSatisfy { $0.samples[0].count <= 600 })
         #expect(bench.violations.isEmpty)
@@ -317,6 +317,20 @@ struct ContecOximeterDriverTests {
         same.run(until: 60)
         #expect(same.recordings.isEmpty && same.skipped.map(\.source) == [source] && same.finish == .done)
         #expect(same.violations.isEmpty)
+    }
+
+    @Test("a night that stands in another segment now is the same night")
+    func moved() throws {
+        func nights(_ first: UInt8) -> [ContecOximeterNight] {
+            [1, 2].map { .init(segment: first &+ $0, start: Self.start, seconds: 600 + Int($0), seed: UInt64($0)) }
+        }
+        let first = Self.downloaded { $0.memory = [.init(start: Self.start, seconds: 50)] + nights(0) }
+        #expect(first.recordings.count == 3)
+        var again = Self.bench(.download(known: first.known)) {
+            $0.memory = nights(UInt8.max) + [.init(segment: 2, start: Self.start, seconds: 700)]
+        }
+        again.run(until: 60)
+        #expect(again.skipped.count == 2 && again.recordings.count == 1 && again.finish == .done)
     }
 
     @Test("cut before its name is certain, it may be any night of that place")

@@ -114,7 +114,7 @@ struct ContecOximeterListenerTests {
             #expect(report.recordings[0].kind == .stored)
             #expect(report.recordings[0].end == .finished)
             #expect(report.recordings[0].channels == Self.summaries(perfusion: perfusion))
-            let place = "contec-oximeter/CMS50F_v46/0/0/20-26-11-21-22-40-05/100#"
+            let place = "contec-oximeter/CMS50F_v46/0/20-26-11-21-22-40-05/100#"
             #expect(report.recordings[0].source?.hasPrefix(place) == true)
         }
     }
@@ -182,7 +182,7 @@ struct ContecOximeterListenerTests {
         #expect(report.recordings.map(\.kind) == [.live, .stored, .stored])
         #expect(report.recordings.map(\.samples) == [host ? 240 : 242, 100, 200])
         #expect(report.recordings.map(\.end) == [.stopped, .finished, .finished])
-        #expect(report.recordings[2].source?.contains("/0/1/20-26-11-21-22-40-05/200#") == true)
+        #expect(report.recordings[2].source?.contains("/0/20-26-11-21-22-40-05/200#") == true)
     }
 
     @Test("a few live frames alone are a recording too")

@@ -274,7 +274,12 @@ struct OmronPressureDriverTests {
         let reset = Self.bench(.download(known: known)) { $0.banks[0][0].systolic += 1 }
         // The pulse of the earlier one is the same, and belongs to the new one all the same.
         #expect(reset.recordings.map(\.readings.count) == [3])
-        #expect(known.isTaken(reset.recordings[0].start.item?.source ?? "") == false)
+        // Under a key, other values are another recording, whatever else is the same.
+        let keyed = KnownItems([]) { String($0.reversed()) }
+        let names = [UInt8(0), 1].map { more in
+            Self.bench(.download(known: keyed)) { $0.banks[0][0].systolic += more }.recordings[0].start.item?.source
+        }
+        #expect(names[0] != names[1] && names.allSatisfy { $0?.contains("#") == true })
     }
 
     @Test("refusals, wrong checksums, deafness and garbage are overcome", arguments: [0, 1, 3, 5], [0, 3, 4])
