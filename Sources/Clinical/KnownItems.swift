@@ -1,7 +1,7 @@
 /// What of a device's memory is in the store already, so that reading the memory again brings only what is new: a measurement that
 /// was one patient's must not come again as the next one's.
 public struct KnownItems: Sendable, Equatable, ExpressibleByArrayLiteral {
-    private var sources: Set<String>
+    public private(set) var sources: Set<String>
     /// By digest: the source of the recording that holds the measurement, while that recording isn't whole; nil when it is.
     private var measurements: [String: String?]
     private var digest: @Sendable (String) -> String

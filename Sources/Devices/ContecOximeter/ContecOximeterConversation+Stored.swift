@@ -41,7 +41,8 @@ extension ContecOximeterConversation {
         stored.append(samples)
         let isFull = stored.builder.count >= ContecOximeterStoredStream.blockLength
         let isComplete = stored.isComplete
-        if !isComplete, stored.mark.isFull { actions += name(&stored, isCertain: true) }
+        let isDue = stored.fate == .waiting || stored.builder.count >= ContecOximeterStoredStream.mostWaiting
+        if !isComplete, stored.mark.isFull, isDue { actions += name(&stored, isCertain: true) }
         stream = .stored(stored)
         if isComplete { return actions + endStored(at: now, reason: .finished) }
         return actions + (isFull ? flush(at: now) : [])
@@ -87,15 +88,18 @@ extension ContecOximeterConversation {
     private mutating func name(
         _ stored: inout ContecOximeterStoredStream, isCertain: Bool, isEnd: Bool = false
     ) -> [DialogueAction] {
-        guard stored.fate == .waiting else { return [] }
+        guard !stored.isNamed else { return [] }
         let item = stored.facts.item(
             device: nameplate.sourceName, stored, isCertain: isCertain && !stored.isDamaged, isShared: isShared)
         let isKnown = known.contains(item.source)
         if !isKnown, known.hasPlace(of: item.source) {
             // Another night, or the same one with a loss that nobody noticed: whether it is whole is known at its end.
-            if !isEnd, !stored.isDamaged { return [] }
-            if isEnd, !isCertain, !stored.isDamaged {
-                // It probably is here, or was cut; it is in the device all the same.
+            if !isEnd, !stored.isDamaged, stored.builder.count < ContecOximeterStoredStream.mostWaiting {
+                stored.fate = .waitingForEnd
+                return []
+            }
+            if isEnd, !isCertain, !stored.isDamaged, !stored.mark.isFull {
+                // Cut before it said anything; it is in the device all the same.
                 stored.fate = .unwanted
                 return []
             }

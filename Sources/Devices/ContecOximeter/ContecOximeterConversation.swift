@@ -326,7 +326,7 @@ struct ContecOximeterConversation: Sendable {
     }
 
     mutating func flush(at now: UInt64) -> [DialogueAction] {
-        if case .stored(let stored) = stream, stored.fate == .waiting { return [] }
+        if case .stored(let stored) = stream, !stored.isNamed { return [] }
         var block: Block?
         change { block = $0.take(at: now) }
         return isDropping ? [] : block.map { [.append($0)] } ?? []

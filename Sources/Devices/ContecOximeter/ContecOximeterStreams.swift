@@ -117,9 +117,11 @@ struct ContecOximeterLiveStream: Sendable {
 /// A recording that comes out of the device's memory.
 struct ContecOximeterStoredStream: Sendable {
     /// Nothing is a recording before it has its name; what was asked for may be here already.
-    enum Fate: Sendable, Equatable { case waiting, kept, known, unwanted }
+    enum Fate: Sendable, Equatable { case waiting, waitingForEnd, kept, known, unwanted }
 
     static let blockLength = 600
+    /// Samples that may wait for their name: two days and a half.
+    static let mostWaiting = 1 << 18
     let facts: ContecOximeterStoredFacts
     private(set) var mark = ContentMark()
     var fate = Fate.waiting
@@ -140,6 +142,8 @@ struct ContecOximeterStoredStream: Sendable {
         builder = ContecOximeterBlockBuilder(
             channels: ContecOximeterChannels.stored(perfusion: hasPerfusion).count)
     }
+
+    var isNamed: Bool { fate != .waiting && fate != .waitingForEnd }
 
     var isComplete: Bool { announced.map { builder.total >= $0 } ?? false }
 

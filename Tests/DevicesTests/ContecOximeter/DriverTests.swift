@@ -319,6 +319,24 @@ struct ContecOximeterDriverTests {
         #expect(same.violations.isEmpty)
     }
 
+    @Test("another night at a known place, cut when it was nearly over, is kept, and may be the known one")
+    func cutLate() throws {
+        func night(_ seed: UInt64) -> ContecOximeterNight { .init(start: nil, seconds: 900, seed: seed) }
+        let first = Self.downloaded { $0.memory = [night(1)] }
+        var cut = Self.bench(.download(known: first.known)) { $0.memory = [night(2)] }
+        cut.run(until: 60) { $0.sent.last?[2] == 0xA6 }
+        func heard(_ bench: Bench) -> Int {
+            bench.transcript.events.reduce(0) { $0 + ($1.kind == .fromDevice ? $1.bytes.count : 0) }
+        }
+        let before = heard(cut)
+        cut.run(until: 60) { heard($0) >= before + 2200 }
+        cut.unplug()
+        let kept = try #require(cut.recordings.first)
+        #expect(kept.end == .deviceGone && kept.samples[0].count > 600 && cut.violations.isEmpty)
+        let (known, source) = (try #require(first.known.sources.first), try #require(kept.start.item?.source))
+        #expect(ContentMark.mayBeSame(known, source) && known != source)
+    }
+
     @Test("a night that stands in another segment now is the same night")
     func moved() throws {
         func nights(_ first: UInt8) -> [ContecOximeterNight] {
