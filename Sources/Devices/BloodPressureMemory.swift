@@ -87,7 +87,9 @@ struct BloodPressureMemory: Equatable, Sendable {
         guard !fresh.isEmpty else { return [.skipped(item)] }
         // Another monitor may have measured at the same times, even in another session now. In a name that isn't sealed values have no
         // place, but under a key.
-        if let mark = known.name(of: measurements.map(\.text).joined(separator: ";")) { item.source += "#\(mark)" }
+        // Only of what is new: what an earlier read brought, whole or in pieces, is another recording, and stays.
+        let values = fresh.map { "\($0.measurement.rawTime) \($0.measurement.text)" }.joined(separator: ";")
+        if let mark = known.name(of: values) { item.source += "/\(mark)" }
         let dates = fresh.compactMap(\.measurement.at).sorted()
         item.start = dates.first
         item.last = dates.last

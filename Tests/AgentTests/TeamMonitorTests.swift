@@ -1,5 +1,4 @@
 import Clinical
-import Devices
 import Foundation
 import Logging
 import Store
@@ -7,6 +6,7 @@ import Testing
 import Wire
 
 @testable import Agent
+@testable import Devices
 
 /// One blood pressure monitor for a whole nursing home: plugged in at every patient's, with everything in it.
 @Suite("A team's monitor goes from one patient to the next", .timeLimit(.minutes(2)))
@@ -117,6 +117,48 @@ struct TeamMonitorTests {
         // Read again, there is nothing new.
         try await read(memory, in: "v2", store)
         #expect(try await store.recordings().count == 2)
+        try await store.close()
+    }
+
+    /// Whatever ended the first read: what it brought stays, and the next one brings the rest.
+    @Test("a read that was cut and its remainder are two recordings, of which none replaces the other")
+    func remainder() async throws {
+        let (store, directory) = try await store()
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await store.merge(visits: [visit("v1", patient("p1", "LEFÈVRE"))])
+        try await store.openVisit("v1", by: "nurse", at: clock.wall)
+        let memory = (0..<6).map { measurement($0, 130 + UInt8($0)) }
+        func session(_ cut: Int?) async throws {
+            var whole = BloodPressureMemory(bank: 0)
+            for one in memory {
+                whole.add(
+                    BloodPressureMeasurement(
+                        systolic: Int(one.systolic), diastolic: 80, pulse: 70, at: one.time, rawTime: "\(one.time)"))
+            }
+            let device = DeviceIdentity(
+                driver: "omron-pressure", vendor: "Omron", model: "M7", serial: "SIM1", support: .verified)
+            let known = try await store.knownItems()
+            let recorder = SessionRecorder(
+                store: store, clock: clock, device: device,
+                binding: Binding(visit: "v1", reason: .openVisit, by: "nurse", at: clock.wall), known: known,
+                feed: LiveFeed(), logger: Logger(label: "test"))
+            let actions = whole.recording(
+                driver: "omron-pressure", device: "SIM1", known: known, reason: .finished, at: 0)
+            for action in actions.prefix(cut ?? actions.count) { try await recorder.perform(action) }
+            await recorder.close(.agentStopped)
+        }
+        try await session(8)
+        try await session(nil)
+        try await session(nil)
+        let all = try await store.recordings()
+        #expect(all.count == 2 && all.allSatisfy { $0.supersededBy == nil && $0.binding?.visit == "v1" })
+        var values: [Int] = []
+        for recording in all {
+            values += try await store.readings(recording.id).filter { $0.kind == .systolic }.map {
+                Int($0.value.numerator)
+            }
+        }
+        #expect(values.sorted() == (130..<136).map { $0 })
         try await store.close()
     }
 

@@ -109,6 +109,8 @@ struct ContecOximeterStoredFacts: Equatable, Sendable {
         let place = "\(ContecOximeter.name)/\(device)/\(place.user)/\(rawStart ?? "none")/\(count)"
         return StoredItem(
             source: stored.mark.source(of: place, isCertain: isCertain), start: start, rawStart: rawStart,
-            samples: count, isShared: isShared)
+            samples: count, isShared: isShared,
+            // A sample each second. Forgotten in the recorder, a night goes on into the next patient's time.
+            last: start.flatMap { LocalTime(civilSeconds: $0.civilSeconds + count) })
     }
 }

@@ -32,7 +32,14 @@ extension PhdcConversation {
             source: source(of: segment, at: now), start: segment.start,
             rawStart: segment.rawStart.map(PhdcClock.text), samples: samples, isShared: persons.count > 1,
             // Without an end, up to now for all that is known: its entries' own times come behind it.
-            last: arrays.isEmpty && segment.period == nil ? segment.end ?? clock?.time : nil)
+            last: segment.end ?? (arrays.isEmpty && segment.period == nil ? clock?.time : end(of: segment, arrays)))
+    }
+
+    /// By its samples and their rate.
+    private func end(of segment: PhdcSegment, _ arrays: [PhdcWave]) -> LocalTime? {
+        let seconds = arrays.map { Double(segment.usage) * Double($0.count) / $0.channel.rate.value }.max() ?? 0
+        guard seconds.isFinite, seconds < 1e9 else { return nil }
+        return segment.start?.adding(seconds: Int(seconds))
     }
 
     /// The object that an element of an entry belongs to.

@@ -213,6 +213,7 @@ struct ContecOximeterDriverTests {
         #expect(kept.samples[0].contains(.absent), "the finger was out")
         #expect(kept.start.item?.samples == 601)
         #expect(kept.start.item?.start == Self.start)
+        #expect(kept.start.item?.last == Self.start?.adding(seconds: 601))
         #expect(kept.start.item?.rawStart == "20-26-11-21-22-40-05")
         #expect(kept.start.item?.source == "contec-oximeter/SIM0001/0/20-26-11-21-22-40-05/601#4cc972e5e7d50645")
         #expect(kept.raw.count == 201 * 8)

