@@ -22,7 +22,6 @@ struct RecordingParts {
         parts.enumerated().map { index, times in
             var start = start
             start.item?.times = times
-            start.item?.last = times.max()
             if let first = times.min(), first != start.item?.start {
                 start.item?.start = first
                 start.item?.rawStart = nil

@@ -66,9 +66,7 @@ actor SessionRecorder: SessionSink {
             case .begin(let start):
                 parts = try await sorted(start)
                 if parts == nil { try await begin(start) }
-            case .end(let reason):
-                try await keepParts(reason)
-                try await seal(reason)
+            case .end(let reason): try await end(reason)
             case .deviceClock(let time): deviceClock = (time, clock.monotonic)
             case .skipped: skipped += 1
             case .surprise(let text): try await surprise(text)
@@ -84,8 +82,7 @@ actor SessionRecorder: SessionSink {
     /// Called when the session is over, whatever the driver managed to say: nothing stays open.
     func close(_ reason: Recording.EndReason) async {
         do {
-            try await keepParts(reason)
-            try await seal(reason)
+            try await end(reason)
         } catch {
             logger.error("recording could not be sealed", metadata: ["error": "\(error)"])
             sealLater(reason)
@@ -115,8 +112,9 @@ actor SessionRecorder: SessionSink {
         return parts.count > 1 ? RecordingParts(start, parts) : nil
     }
 
-    private func keepParts(_ reason: Recording.EndReason) async throws {
-        guard let parts else { return }
+    /// Of what is open, or was kept back to be sorted.
+    private func end(_ reason: Recording.EndReason) async throws {
+        guard let parts else { return try await seal(reason) }
         self.parts = nil
         for part in parts.all {
             try await begin(part.start)

@@ -92,7 +92,6 @@ struct BloodPressureMemory: Equatable, Sendable {
         if let mark = known.name(of: values) { item.source += "/\(mark)" }
         let dates = fresh.compactMap(\.measurement.at).sorted()
         item.start = dates.first
-        item.last = dates.last
         item.times = dates
         item.rawStart = fresh.map(\.measurement.rawTime).min()
         var actions: [DialogueAction] = [

@@ -28,8 +28,8 @@ public struct StoredItem: Sendable, Equatable {
     public var samples: Int
     /// Several people's measurements are in the memory, or it was not read to the end: whose this is, only a person can say.
     public var isShared: Bool
-    /// Of several measurements that need not be of one day: when the last one was made, by the device's clock. Nil for what was
-    /// recorded in one piece.
+    /// When what was recorded in one piece ended, or the last of several measurements was made that have no `times`; by the device's
+    /// clock. Nil where nobody knows.
     public var last: LocalTime?
     /// Of several measurements: when each one was made, by the device's clock.
     public var times: [LocalTime] = []

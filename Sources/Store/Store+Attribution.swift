@@ -12,7 +12,7 @@ public enum MadeWhen: Sendable, Equatable {
 
 /// When the measurements were made that one recording out of a memory holds, by the device's clock.
 public struct StoredPeriod: Sendable, Equatable {
-    /// Of several separate measurements: when the last one was made.
+    /// When the last of several separate measurements was made, or what was recorded in one piece ended, where that is known.
     public var last: LocalTime?
     /// When each one was made; empty for what was recorded in one piece.
     public var times: [LocalTime]

@@ -25,17 +25,18 @@ extension Transaction {
         _ recording: Recording, _ period: StoredPeriod, than visit: Visit
     ) throws -> [Set<String>] {
         guard let start = recording.clock.correctedStart(zone: environment.zone) else { return [] }
-        let visits = try openedVisits()
+        let stretches = Self.stretches(of: period, recording.clock, from: start, environment.zone)
+        let visits = try openedVisits(
+            from: stretches.map(\.lowerBound).min() ?? 0, to: stretches.map(\.upperBound).max() ?? 0)
         // A memory holds hundreds of measurements, most of them beside the same visits.
         var whose: [String: Bool] = [:]
         func isAnothers(_ id: String) throws -> Bool {
             if let known = whose[id] { return known }
-            let isAnothers = try self.visit(id)?.patient.id != visit.patient.id
+            let isAnothers = try self.isAnothers(id, than: visit)
             whose[id] = isAnothers
             return isAnothers
         }
-        let found = try Self.stretches(of: period, recording.clock, from: start, environment.zone).map { stretch in
-            var others: Set<String> = []
+        let found = try stretches.map { stretch in
             func during(_ shift: Int, _ margin: Int) -> [String] {
                 visits.filter {
                     $0.times.lowerBound - margin <= stretch.upperBound + shift
@@ -43,7 +44,7 @@ extension Transaction {
                 }.map(\.id)
             }
             let there = during(0, 0)
-            others.formUnion(there)
+            var others = Set(there)
             // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
             if start.remarks.contains(.uncompared), try there.allSatisfy(isAnothers) {
                 for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
@@ -69,11 +70,16 @@ extension Transaction {
         return [start.instant...max(start.instant, period.last.flatMap(instant) ?? start.instant)]
     }
 
-    private func openedVisits() throws -> [Opened] {
+    /// Those that may matter between two moments, whatever is wrong with the clock that named them.
+    private func openedVisits(from: Int, to: Int) throws -> [Opened] {
+        let margin = Self.summerTime + Self.drift + 1
         let rows = try Row.fetchAll(
             db,
-            sql: "SELECT visit AS id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM opening",
-            arguments: ["now": now])
+            sql: """
+                SELECT visit AS id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM opening
+                WHERE opened_at <= :to AND MAX(opened_at, COALESCE(closed_at, :now)) >= :from
+                """,
+            arguments: ["now": now, "from": Int64(from - margin) * 1000, "to": Int64(to + margin) * 1000])
         return try rows.map { row in
             let (from, to): (Int64, Int64) = (try row["opened_at"], try row["closed_at"])
             return Opened(id: try row["id"], times: Int(from / 1000)...Int(max(from, to) / 1000))
@@ -104,25 +110,19 @@ extension Transaction {
             guard
                 try isLent
                     || decided.contains(where: {
-                        try isAnyOf([$0["whose"]], visit.patient.id) && isAnyOf([$0["during"]], visit.patient.id)
+                        try !isAnothers($0["whose"], than: visit) && !isAnothers($0["during"], than: visit)
                     })
             else { return false }
         }
         let bound = try String.fetchAll(
             db, sql: "SELECT DISTINCT visit FROM recording WHERE visit IS NOT NULL AND \(ofDevice)",
             arguments: arguments)
-        return try !areOthers(bound, than: visit)
+        return try !bound.contains { try isAnothers($0, than: visit) }
     }
 
-    private func isAnyOf(_ visits: [String], _ patient: String) throws -> Bool {
-        for id in visits where try self.visit(id)?.patient.id == patient { return true }
-        return false
-    }
-
-    /// Whether one of these visits is another patient's; one whose identity was purged may be.
-    private func areOthers(_ visits: some Sequence<String>, than visit: Visit) throws -> Bool {
-        for id in visits where try self.visit(id)?.patient.id != visit.patient.id { return true }
-        return false
+    /// Whether the visit is another patient's; one whose identity was purged may be.
+    private func isAnothers(_ id: String, than visit: Visit) throws -> Bool {
+        try self.visit(id)?.patient.id != visit.patient.id
     }
 }
 

@@ -36,6 +36,18 @@ struct TeamMonitorTests {
         return (store, directory)
     }
 
+    /// Of a session with the team's monitor.
+    private func recorder(
+        _ store: Store, in visit: String, at time: Int64, _ known: KnownItems = []
+    ) -> SessionRecorder {
+        SessionRecorder(
+            store: store, clock: clock,
+            device: DeviceIdentity(
+                driver: "omron-pressure", vendor: "Omron", model: "M7", serial: "SIM0001", support: .verified),
+            binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: time), known: known, feed: LiveFeed(),
+            logger: Logger(label: "test"))
+    }
+
     /// Reads the whole monitor in that visit, as the hub does.
     private func read(
         _ memory: [OmronPressureSimulator.Measurement], in visit: String, _ store: Store
@@ -45,12 +57,7 @@ struct TeamMonitorTests {
         (configuration.deafFor, configuration.refusesEvery, configuration.sendsGarbage) = (0, 0, false)
         let now = clock.wall
         try await store.openVisit(visit, by: "nurse", at: now)
-        let identity = DeviceIdentity(
-            driver: "omron-pressure", vendor: "Omron", model: "M7", serial: "SIM0001", support: .verified)
-        let recorder = SessionRecorder(
-            store: store, clock: clock, device: identity,
-            binding: Binding(visit: visit, reason: .openVisit, by: "nurse", at: now), feed: LiveFeed(),
-            logger: Logger(label: "test"))
+        let recorder = recorder(store, in: visit, at: now)
         let port = SimulatedPort(OmronPressureSimulator(configuration), pace: 50, now: { [clock] in clock.monotonic })
         let known = try await store.knownItems()
         let outcome = await Acquisition(port: port, clock: clock, sink: recorder)
@@ -135,15 +142,10 @@ struct TeamMonitorTests {
                     BloodPressureMeasurement(
                         systolic: Int(one.systolic), diastolic: 80, pulse: 70, at: one.time, rawTime: "\(one.time)"))
             }
-            let device = DeviceIdentity(
-                driver: "omron-pressure", vendor: "Omron", model: "M7", serial: "SIM1", support: .verified)
             let known = try await store.knownItems()
-            let recorder = SessionRecorder(
-                store: store, clock: clock, device: device,
-                binding: Binding(visit: "v1", reason: .openVisit, by: "nurse", at: clock.wall), known: known,
-                feed: LiveFeed(), logger: Logger(label: "test"))
+            let recorder = recorder(store, in: "v1", at: clock.wall, known)
             let actions = whole.recording(
-                driver: "omron-pressure", device: "SIM1", known: known, reason: .finished, at: 0)
+                driver: "omron-pressure", device: "SIM0001", known: known, reason: .finished, at: 0)
             for action in actions.prefix(cut ?? actions.count) { try await recorder.perform(action) }
             await recorder.close(.agentStopped)
         }

@@ -50,10 +50,15 @@ struct Bench {
     var known: KnownItems {
         KnownItems(
             Set(recordings.filter { $0.end?.state == .complete }.compactMap(\.start.item?.source)),
-            measurements: Dictionary(recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) }) { one, _ in
-                one
-            })
+            measurements: knownMeasurements)
     }
+
+    var knownMeasurements: [String: String?] {
+        Dictionary(recordings.flatMap(\.readings).compactMap(\.mark).map { ($0, nil) }) { one, _ in one }
+    }
+
+    /// Bytes that the device has said.
+    var heard: Int { transcript.events.reduce(0) { $0 + ($1.kind == .fromDevice ? $1.bytes.count : 0) } }
 
     /// Seconds since the start.
     var elapsed: Double { Double(now - 1_000_000_000) / 1e9 }

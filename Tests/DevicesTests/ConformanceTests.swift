@@ -105,8 +105,7 @@ struct DialogueConformanceTests {
         // One by one: as if the memory had grown, and its recording had another name.
         let readings = first.recordings.flatMap(\.readings)
         #expect(readings.allSatisfy { $0.mark != nil })
-        let marks = Dictionary(readings.compactMap(\.mark).map { ($0, nil as String?) }) { one, _ in one }
-        let grown = try fetch(KnownItems([], measurements: marks))
+        let grown = try fetch(KnownItems([], measurements: first.knownMeasurements))
         #expect(grown.recordings.allSatisfy { $0.readings.isEmpty })
     }
 

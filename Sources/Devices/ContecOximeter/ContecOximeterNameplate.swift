@@ -98,9 +98,9 @@ struct ContecOximeterStoredFacts: Equatable, Sendable {
         return Int(bytes) / (perfusion ? 4 : 2)
     }
 
-    /// `device`: `ContecOximeterNameplate.sourceName`.
+    /// Many devices have no clock, and one that is set back gives a start twice: the samples' mark is in the name.
     /// - Parameters:
-    ///   - mark: of the samples; many devices have no clock, and one that is set back gives a start twice.
+    ///   - device: `ContecOximeterNameplate.sourceName`.
     ///   - isCertain: as of `ContentMark.source`.
     ///   - isShared: as `StoredItem.isShared`.
     func item(device: String, _ stored: ContecOximeterStoredStream, isCertain: Bool, isShared: Bool) -> StoredItem {

@@ -320,18 +320,21 @@ struct ContecOximeterDriverTests {
         #expect(same.violations.isEmpty)
     }
 
+    /// A download whose cable is pulled when so many bytes of it have come.
+    private static func cut(after bytes: Int, of night: ContecOximeterNight, known: KnownItems) -> Bench {
+        var bench = Self.bench(.download(known: known)) { $0.memory = [night] }
+        bench.run(until: 60) { $0.sent.last?[2] == 0xA6 }
+        let before = bench.heard
+        bench.run(until: 60) { $0.heard >= before + bytes }
+        bench.unplug()
+        return bench
+    }
+
     @Test("another night at a known place, cut when it was nearly over, is kept, and may be the known one")
     func cutLate() throws {
         func night(_ seed: UInt64) -> ContecOximeterNight { .init(start: nil, seconds: 900, seed: seed) }
         let first = Self.downloaded { $0.memory = [night(1)] }
-        var cut = Self.bench(.download(known: first.known)) { $0.memory = [night(2)] }
-        cut.run(until: 60) { $0.sent.last?[2] == 0xA6 }
-        func heard(_ bench: Bench) -> Int {
-            bench.transcript.events.reduce(0) { $0 + ($1.kind == .fromDevice ? $1.bytes.count : 0) }
-        }
-        let before = heard(cut)
-        cut.run(until: 60) { heard($0) >= before + 2200 }
-        cut.unplug()
+        let cut = Self.cut(after: 2200, of: night(2), known: first.known)
         let kept = try #require(cut.recordings.first)
         #expect(kept.end == .deviceGone && kept.samples[0].count > 600 && cut.violations.isEmpty)
         let (known, source) = (try #require(first.known.sources.first), try #require(kept.start.item?.source))
@@ -356,22 +359,13 @@ struct ContecOximeterDriverTests {
     func cutEarly() throws {
         let night = ContecOximeterNight(start: nil, seconds: 900)
         let whole = try #require(Self.downloaded { $0.memory = [night] }.recordings.first?.start.item?.source)
-        var cut = Self.bench(.download(known: [])) { $0.memory = [night] }
-        cut.run(until: 60) { $0.sent.last?[2] == 0xA6 }
-        func heard(_ bench: Bench) -> Int {
-            bench.transcript.events.reduce(0) { $0 + ($1.kind == .fromDevice ? $1.bytes.count : 0) }
-        }
-        let before = heard(cut)
-        cut.run(until: 60) { heard($0) >= before + 160 }
-        cut.unplug()
+        let cut = Self.cut(after: 160, of: night, known: [])
         let partial = try #require(cut.recordings.first)
         #expect(partial.end == .deviceGone && (1..<300).contains(partial.samples[0].count))
         let source = try #require(partial.start.item?.source)
         #expect(source != whole && ContentMark.mayBeSame(source, whole))
         // With the whole one here already, there is nothing to keep.
-        var again = Self.bench(.download(known: [whole])) { $0.memory = [night] }
-        again.run(until: 60) { heard($0) >= before + 160 }
-        again.unplug()
+        let again = Self.cut(after: 160, of: night, known: [whole])
         #expect(again.recordings.isEmpty && again.skipped.isEmpty && again.violations.isEmpty)
     }
 
