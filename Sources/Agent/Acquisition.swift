@@ -171,11 +171,14 @@ public struct Acquisition: Sendable {
         try await sleep(duration)
         guard clock.monotonic > due + Self.late else { return }
         await PortsThread.turn()
-        try await Task.sleep(for: .nanoseconds(Int64(Self.late)))
+        try await Task.sleep(for: min(duration, Self.recovery))
     }
 
     /// Nanoseconds that a busy laptop may be late without anything having stood still.
     private static let late: UInt64 = 200_000_000
+    /// Until what waited at libusb and in the device has come through a laptop that everything else wants as well; 0.2 s was not enough
+    /// where two devices and their bench woke up on two cores.
+    private static let recovery = Duration.seconds(1)
 
     /// After the store refused, the device is told to stop so that it keeps its own copy; answers are of no interest.
     private func farewell(_ outcome: Outcome, _ dialogue: inout any Dialogue) async -> Outcome {

@@ -7,8 +7,9 @@ public struct ContentMark: Sendable, Equatable {
     private static let telling = 300
     /// So many are enough without a value: what waits for its name is in memory.
     private static let most = 1 << 16
-    private static let separator: Character = "#"
     private static let uncertain = "~"
+    /// Behind it is the mark: what names a place has none.
+    public static let separator: Character = "#"
 
     private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     private var values = 0
@@ -54,7 +55,4 @@ public struct ContentMark: Sendable, Equatable {
         let beginning = beginning(of: one)
         return beginning.last == separator && beginning == self.beginning(of: other)
     }
-
-    /// Can't be in a mark's place.
-    public static func isReserved(_ character: Character) -> Bool { character == separator }
 }

@@ -71,16 +71,21 @@ struct BloodPressureMemory: Equatable, Sendable {
             start: starts.first, rawStart: times.first, samples: 0, isShared: isShared)
         var fresh: [(measurement: BloodPressureMeasurement, readings: [Reading])] = []
         var seen: [String: Int] = [:]
+        // Clocks without seconds: two measurements may have the same time.
+        func unique(_ name: String) -> String {
+            let twin = seen[name, default: 0]
+            seen[name] = twin + 1
+            return name + (twin > 0 ? "/\(twin)" : "")
+        }
         for (index, measurement) in measurements.enumerated() {
             // A clock that began anew, or another monitor that says no number, gives other values the same time: a pulse alone, which may
             // be the same by chance, makes no measurement the same.
-            let name = "\(place)/\(measurement.rawTime)/\(measurement.text)"
-            // Clocks without seconds: two measurements may have the same time.
-            let twin = seen[name, default: 0]
-            seen[name] = twin + 1
-            let readings = self.readings(of: measurement, index, name + (twin > 0 ? "/\(twin)" : ""))
+            let time = "\(place)/\(measurement.rawTime)"
+            let readings = self.readings(of: measurement, index, unique("\(time)/\(measurement.text)"))
+            // Before 0.1.0 was released their names held the time alone.
+            let former = self.readings(of: measurement, index, unique(time))
             // What an earlier download brought is somebody's already.
-            if readings.isEmpty || !readings.allSatisfy({ known.contains($0) }) {
+            if readings.isEmpty || ![readings, former].contains(where: { $0.allSatisfy { known.contains($0) } }) {
                 fresh.append((measurement, readings))
             }
         }

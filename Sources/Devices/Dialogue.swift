@@ -55,7 +55,7 @@ extension DeviceIdentity {
     var sourceName: String { Self.sourceName(serial ?? model) }
 
     static func sourceName(_ name: String) -> String {
-        String(name.map { $0 == "/" || $0 == " " || ContentMark.isReserved($0) ? "_" : $0 })
+        String(name.map { $0 == "/" || $0 == " " || $0 == ContentMark.separator ? "_" : $0 })
     }
 }
 

@@ -79,6 +79,8 @@ struct LiveEcgBuilder: Sendable {
     private var total = 0
     /// Since when, and from which sample on, the present window counts.
     private var watched: (since: UInt64, from: Int)?
+    /// When they were first found to be too few. Counted from here: after a standstill of the whole laptop its end is long over.
+    private var missed: UInt64?
     private var notes = 0
     /// Samples per lead at a limit of the converter.
     private var limitSince: Int?
@@ -128,7 +130,12 @@ struct LiveEcgBuilder: Sendable {
         let expected = Int((now - watched.since) / 1_000_000) * rate / 1000
         let missing = expected - (total - watched.from)
         let isMissing = missing * 200 > expected
-        guard !isMissing || now >= watched.since + Self.window + Self.grace else { return [] }
+        if isMissing {
+            let since = missed ?? now
+            missed = since
+            guard now >= since + Self.grace else { return [] }
+        }
+        missed = nil
         self.watched = (now, total)
         guard isMissing else { return [] }
         return noted(

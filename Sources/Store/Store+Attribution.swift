@@ -156,6 +156,26 @@ extension Transaction {
                 || row["state"] as String != "complete" && ContentMark.areOfOnePlace(source, other)
         }
         .compactMap { try self.visit($0["visit"])?.patient.id }.first { $0 != visit.patient.id }
+            ?? otherPatientOfUnmarked(than: visit, for: source, except: uuid)
+    }
+
+    /// The same where the earlier one was stored when names held no content (before 0.1.0 was released): one that the device dates like
+    /// this one may be this one.
+    private func otherPatientOfUnmarked(
+        than visit: Visit, for source: String, except uuid: String
+    ) throws -> String? {
+        guard source.contains(ContentMark.separator) else { return nil }
+        return try String.fetchAll(
+            db,
+            sql: """
+                SELECT DISTINCT one.visit FROM recording one JOIN recording this ON this.uuid = ?
+                WHERE one.visit IS NOT NULL AND INSTR(one.source, ?) = 0
+                AND one.kind = this.kind AND one.modality = this.modality
+                AND json_extract(one.device, '$.driver') = json_extract(this.device, '$.driver')
+                AND json_extract(one.device, '$.serial') IS json_extract(this.device, '$.serial')
+                AND json_extract(one.clock, '$.deviceRaw') IS json_extract(this.clock, '$.deviceRaw')
+                """, arguments: [uuid, String(ContentMark.separator)]
+        ).compactMap { try self.visit($0)?.patient.id }.first { $0 != visit.patient.id }
     }
 
     /// An earlier recording whose file gave itself the same identity and had other bytes (the same bytes are the same

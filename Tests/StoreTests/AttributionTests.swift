@@ -218,6 +218,33 @@ import Testing
         #expect(try await begin(mark.source(of: "oximeter/S2/0", isCertain: false)))
     }
 
+    /// Stores of before 0.1.0 was released: a night's name said nothing of what is in it.
+    @Test func aNightThatIsDatedLikeOneWithoutAMarkIsHeld() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        func night(_ source: String, _ raw: String?, _ serial: String? = "S1") -> Recording {
+            var recording = Recording.sample(kind: .stored, modality: .oximetry, source: source, serial: serial)
+            recording.clock.deviceRaw = raw
+            return recording
+        }
+        let first = night("oximeter/S1/0/0/20-14/600", "20-14")
+        #expect(try await store.begin(first, binding: binding) == .attributed(visit: "v1"))
+        try await store.seal(first.id, reason: .finished)
+        try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
+        try await store.merge(visits: [.sample("v2", patient: .paul)])
+        try await store.openVisit("v2", by: "nurse", at: bench.world.time)
+        let next = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: bench.world.time)
+        func isHeld(_ recording: Recording) async throws -> Bool {
+            guard case .held(let why) = try await store.begin(recording, binding: next) else { return false }
+            return why.map(\.kind) == [.earlierBinding]
+        }
+        #expect(try await isHeld(night("oximeter/S1/0/20-14/600#1f", "20-14")))
+        #expect(try await !isHeld(night("oximeter/S1/0/20-15/600#1f", "20-15")))
+        #expect(try await !isHeld(night("oximeter/S2/0/20-14/600#1f", "20-14", "S2")))
+        #expect(try await !isHeld(night("oximeter/S1/0/none/600#1f", nil)))
+    }
+
     @Test func aContradictionHolds() async throws {
         let bench = try await Bench()
         let binding = try await bench.openVisit()

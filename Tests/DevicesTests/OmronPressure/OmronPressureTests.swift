@@ -282,6 +282,23 @@ struct OmronPressureDriverTests {
         #expect(names[0] != names[1])
     }
 
+    @Test("what a store holds by the former name, without the values in it, is known again")
+    func formerNames() {
+        let first = Self.bench()
+        // `place/time/systolic,diastolic,pulse`, and a number behind it for another one of the same minute; that one had its number
+        // behind the time. These have times of their own.
+        let former = first.recordings.flatMap(\.readings).compactMap { reading -> String? in
+            var reading = reading
+            reading.source = reading.source?.split(separator: "/").dropLast().joined(separator: "/")
+            return reading.mark
+        }
+        #expect(Set(former).count == 15)
+        let known = KnownItems([], measurements: Dictionary(uniqueKeysWithValues: former.map { ($0, nil) }))
+        #expect(Self.bench(.download(known: known)).recordings.isEmpty)
+        let reset = Self.bench(.download(known: known)) { $0.banks[0][0].systolic += 1 }
+        #expect(reset.recordings.map(\.readings.count) == [3])
+    }
+
     @Test("refusals, wrong checksums, deafness and garbage are overcome", arguments: [0, 1, 3, 5], [0, 3, 4])
     func troubles(_ refusesEvery: Int, _ garblesEvery: Int) {
         let bench = Self.bench {
