@@ -196,6 +196,13 @@ public actor DeviceHub {
     /// True while any device records, live or from its memory.
     var isAnyCapturing: Bool { plugged.values.contains(where: isCapturing) }
 
+    /// True while any device records for another visit: one that the server cancelled meanwhile.
+    func isAnyCapturing(beside visit: String) -> Bool {
+        plugged.values.contains { entry in
+            isCapturing(entry) && (entry.isOpening || entry.session?.recorder.visit.map { $0 != visit } ?? false)
+        }
+    }
+
     private func ended(_ id: String, _ number: Int, _ outcome: Acquisition.Outcome) {
         if plugged[id]?.session?.id == number { plugged[id]?.session?.outcome = outcome }
         logger.info("session ended", metadata: ["session": "\(number)", "outcome": "\(outcome)"])

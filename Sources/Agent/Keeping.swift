@@ -99,7 +99,7 @@ extension Configuration {
         let directory = stateDirectory
         return Store.Environment(
             now: { clock.wall }, freeSpace: { DiskPolicy.freeSpace(at: directory) },
-            decoder: "ess-agent \(agentVersion)", zone: .host, coding: .standard)
+            decoder: "ess-agent \(agentVersion)", zone: .host, coding: .standard, clocks: { clock.reading })
     }
 
     /// systemd passed it: only systemd-creds can replace it.

@@ -110,7 +110,7 @@ extension Problem {
     public static let visitCancelled = Problem("visit-cancelled", "Cette visite a été annulée par le centre.")
     public static let captureRunning = Problem(
         "capture-running",
-        "Un appareil enregistre pour la visite ouverte. Terminez d'abord la capture (`ess-agent stop …`).")
+        "Un appareil enregistre encore pour une visite. Terminez d'abord la capture (`ess-agent stop …`).")
     public static let identityNotChecked = Problem(
         "identity-not-checked", "Vérifiez d'abord l'identité : date de naissance, nom, prénoms et sexe.")
     public static let identityMismatch = Problem(

@@ -17,6 +17,8 @@ actor SessionRecorder: SessionSink {
     private let store: Store
     private let clock: HostClock
     private let binding: Binding?
+    /// Whose the recordings are, where one was open at the start.
+    nonisolated var visit: String? { binding?.visit }
     /// What earlier sessions brought: whatever a driver does, it is not kept a second time, as somebody else's.
     private let known: KnownItems
     private let feed: LiveFeed

@@ -135,6 +135,7 @@ public struct Verbs: Sendable {
             if let open = try await store.currentVisit(), open.id != id {
                 throw await hub.isAnyCapturing ? Problem.captureRunning : .anotherVisitOpen
             }
+            guard await !hub.isAnyCapturing(beside: id) else { throw Problem.captureRunning }
             let opened = try await store.openVisit(id, by: who(person), at: clock.wall)
             if check != nil {
                 try await store.audit(by: who(person), action: "visit.identity-check", subject: id, details: "")

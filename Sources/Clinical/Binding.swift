@@ -88,6 +88,13 @@ extension IdentityClaim {
         return found
     }
 
+    /// Whether it names somebody else. A missing number names nobody, and sex and age are often what a device began with.
+    public func speaksAgainst(_ patient: Patient) -> Bool {
+        contradictions(with: patient, on: nil).contains {
+            !$0.claimed.isEmpty && [.name, .birthDate, .patientID].contains($0.kind)
+        }
+    }
+
     /// Year, month and day as far as they are stated; an unknown month or day (`00`) ends the date.
     private static func parts(_ date: String) -> [Int] {
         var result: [Int] = []

@@ -32,6 +32,20 @@ public struct CorrectedStart: Hashable, Sendable, Codable {
     }
 }
 
+/// A clock that nobody could compare.
+public enum UncomparedClock {
+    /// Seconds that it may be off, beside the hour of summer time: nurses set it by their own watch.
+    private static let drift = 600
+    private static let summerTime = 3600
+    /// Seconds: the farthest that what it says may be from what was.
+    public static let most = drift + summerTime
+
+    /// When that may have been which it dates so, in seconds.
+    public static func stretches(around said: ClosedRange<Int>) -> [ClosedRange<Int>] {
+        [-summerTime, 0, summerTime].map { said.lowerBound + $0 - drift...said.upperBound + $0 + drift }
+    }
+}
+
 extension ClockFacts {
     /// When the recording began, with the device's clock error taken out where it could be measured: a clock runs on
     /// evenly, also over a switch to summer time that it knows nothing of, so the time from the recording's start to the
@@ -113,6 +127,14 @@ public enum HostEvent: Hashable, Sendable, Codable {
 }
 
 extension HostReading {
+    /// When an earlier reading was taken by the wall clock as it goes now, in milliseconds; nil where nobody knows: in another boot.
+    public func wall(of earlier: HostReading) -> Int64? {
+        guard bootID == earlier.bootID, let boottime, let before = earlier.boottime, boottime >= before else {
+            return nil
+        }
+        return wall - Int64(clamping: (boottime - before) / 1_000_000)
+    }
+
     /// What happened since an earlier reading, in no more words than can be proven.
     /// - Parameter tolerance: milliseconds that are nobody's business: the readings aren't taken at the very same moment,
     ///   and a wall clock that is being synchronised runs up to 500 ppm fast or slow.

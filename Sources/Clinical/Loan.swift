@@ -46,6 +46,11 @@ public struct Loan: Sendable, Equatable, Codable, Identifiable {
 
     public func covers(_ time: LocalTime) -> Bool { from <= time && to.map { time <= $0 } ?? true }
 
+    /// - Parameter stretch: seconds on the clock on the wall, as of `LocalTime.civilSeconds`.
+    func touches(_ stretch: ClosedRange<Int>) -> Bool {
+        from.civilSeconds <= stretch.upperBound && to.map { stretch.lowerBound <= $0.civilSeconds } ?? true
+    }
+
     /// Whether there is a moment at which both hold.
     public func overlaps(_ other: Loan) -> Bool {
         (to.map { other.from <= $0 } ?? true) && (other.to.map { from <= $0 } ?? true)
@@ -95,10 +100,11 @@ extension Binding {
     /// - Parameters:
     ///   - start: the corrected start; nil when it isn't known.
     ///   - last: of several separate measurements, when the last one was made, corrected likewise.
+    ///   - isUncompared: the device's clock couldn't be asked, so that it may also have been before or after.
     ///   - openVisitPatient: `Patient.id` of the visit that would be taken otherwise.
     public static func byLoan(
-        of device: DeviceIdentity, started start: LocalTime?, last: LocalTime? = nil, loans: [Loan],
-        openVisitPatient: String?
+        of device: DeviceIdentity, started start: LocalTime?, last: LocalTime? = nil, isUncompared: Bool = false,
+        loans: [Loan], openVisitPatient: String?
     ) -> LoanVerdict {
         let loans = loans.filter { $0.concerns(device) }
         guard !loans.isEmpty else { return .unconcerned }
@@ -109,7 +115,10 @@ extension Binding {
         let end = max(start, last ?? start)
         let touched = loans.filter { $0.from <= end && ($0.to.map { start <= $0 } ?? true) }
         if let loan = inside.first {
-            return touched.count == 1 && loan.covers(end) ? .lent(loan) : .doubt(.acrossLoans)
+            let others = isUncompared ? loans.filter { $0.patient != loan.patient } : []
+            let around = UncomparedClock.stretches(around: start.civilSeconds...end.civilSeconds)
+            let isClear = !others.contains { other in around.contains { other.touches($0) } }
+            return touched.count == 1 && loan.covers(end) && isClear ? .lent(loan) : .doubt(.acrossLoans)
         }
         guard touched.allSatisfy({ $0.patient == openVisitPatient }) else { return .doubt(.acrossLoans) }
         // Outside of all of them: only clear when nobody but the patient of the open visit ever had it.

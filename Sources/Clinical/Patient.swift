@@ -73,7 +73,4 @@ public struct IdentityClaim: Hashable, Sendable, Codable {
         self.patientID = patientID
         self.issuer = issuer
     }
-
-    /// Whether it tells one person from another; sex and age alone do not.
-    public var namesSomebody: Bool { [name, birthDate, patientID].contains { $0?.isEmpty == false } }
 }

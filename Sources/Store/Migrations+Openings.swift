@@ -25,4 +25,10 @@ extension Migrations {
         CREATE TRIGGER opening_ends AFTER UPDATE OF closed_at ON visit WHEN NEW.closed_at IS NOT NULL
             BEGIN UPDATE opening SET closed_at = NEW.closed_at WHERE visit = NEW.id AND closed_at IS NULL; END;
         """
+
+    /// `HostReading` as JSON: the wall clock may be set before the next visit.
+    static let clocks = """
+        ALTER TABLE opening ADD COLUMN opened_clocks TEXT;
+        ALTER TABLE opening ADD COLUMN closed_clocks TEXT;
+        """
 }

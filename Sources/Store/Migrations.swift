@@ -21,6 +21,7 @@ enum Migrations {
             try nameMeasurements(vault, db)
         }
         migrator.registerMigration("openings") { db in try db.execute(sql: openings) }
+        migrator.registerMigration("clocks") { db in try db.execute(sql: clocks) }
         return migrator
     }
 

@@ -55,13 +55,17 @@ extension Transaction {
         if recording.kind != .live, !isDecided {
             let (start, last) = loanPeriod(of: recording, period.last, made)
             let verdict = Binding.byLoan(
-                of: recording.device, started: start, last: last, loans: try loans(of: recording.device),
-                openVisitPatient: named?.patient.id)
+                of: recording.device, started: start, last: last,
+                isUncompared: made != .asItsClockSays || isUncompared(recording),
+                loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
             switch verdict {
             case .unconcerned: break
             case .doubt(let reason): return .nobody(reason)
             case .lent(let loan):
                 guard let visit = try visit(loan.visit) else { throw StoreError.corrupt("a loan's visit") }
+                guard try !isOfOtherVisit(recording, period, beside: loan, to: visit) else {
+                    return .nobody(.otherVisit)
+                }
                 return .binding(Binding(visit: visit.id, reason: .loan, by: loan.by, at: now), visit, loan: loan.id)
             }
         }
@@ -96,7 +100,8 @@ extension Transaction {
             contradictions.append(
                 Contradiction(kind: .earlierBinding, claimed: earlier, expected: visit.patient.id))
         }
-        if let objectID = recording.objectID, let other = try otherOfSameObject(recording) {
+        let other = try otherOfSameObject(recording) ?? halfOfSameObject(recording, than: visit)
+        if let objectID = recording.objectID, let other {
             contradictions.append(Contradiction(kind: .objectIdentity, claimed: objectID, expected: other))
         }
         guard contradictions.isEmpty else {
@@ -191,6 +196,15 @@ extension Transaction {
                 ORDER BY begun_at LIMIT 1
                 """,
             arguments: [objectID, recording.id.description, recording.source])
+    }
+
+    /// Half a copy of the same object that is another patient's.
+    private func halfOfSameObject(_ recording: Recording, than visit: Visit) throws -> String? {
+        guard let objectID = recording.objectID else { return nil }
+        return try Row.fetchAll(
+            db, sql: "SELECT uuid, visit FROM recording WHERE object = ? AND uuid <> ? AND visit IS NOT NULL",
+            arguments: [objectID, recording.id.description]
+        ).first { try self.visit($0["visit"])?.patient.id != visit.patient.id }.map { try $0["uuid"] }
     }
 
     func write(_ binding: Binding, _ uuid: String, n: Int, _ key: SymmetricKey) throws {

@@ -58,6 +58,15 @@ extension Store {
         }
     }
 
+    /// Whether any file of a medium has a mark that begins so.
+    public func hasMark(beginning: String) async throws(StoreError) -> Bool {
+        try await read { tx in
+            try Bool.fetchOne(
+                tx.db, sql: "SELECT EXISTS (SELECT 1 FROM medium_file WHERE mark >= ? AND mark < ?)",
+                arguments: [beginning, beginning + "\u{10FFFF}"]) ?? false
+        }
+    }
+
     /// The complete recording of a source, which is remembered as the holder of a file that has come again in another place or
     /// under another date.
     public func recording(
@@ -102,16 +111,19 @@ extension Store {
     /// - Parameters:
     ///   - recording: without channels.
     ///   - size: what will come, so that a disk that has no room for it is known before the first byte.
+    ///   - isShared: some of it may be another patient's: it is nobody's before a person decides.
     ///   - made: when its device wrote it, as far as loans are asked.
+    ///   - marks: by which it is found also while it isn't whole.
     public func beginCarried(
         _ recording: Recording, mediaType: String, study: StudyObject?, size: Int, notes: [Note], binding: Binding?,
-        made: MadeWhen = .asItsClockSays
+        isShared: Bool = false, made: MadeWhen = .asItsClockSays, marks: [String] = []
     ) async throws(StoreError) -> CarriedWriter {
         try await write { tx in
             guard recording.channels.isEmpty else { throw StoreError.refused("a carried file has no channels") }
             try tx.requireSpace(.refuseStart, for: Int64(size))
-            let attribution = try tx.begin(recording, binding, made: made)
+            let attribution = try tx.begin(recording, binding, isShared: isShared, made: made)
             let uuid = recording.id.description
+            for mark in marks { try tx.mark(mark, uuid) }
             let key = try tx.dataKey(try tx.recordingRow(uuid))
             try tx.db.execute(
                 sql: "INSERT INTO carried (recording, media_type, sealed) VALUES (?, ?, ?)",

@@ -10,24 +10,41 @@ extension Transaction {
         var times: ClosedRange<Int>
     }
 
-    /// Seconds that a clock which nobody compared may be off, beside the hour of summer time: nurses set them by their own watch.
-    private static let drift = 600
-    private static let summerTime = 3600
-
     func isOfOtherVisit(_ recording: Recording, _ period: StoredPeriod, than visit: Visit) throws -> Bool {
-        // Whom a file names was compared with the visit's patient.
-        guard recording.claim?.namesSomebody != true else { return false }
-        return try otherVisits(recording, period, than: visit).contains { !$0.isEmpty }
+        try otherVisits(recording, period, than: visit).contains { !$0.isEmpty }
+    }
+
+    /// Whether it may have been made in another patient's visit before or after the loan that its device's clock, which can't be asked,
+    /// puts it in. What the nurse did elsewhere while the device was at this patient's says nothing.
+    func isOfOtherVisit(_ recording: Recording, _ period: StoredPeriod, beside loan: Loan, to visit: Visit) throws
+        -> Bool
+    {
+        guard isUncompared(recording) else { return false }
+        return try otherVisits(recording, period, than: visit, beside: loan).contains { !$0.isEmpty }
+    }
+
+    func isUncompared(_ recording: Recording) -> Bool {
+        recording.clock.correctedStart(zone: environment.zone)?.remarks.contains(.uncompared) == true
     }
 
     /// For each measurement, or for all that was recorded in one piece: the other patients' visits in which it was, or may have been made.
     fileprivate func otherVisits(
-        _ recording: Recording, _ period: StoredPeriod, than visit: Visit
+        _ recording: Recording, _ period: StoredPeriod, than visit: Visit, beside loan: Loan? = nil
     ) throws -> [Set<String>] {
-        guard let start = recording.clock.correctedStart(zone: environment.zone) else { return [] }
+        // The laptop's clock says when it was copied, not when it was made.
+        guard recording.clock.source != .host, let start = recording.clock.correctedStart(zone: environment.zone) else {
+            return []
+        }
         let stretches = Self.stretches(of: period, recording.clock, from: start, environment.zone)
         let visits = try openedVisits(
-            from: stretches.map(\.lowerBound).min() ?? 0, to: stretches.map(\.upperBound).max() ?? 0)
+            from: stretches.map(\.lowerBound).min() ?? 0, to: stretches.map(\.upperBound).max() ?? 0
+        ).filter { opened in
+            let begun = environment.zone.local(opened.times.lowerBound)
+            if let loan, let begun, loan.covers(begun) { return false }
+            // Whom a file names: not in the visit of whom it doesn't.
+            guard let claim = recording.claim, let patient = try self.visit(opened.id)?.patient else { return true }
+            return !claim.speaksAgainst(patient)
+        }
         // A memory holds hundreds of measurements, most of them beside the same visits.
         var whose: [String: Bool] = [:]
         func isAnothers(_ id: String) throws -> Bool {
@@ -37,17 +54,14 @@ extension Transaction {
             return isAnothers
         }
         let found = try stretches.map { stretch in
-            func during(_ shift: Int, _ margin: Int) -> [String] {
-                visits.filter {
-                    $0.times.lowerBound - margin <= stretch.upperBound + shift
-                        && $0.times.upperBound + margin >= stretch.lowerBound + shift
-                }.map(\.id)
+            func during(_ stretch: ClosedRange<Int>) -> [String] {
+                visits.filter { $0.times.overlaps(stretch) }.map(\.id)
             }
-            let there = during(0, 0)
+            let there = during(stretch)
             var others = Set(there)
             // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
             if start.remarks.contains(.uncompared), try there.allSatisfy(isAnothers) {
-                for shift in [-Self.summerTime, 0, Self.summerTime] { others.formUnion(during(shift, Self.drift)) }
+                for stretch in UncomparedClock.stretches(around: stretch) { others.formUnion(during(stretch)) }
             }
             return try others.filter(isAnothers)
         }
@@ -72,18 +86,32 @@ extension Transaction {
 
     /// Those that may matter between two moments, whatever is wrong with the clock that named them.
     private func openedVisits(from: Int, to: Int) throws -> [Opened] {
-        let margin = Self.summerTime + Self.drift + 1
+        let margin = UncomparedClock.most + 1
+        let reading = environment.clocks()
         let rows = try Row.fetchAll(
             db,
             sql: """
-                SELECT visit AS id, opened_at, COALESCE(closed_at, :now) AS closed_at FROM opening
+                SELECT visit AS id, opened_at, COALESCE(closed_at, :now) AS closed_at, opened_clocks, closed_clocks
+                FROM opening
                 WHERE opened_at <= :to AND MAX(opened_at, COALESCE(closed_at, :now)) >= :from
+                OR json_extract(opened_clocks, '$.bootID') = :boot
                 """,
-            arguments: ["now": now, "from": Int64(from - margin) * 1000, "to": Int64(to + margin) * 1000])
-        return try rows.map { row in
-            let (from, to): (Int64, Int64) = (try row["opened_at"], try row["closed_at"])
-            return Opened(id: try row["id"], times: Int(from / 1000)...Int(max(from, to) / 1000))
+            arguments: [
+                "now": now, "from": Int64(from - margin) * 1000, "to": Int64(to + margin) * 1000,
+                "boot": reading?.bootID,
+            ])
+        return try rows.flatMap { row in
+            let (id, from, to): (String, Int64, Int64) = (try row["id"], try row["opened_at"], try row["closed_at"])
+            let said = Opened(id: id, times: Int(from / 1000)...Int(max(from, to) / 1000))
+            // By the wall clock as it goes now as well: it was set since, and nobody knows when it was right.
+            guard let from = try wall(of: row["opened_clocks"], reading) else { return [said] }
+            let end = try wall(of: row["closed_clocks"], reading) ?? from + Int64(said.times.count) * 1000
+            return [said, Opened(id: id, times: Int(from / 1000)...Int(max(from, end) / 1000))]
         }
+    }
+
+    private func wall(of clocks: String?, _ reading: HostReading?) throws -> Int64? {
+        try clocks.flatMap { try reading?.wall(of: JSON.decode(HostReading.self, $0)) }
     }
 
     /// Whether it is known to be this patient's: what somebody's monitor recorded at home while the nurse was at another's is nobody
@@ -98,20 +126,20 @@ extension Transaction {
         case .sleep: break
         case .oximetry, .bloodPressure, .vitals, .other:
             guard recording.device.serial != nil else { return false }
-            let isLent = try loans(of: recording.device).contains { $0.patient == visit.patient.id }
-            // Doubted in this patient's visit before, and a person said that it is theirs.
+            // Doubted in this patient's visit before, by a clock that was asked, and a person said that it is theirs. (Of a loan that is
+            // over nothing follows; what one covers is its patient's without being asked here.)
             let decided = try Row.fetchAll(
                 db,
                 sql: """
                     SELECT DISTINCT recording.visit AS whose, opening.visit AS during
                     FROM recording JOIN opening ON opened_at <= begun_at AND COALESCE(closed_at, begun_at) >= begun_at
                     WHERE doubt = 'otherVisit' AND recording.visit IS NOT NULL AND \(ofDevice)
+                    AND json_extract(clock, '$.deviceNow') IS NOT NULL
                     """, arguments: arguments)
             guard
-                try isLent
-                    || decided.contains(where: {
-                        try !isAnothers($0["whose"], than: visit) && !isAnothers($0["during"], than: visit)
-                    })
+                try decided.contains(where: {
+                    try !isAnothers($0["whose"], than: visit) && !isAnothers($0["during"], than: visit)
+                })
             else { return false }
         }
         let bound = try String.fetchAll(

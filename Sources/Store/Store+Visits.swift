@@ -6,7 +6,7 @@ internal import GRDB
 public struct VisitChange: Sendable, Equatable, Codable {
     public enum Kind: String, Sendable, Codable {
         case added, updated, cancelled
-        /// The server now names another patient for a visit that is open or has recordings: kept as it was, because
+        /// The server now names another patient for a visit that was opened or has recordings: kept as it was, because
         /// what was recorded belongs to the patient that was there.
         case refusedPatientChange
     }
@@ -87,6 +87,7 @@ extension Store {
             try tx.db.execute(
                 sql: "UPDATE visit SET status = 'open', opened_at = ?, closed_at = NULL WHERE id = ?",
                 arguments: [time, id])
+            try tx.readClocks(into: "opened_clocks", of: id)
             try tx.audit(by: actor, "visit.open", id)
             visit.status = .open
             return visit
@@ -100,6 +101,7 @@ extension Store {
             guard let visit = try tx.visit(id) else { throw StoreError.notFound("visit \(id)") }
             guard visit.status != .closed else { return }
             guard visit.status == .open else { throw StoreError.refused("visit \(id) is not open") }
+            try tx.readClocks(into: "closed_clocks", of: id)
             try tx.db.execute(
                 sql: "UPDATE visit SET status = 'closed', closed_at = ? WHERE id = ?", arguments: [time, id])
             try tx.audit(by: actor, "visit.close", id)
@@ -164,6 +166,7 @@ extension Transaction {
                     SELECT EXISTS (SELECT 1 FROM binding WHERE visit = :id)
                         OR EXISTS (SELECT 1 FROM loan WHERE visit = :id)
                         OR EXISTS (SELECT 1 FROM entry WHERE visit = :id)
+                        OR EXISTS (SELECT 1 FROM opening WHERE visit = :id)
                     """, arguments: ["id": known.id])
             if known.status == .open || bound == true {
                 // Nobody is to go there, whoever it was about; the patient stays who was there.
@@ -192,8 +195,17 @@ extension Transaction {
         return VisitChange(visit: known.id, kind: .updated)
     }
 
+    /// Of the visit that is open: beside the times by the wall clock, which may be set before the next visit.
+    fileprivate func readClocks(into column: String, of visit: String) throws {
+        guard let reading = environment.clocks() else { return }
+        try db.execute(
+            sql: "UPDATE opening SET \(column) = ? WHERE visit = ? AND closed_at IS NULL",
+            arguments: [try JSON.text(reading), visit])
+    }
+
     private func cancelled(_ known: Visit) throws -> VisitChange {
         if known.status == .open {
+            try readClocks(into: "closed_clocks", of: known.id)
             try db.execute(sql: "UPDATE visit SET closed_at = ? WHERE id = ?", arguments: [now, known.id])
         }
         try audit(by: "server", "visit.cancel", known.id)

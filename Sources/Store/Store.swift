@@ -20,10 +20,13 @@ public final class Store: Sendable {
         public var zone: ZoneRule
         /// How payloads are made smaller before they are sealed.
         public var coding: PayloadCoding
+        /// All clocks of the laptop at one moment; nil when nobody reads them.
+        public var clocks: @Sendable () -> HostReading?
 
         public init(
             now: @escaping @Sendable () -> Int64, freeSpace: @escaping @Sendable () -> Int64?,
-            disk: DiskPolicy = DiskPolicy(), decoder: String, zone: ZoneRule = .paris, coding: PayloadCoding = .none
+            disk: DiskPolicy = DiskPolicy(), decoder: String, zone: ZoneRule = .paris, coding: PayloadCoding = .none,
+            clocks: @escaping @Sendable () -> HostReading? = { nil }
         ) {
             self.now = now
             self.freeSpace = freeSpace
@@ -31,6 +34,7 @@ public final class Store: Sendable {
             self.decoder = decoder
             self.zone = zone
             self.coding = coding
+            self.clocks = clocks
         }
     }
 

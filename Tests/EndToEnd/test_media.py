@@ -193,6 +193,61 @@ def test_what_nobody_understands_is_one_bundle_and_only_once(field, tmp_path):
     assert len(again["imported"]) == 1 and again["known"] == [view["id"]]
 
 
+def next_visit(field):
+    field.cli("visit", "close")
+    visit = field.visits()[1]
+    field.cli("visit", "open", visit["id"])
+    return visit
+
+
+def test_what_nobody_understands_is_known_by_what_is_in_it(field, tmp_path):
+    """Its place and its date change: a copy, summer time on a card. It was the first patient's, and is not the next one's."""
+    first = open_visit(field)
+    stick = tmp_path / "KEY"
+    sticks.write(stick, {"EXAM/REPORT.PDF": b"%PDF-1.4 " + os.urandom(3000), "EXAM/CLIP.AVI": b"RIFF" + os.urandom(9000)})
+    [bundle] = field.cli("import", stick, "--json")["imported"]
+    next_visit(field)
+    for path in stick.glob("EXAM/*"):
+        os.utime(path, (path.stat().st_atime + 3600, path.stat().st_mtime + 3600))
+    (stick / "EXAM").rename(stick / "OLD")
+    sticks.write(stick, {"NEW/REPORT.PDF": b"%PDF-1.4 " + os.urandom(3000)})
+    again = field.cli("import", stick, "--json")
+    assert again["known"] == [bundle] and len(again["imported"]) == 1, again
+    with_new = next(r for r in field.recordings() if r["id"] == again["imported"][0])
+    assert with_new["originalBytes"] < 9000 and with_new["visit"] != first["id"], with_new
+
+
+def test_what_was_cut_in_one_visit_is_not_the_next_ones(field, tmp_path):
+    first = open_visit(field)
+    stick = tmp_path / "KEY"
+    sticks.write(stick, {"X/BIG.DAT": os.urandom(60 * MB), "X/SMALL.DAT": b"1" * 5000})
+    medium = field.cli("media", "look", stick, "--json")
+    field.cli("media", "import", medium["id"])
+    eventually("in the middle", lambda: field.cli("media", "--json")[0]["progress"]["bytes"] >= 20 * MB)
+    field.agent.kill()
+    field.start_agent()
+    next_visit(field)
+    # Not the same set of files.
+    sticks.write(stick, {"X/NEW.DAT": b"2" * 700})
+    imported = field.cli("import", stick, "--json")
+    assert imported["failed"] == [] and len(imported["imported"]) == 2, imported
+    # A bundle of its own each; what is beside another patient's may be theirs, too.
+    new = {r["originalBytes"] > 60 * MB: r.get("visit") for r in field.recordings() if r["id"] in imported["imported"]}
+    assert new == {True: None, False: None}, new
+    assert [r["visit"] for r in field.recordings() if r["state"] == "interrupted"] == [first["id"]]
+
+
+def test_what_stands_beside_another_patients_examination_is_nobodys(field, tmp_path):
+    first = open_visit(field)
+    next_visit(field)
+    stick = tmp_path / "KEY"
+    sticks.write(stick, {"EXAM/IM1": sticks.cine(first["patient"], "1.2.3.1"), "EXAM/REPORT.PDF": b"%PDF-1.4 " + b"x" * 3000})
+    imported = field.cli("import", stick, "--json")
+    assert len(imported["imported"]) == 2, imported
+    views = field.recordings()
+    assert len(views) == 2 and all(not r.get("visit") for r in views), views
+
+
 def test_every_name_counts_and_what_cannot_be_read_is_told(field, tmp_path):
     """A name is any bytes. What was deleted is nobody's any more. And nobody hears "all is copied" of what lies too deep to be read."""
     stick = tmp_path / "KEY"

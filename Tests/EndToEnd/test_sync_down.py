@@ -189,6 +189,29 @@ def test_a_task_is_completed_only_with_every_receipt(online):
     eventually("completed", lambda: online.centre.task(visit)["status"] == "completed", seconds=30)
 
 
+def test_what_records_for_a_cancelled_visit_is_ended_before_the_next_one_opens(bench):
+    bench.plug_oximeter()
+    bench.name_port()
+    bench.make_server()
+    bench.start_server()
+    bench.configure(worklist_interval="0.5")
+    bench.start_agent()
+    bench.wait_for_visits()
+    bench.centre = Centre(bench)
+    first, second = (v["id"] for v in bench.visits()[:2])
+    bench.cli("visit", "open", first)
+    bench.wait_for_device()
+    bench.cli("start", "ttySIM0")
+    bench.centre.put({**bench.centre.task(first), "status": "cancelled"})
+    eventually("the agent hears", lambda: [v for v in bench.visits() if v["id"] == first][0]["status"] == "cancelled", seconds=60)
+    with pytest.raises(CommandFailed) as failure:
+        bench.cli("visit", "open", second)
+    assert "capture" in str(failure.value)
+    bench.cli("stop", "ttySIM0")
+    bench.cli("visit", "open", second)
+    assert [r["visit"] for r in bench.recordings()] == [first]
+
+
 def test_the_servers_cancellation_wins(online):
     visit = online.visits()[0]["id"]
     online.server.kill()

@@ -95,6 +95,9 @@ import Testing
         try await decide("S6", "v1")
         #expect(try await begin(10, serial: "S6").1 == .otherVisit)
         #expect(try await begin(10, serial: "S7").1 == .otherVisit)
+        #expect(try await begin(10, serial: "S9", isCompared: false).1 == .otherVisit)
+        try await decide("S9", "v3")
+        #expect(try await begin(10, serial: "S9").1 == .otherVisit, "its clock may have been wrong")
         try await decide("S7", "v3")
         #expect(try await begin(10, serial: "S7").0 == .attributed(visit: "v3"))
         #expect(try await begin(10, serial: "S7", modality: .ecg).1 == .otherVisit, "nobody has one at home")
@@ -116,11 +119,48 @@ import Testing
         #expect(try await begin(10, claim: IdentityClaim(name: "TARTEMPIONNE JEANNE")).1 == .contradiction)
         #expect(try await begin(10, claim: IdentityClaim(sex: .female)).1 == .contradiction)
         #expect(try await begin(10, claim: IdentityClaim(sex: .male)).1 == .otherVisit)
+        // What names nobody, or the one as well as the other, is no reason not to ask.
+        #expect(try await begin(10, claim: IdentityClaim(patientID: "42")).1 == .otherVisit)
+        #expect(try await begin(10, claim: IdentityClaim(name: "", birthDate: "")).1 == .otherVisit)
+        // It was lent to this patient once, and came back.
+        let lent = try await store.lend(
+            driver: "test-device", serial: "S5", to: "v3", from: try #require(LocalTime("2026-10-01 08:00:00")),
+            by: "nurse", at: day
+        ).loan
+        try await store.takeBack(
+            loan: lent.id, until: try #require(LocalTime("2026-10-02 08:00:00")), by: "nurse", at: day)
+        #expect(try await begin(10, serial: "S5").1 == .otherVisit)
+        #expect(try await begin(45, serial: "S5").0 == .attributed(visit: "v3"))
         #expect(try await begin(70).0 == .attributed(visit: "v3"), "in an earlier visit of the same patient's")
         #expect(try await begin(45).0 == .attributed(visit: "v3"), "between visits")
         #expect(try await begin(150).0 == .attributed(visit: "v3"), "in this visit's first part, for all that is known")
         #expect(try await begin(-60, last: 5) == (.unattributed, .otherVisit), "the last of several measurements")
         #expect(try await begin(-60, last: -5).0 == .attributed(visit: "v3"))
+    }
+
+    /// A couple of one name, in one room.
+    @Test func aNameThatTwoHaveIsNobodys() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        var husband = Patient.paul
+        husband.family = Patient.jeanne.family
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: husband)])
+        let day = bench.world.time
+        try await store.openVisit("v1", by: "nurse", at: day)
+        try await store.closeVisit("v1", by: "nurse", at: day + 600_000)
+        try await store.openVisit("v2", by: "nurse", at: day + 900_000)
+        bench.world.pass(900_000)
+        func begin(_ name: String) async throws -> UnattributedReason? {
+            var recording = Recording.sample(
+                kind: .file, modality: .ecg, claim: IdentityClaim(name: name, sex: .unknown), serial: name)
+            recording.clock.source = .file
+            recording.clock.deviceStart = ZoneRule.paris.local(Int(day / 1000 + 300))
+            let binding = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: day + 900_000)
+            _ = try await store.begin(recording, binding: binding)
+            return try await store.recording(recording.id)?.summary.unattributed
+        }
+        #expect(try await begin(husband.family) == .otherVisit)
+        #expect(try await begin("\(husband.family) \(husband.given[0])") == .otherVisit, "her name is in it")
     }
 
     /// A visit that was opened again was also open before.
@@ -150,6 +190,40 @@ import Testing
         // What was started in the first of them.
         #expect(try await begin(5, "v1", startedAt: hour / 6) == .attributed(visit: "v1"))
         #expect(try await begin(5, "v1", startedAt: hour) == .unattributed)
+    }
+
+    /// The laptop's clock was wrong in the first visit, and right (or wrong) in the next one.
+    @Test(arguments: [3, -3] as [Int64], [true, false]) func theLaptopsClockWasSet(_ hours: Int64, _ isClosed: Bool)
+        async throws
+    {
+        let bench = try await Bench()
+        let (store, world) = (bench.store, bench.world)
+        world.start()
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        let minute: Int64 = 60_000
+        let begun = world.time - hours * 60 * minute
+        try await store.openVisit("v1", by: "nurse", at: world.time)
+        world.pass(20 * minute)
+        if isClosed {
+            try await store.closeVisit("v1", by: "nurse", at: world.time)
+        } else {
+            try await store.merge(visits: [.sample("v1", version: "2", status: .cancelled)])
+        }
+        world.pass(10 * minute)
+        world.set(by: -hours * 60 * minute)
+        try await store.openVisit("v2", by: "nurse", at: world.time)
+        let binding = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: world.time)
+        func begin(_ time: Int64) async throws -> Attribution {
+            var recording = Recording.sample(kind: .stored, modality: .oximetry)
+            recording.clock.source = .device
+            recording.clock.deviceStart = ZoneRule.paris.local(Int(time / 1000))
+            recording.clock.deviceNow = ZoneRule.paris.local(Int(world.time / 1000))
+            recording.clock.hostWall = world.time
+            return try await store.begin(recording, binding: binding)
+        }
+        #expect(try await begin(begun + 10 * minute) == .unattributed)
+        #expect(try await begin(begun - 10 * minute) == .attributed(visit: "v2"))
+        #expect(try await begin(begun + 25 * minute) == .attributed(visit: "v2"), "between the two")
     }
 
     /// Of an old measurement and new ones, each is placed by the zone's own time of that day.

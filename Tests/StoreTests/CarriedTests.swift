@@ -99,6 +99,33 @@ import Testing
         #expect(Set(try await store.awaitingFreeze()) == [whole.id, other.id])
     }
 
+    @Test("a copy that was cut is its patient's: the whole one is not the next one's")
+    func cutAndNext() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        let bytes = Self.bytes(2 * CarriedWriter.partSize)
+        func object(_ source: String) -> Recording {
+            var recording = Self.recording(source)
+            recording.objectID = "1.2.3.4"
+            return recording
+        }
+        let half = object("dicom-media/m1")
+        try await Self.carry(half, bytes, bench, binding, cut: 1)
+        try await store.seal(half.id, reason: .deviceGone)
+        let again = try await Self.carry(object("dicom-media/m2"), bytes, bench, binding, mark: "m2", cut: 1)
+        #expect(again.attribution == .attributed(visit: "v1"), "the same patient's")
+        try await store.seal(again.id, reason: .deviceGone)
+        try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
+        let next = try await bench.openVisit("v2", patient: .paul)
+        let whole = try await Self.carry(object("dicom-media/m3"), bytes, bench, next, mark: "m3")
+        guard case .held(let why) = whole.attribution else {
+            Issue.record("\(whole.attribution)")
+            return
+        }
+        #expect(why.map(\.kind) == [.objectIdentity])
+    }
+
     @Test("whose it is is asked of every file; no identity at all is not the visit's")
     func identity() async throws {
         let bench = try await Bench()

@@ -65,6 +65,44 @@ import Testing
         #expect(detail.rawClock.deviceStart?.description == "2020-01-01 22:00:00")
     }
 
+    /// An hour behind since summer time ended, or set by somebody's watch.
+    @Test func aClockThatCannotBeAskedIsNotBelievedWhereALoanEnds() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let loan = try await lent(bench)
+        try await store.takeBack(loan: loan.id, until: try time("2026-11-23 10:00:00"), by: "nurse", at: 2)
+        func begin(_ start: String, _ open: Binding?, now: String? = nil) async throws -> UnattributedReason? {
+            let recording = night(start, now: now)
+            _ = try await store.begin(recording, binding: open)
+            return try await store.recording(recording.id)?.summary.unattributed
+        }
+        #expect(try await begin("2026-11-23 09:30:00", nil) == nil, "nobody else had it")
+        try await store.lend(
+            driver: "test-device", serial: "S1", to: "v2", from: try time("2026-11-23 10:05:00"), by: "nurse", at: 3)
+        #expect(try await begin("2026-11-23 08:30:00", nil) == nil)
+        #expect(try await begin("2026-11-23 09:30:00", nil) == .acrossLoans)
+        #expect(try await begin("2026-11-23 09:30:00", nil, now: "2026-11-24 09:00:00") == nil, "asked: it is right")
+        #expect(try await begin("2026-11-23 10:10:00", nil) == .acrossLoans)
+        #expect(try await begin("2026-11-23 11:30:00", nil) == nil)
+    }
+
+    /// It was taken back, and measured another patient in the visit that is open now.
+    @Test func orWhereAnotherPatientsVisitBegins() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let loan = try await lent(bench)
+        try await store.takeBack(loan: loan.id, until: try time("2026-11-24 08:40:00"), by: "nurse", at: 2)
+        let wall = try #require(ZoneRule.paris.instants(of: try time("2026-11-24 08:55:00")).first)
+        bench.world.pass(Int64(wall + 300) * 1000 - bench.world.time)
+        try await store.openVisit("v2", by: "nurse", at: Int64(wall) * 1000)
+        let open = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: Int64(wall) * 1000)
+        #expect(try await store.begin(night("2026-11-24 07:58:00"), binding: open) == .unattributed)
+        #expect(try await store.begin(night("2026-11-24 07:00:00"), binding: open) == .attributed(visit: "v1"))
+        #expect(
+            try await store.begin(night("2026-11-24 07:58:00", now: "2026-11-24 09:00:00"), binding: open)
+                == .attributed(visit: "v1"))
+    }
+
     @Test func whatIsUnclearIsNobodys() async throws {
         let bench = try await Bench()
         let store = bench.store

@@ -9,8 +9,8 @@ import Testing
 /// (`ESS_WRITE_FIXTURES=1`), and never changes an old one.
 @Suite struct PastFiles {
     /// Named by the last migration in it.
-    private static let newest = "openings"
-    private static let versions = ["v1", "v2", "objects", "measurements", newest]
+    private static let newest = "clocks"
+    private static let versions = ["v1", "v2", "objects", "measurements", "openings", newest]
     private static let id = RecordingID("01a0c5f2-2c00-7000-8000-000000000001")
     private static let stickID = RecordingID("01a0c5f2-2c00-7000-8000-000000000002")
     private static let pressureID = RecordingID("01a0c5f2-2c00-7000-8000-000000000003")
@@ -79,7 +79,9 @@ import Testing
         try await store.closeVisit("v1", by: "nurse", at: 1)
     }
 
-    @Test("what came with media, forms, answers and measurements", arguments: ["objects", "measurements", newest])
+    @Test(
+        "what came with media, forms, answers and measurements",
+        arguments: ["objects", "measurements", "openings", newest])
     func opensWhatIsNewer(_ version: String) async throws {
         let scratch = try Scratch()
         let (store, _) = try await Self.open(version, in: scratch)

@@ -21,15 +21,33 @@ final class Scratch: Sendable {
 final class World: Sendable {
     let now = Mutex<Int64>(1_790_000_000_000)
     let free = Mutex<Int64?>(10_000_000_000)
+    /// Milliseconds since the laptop was started; nil: nobody reads that clock.
+    let up = Mutex<Int64?>(nil)
 
     var environment: Store.Environment {
         Store.Environment(
-            now: { self.now.withLock { $0 } }, freeSpace: { self.free.withLock { $0 } }, decoder: "test 1")
+            now: { self.now.withLock { $0 } }, freeSpace: { self.free.withLock { $0 } }, decoder: "test 1",
+            clocks: {
+                self.up.withLock { up in
+                    up.map {
+                        HostReading(
+                            wall: self.time, monotonic: UInt64($0) * 1_000_000, boottime: UInt64($0) * 1_000_000,
+                            bootID: "boot")
+                    }
+                }
+            })
     }
 
     var time: Int64 { now.withLock { $0 } }
     func setFree(_ bytes: Int64?) { free.withLock { $0 = bytes } }
-    func pass(_ milliseconds: Int64) { now.withLock { $0 += milliseconds } }
+    func pass(_ milliseconds: Int64) {
+        now.withLock { $0 += milliseconds }
+        up.withLock { up in up = up.map { $0 + milliseconds } }
+    }
+    /// From now on the clock that nobody sets is read as well.
+    func start() { up.withLock { $0 = 5000 } }
+    /// Somebody, or the network, sets the laptop's clock.
+    func set(by milliseconds: Int64) { now.withLock { $0 += milliseconds } }
 }
 
 func testKey(_ first: UInt8 = 0) throws -> MasterKey { try MasterKey(bytes: (0..<32).map { first &+ $0 }) }

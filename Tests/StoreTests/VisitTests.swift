@@ -79,6 +79,17 @@ import Testing
     }
 
     /// What was recorded belongs to the patient that was there.
+    @Test func aVisitThatWasOpenKeepsItsPatientAlsoWithNothingRecorded() async throws {
+        let bench = try await Bench()
+        try await bench.store.merge(visits: [.sample("v1")])
+        try await bench.store.openVisit("v1", by: "nurse", at: 1)
+        try await bench.store.closeVisit("v1", by: "nurse", at: 2)
+        #expect(
+            try await bench.store.merge(visits: [.sample("v1", version: "2", patient: .paul)]).map(\.kind)
+                == [.refusedPatientChange])
+        #expect(try await bench.store.visit("v1")?.patient == .jeanne)
+    }
+
     @Test func aVisitInUseKeepsItsPatient() async throws {
         let bench = try await Bench()
         let store = bench.store

@@ -10,6 +10,19 @@ protocol CarriedSource: Sendable {
     mutating func next(_ count: Int) throws(TreeError) -> [UInt8]
     /// Files that could not be read to their end, and were gone on from.
     var damaged: [MediumFile] { get }
+    /// What the others are, as `MediumFile.mark(ofContent:)`.
+    var contents: [String] { get }
+}
+
+extension MediumFile {
+    /// Known again wherever it stands, and whatever its date: that moves by an hour with summer time, and with a copy.
+    static func mark(ofContent content: CarriedContent) -> String { "\(mark(ofSize: content.size))\(content.sha256)" }
+
+    /// What the marks of all contents of that size begin with.
+    static func mark(ofSize size: Int) -> String { "content/\(size)/" }
+
+    /// A copy of it began: whose it was then, it is, should it come again before all is there.
+    static func mark(begun mark: String) -> String { "begun/\(mark)" }
 }
 
 /// One file.
@@ -18,6 +31,8 @@ struct FileSource: CarriedSource {
     let file: MediumFile
     /// It is whole or an error.
     var damaged: [MediumFile] { [] }
+    /// Known by the recording's own hash.
+    var contents: [String] { [] }
     private var offset = 0
 
     init(_ file: MediumFile, in tree: any Tree) {
@@ -69,6 +84,7 @@ struct BundleSource: CarriedSource {
     private var manifest = Manifest()
     private var isFinished = false
     private(set) var damaged: [MediumFile] = []
+    private(set) var contents: [String] = []
 
     init(_ files: [MediumFile], in tree: any Tree) {
         self.files = files
@@ -104,12 +120,17 @@ struct BundleSource: CarriedSource {
         }
         guard offset == file.size else { return }
         buffer += Ustar.padding(after: file.size)
+        let content = digest.content(mediaType: "")
         manifest.files.append(
             Manifest.Entry(
                 path: file.path.joined(separator: "/"), name: name, size: file.size,
-                sha256: digest.content(mediaType: "").sha256, modified: file.modified / 1_000_000_000,
+                sha256: content.sha256, modified: file.modified / 1_000_000_000,
                 unreadableFrom: unreadableFrom))
-        if unreadableFrom != nil { damaged.append(file) }
+        if unreadableFrom == nil {
+            contents.append(MediumFile.mark(ofContent: content))
+        } else {
+            damaged.append(file)
+        }
         (index, offset, digest, unreadableFrom) = (index + 1, 0, CarriedDigest(), nil)
     }
 

@@ -28,11 +28,11 @@ extension MediaRun {
             notes: file.notes, marks: [mark])
     }
 
-    /// What of these files is new, as one bundle.
+    /// What of these files is new, as one bundle; what began to be copied for another patient, as one of its own.
     /// - Parameter origin: the device whose memory they are out of: its loans say whose they are, before the open visit does.
     func carry(bundleOf files: [MediumFile], _ origin: MediaSurvey.Origin?) async throws(Failure) {
-        var fresh: [MediumFile] = []
-        var marks: [String] = []
+        var fresh = Fresh()
+        var begun = Fresh()
         for file in files {
             let mark: String
             do throws(TreeError) {
@@ -40,17 +40,68 @@ extension MediaRun {
             } catch {
                 // Said in the manifest; but a medium that is out is out.
                 do throws(Stop) { try await requireMedium() } catch { throw .stop(error) }
-                fresh.append(file)
+                fresh.files.append(file)
                 continue
             }
-            if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
+            if let known = try await holder(of: file, mark) {
                 tally.update { if !$0.known.contains("\(known)") { $0.known.append("\(known)") } }
+            } else if try await isBegunForAnother(mark) {
+                begun.add(file, mark)
             } else {
-                fresh.append(file)
-                marks.append(mark)
+                fresh.add(file, mark)
             }
         }
-        guard !fresh.isEmpty else { return }
+        try await carry(begun, origin, isShared: true)
+        try await carry(fresh, origin, isShared: tally.now.isMixed)
+    }
+
+    private struct Fresh {
+        var files: [MediumFile] = []
+        /// Of those that could be looked at.
+        var marks: [String] = []
+
+        mutating func add(_ file: MediumFile, _ mark: String) {
+            files.append(file)
+            marks.append(mark)
+        }
+    }
+
+    /// The recording that has it, in this place or in another.
+    private func holder(of file: MediumFile, _ mark: String) async throws(Failure) -> RecordingID? {
+        if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
+            return known
+        }
+        // Only a file of the same size can be the same.
+        let size = MediumFile.mark(ofSize: file.size)
+        guard try await ask({ () throws(StoreError) in try await store.hasMark(beginning: size) }) else { return nil }
+        let content: CarriedContent
+        do throws(Failure) {
+            content = try await hash(FileSource(file, in: tree), mediaType: "")
+        } catch {
+            // What of it can be read is carried, and the rest is told.
+            if case .file = error { return nil }
+            throw error
+        }
+        let known = try await ask { () throws(StoreError) in
+            try await store.recording(ofMark: MediumFile.mark(ofContent: content))
+        }
+        if let known { try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: known) } }
+        return known
+    }
+
+    private func isBegunForAnother(_ mark: String) async throws(Failure) -> Bool {
+        try await ask { () throws(StoreError) in
+            guard let visit, let begun = try await store.recording(ofMark: MediumFile.mark(begun: mark)),
+                let bound = try await store.recording(begun)?.summary.binding?.visit
+            else { return false }
+            return try await store.visit(bound)?.patient.id != visit.patient.id
+        }
+    }
+
+    /// - Parameter isShared: some of it may be another patient's.
+    private func carry(_ fresh: Fresh, _ origin: MediaSurvey.Origin?, isShared: Bool) async throws(Failure) {
+        let (files, marks) = (fresh.files, fresh.marks)
+        guard !files.isEmpty else { return }
         let device =
             origin?.device
             ?? DeviceIdentity(driver: "opaque-bundle", vendor: "?", model: "?", serial: nil, support: .experimental)
@@ -58,10 +109,10 @@ extension MediaRun {
             device, modality: .other, start: nil, rawStart: nil, claim: nil,
             source: "\(device.driver)/\(DocumentHasher.fingerprint(marks.map { Array($0.utf8) }))")
         let damaged = try await carry(
-            recording, BundleSource(fresh, in: tree), mediaType: BundleSource.mediaType, study: nil,
-            size: fresh.reduce(0) { $0 + $1.size },
-            notes: [Note(kind: .device, text: "\(fresh.count) files that nobody here understands, as they are")],
-            marks: marks, made: origin.map { .between($0.time) } ?? .asItsClockSays)
+            recording, BundleSource(files, in: tree), mediaType: BundleSource.mediaType, study: nil,
+            size: files.reduce(0) { $0 + $1.size },
+            notes: [Note(kind: .device, text: "\(files.count) files that nobody here understands, as they are")],
+            marks: marks, isShared: isShared, made: origin.map { .between($0.time) } ?? .asItsClockSays)
         // What an importer could not read either has been told with its recording.
         let opaque = Set(survey.opaque.map(\.path))
         let count = damaged.count { opaque.contains($0.path) }
@@ -112,16 +163,19 @@ extension MediaRun {
     @discardableResult
     private func carry<Source: CarriedSource>(
         _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
-        marks: [String], made: MadeWhen = .asItsClockSays
+        marks: [String], isShared: Bool = false, made: MadeWhen = .asItsClockSays
     ) async throws(Failure) -> [MediumFile] {
         let writer = try await ask { () throws(StoreError) in
             try await store.beginCarried(
-                recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding, made: made)
+                recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding,
+                isShared: isShared, made: made, marks: marks.map { MediumFile.mark(begun: $0) })
         }
         let damaged: [MediumFile]
         do throws(Failure) {
             let copied = try await copy(source, to: writer, mediaType: mediaType)
-            try await ask { () throws(StoreError) in try await store.finish(writer, copied.content, marks: marks) }
+            try await ask { () throws(StoreError) in
+                try await store.finish(writer, copied.content, marks: marks + copied.contents)
+            }
             damaged = copied.damaged
         } catch {
             await abandon(writer, error)
@@ -133,7 +187,7 @@ extension MediaRun {
 
     private func copy<Source: CarriedSource>(
         _ source: Source, to writer: CarriedWriter, mediaType: String
-    ) async throws(Failure) -> (content: CarriedContent, damaged: [MediumFile]) {
+    ) async throws(Failure) -> (content: CarriedContent, damaged: [MediumFile], contents: [String]) {
         var batch = Batch(source: source)
         var writing: Task<Result<Void, StoreError>, Never>?
         var failure: Failure?
@@ -171,7 +225,7 @@ extension MediaRun {
         }
         if case .failure(let error)? = await writing?.value, failure == nil { failure = .stop(.storage(error)) }
         if let failure { throw failure }
-        return (batch.digest.content(mediaType: mediaType), batch.source.damaged)
+        return (batch.digest.content(mediaType: mediaType), batch.source.damaged, batch.source.contents)
     }
 
     /// Half a copy is kept as what it is, until the whole one takes its place.

@@ -191,6 +191,7 @@ struct MediaRun: Sendable {
         tally.update {
             $0.imported.append("\(recording.id)")
             if attribution.isHeld { $0.held.append("\(recording.id)") }
+            if visit != nil, attribution != .attributed(visit: visit?.id ?? "") { $0.isMixed = true }
         }
         logger.info(
             "file imported",

@@ -11,6 +11,8 @@ final class MediaTally: Sendable {
         var imported: [String] = []
         /// Of these, the ones that wait for a person's decision.
         var held: [String] = []
+        /// Something that came now is not the open visit's, or may not be: so may what nobody understands beside it.
+        var isMixed = false
         var known: [String] = []
         var failed: [ImportView.Failure] = []
         /// Monotonic nanoseconds.

@@ -480,7 +480,7 @@ const TEXTS = {
 
   "problem.network": "L’agent ne répond pas. Ce qui est enregistré est en sûreté.",
   "problem.another-visit-open": "Une autre visite est ouverte. Terminez-la d’abord.",
-  "problem.capture-running": "Un appareil enregistre pour la visite ouverte. Terminez d’abord l’enregistrement.",
+  "problem.capture-running": "Un appareil enregistre encore pour une visite. Terminez d’abord l’enregistrement.",
   "problem.device-busy": "Cet appareil enregistre déjà. Terminez d’abord.",
   "problem.device-idle": "Cet appareil n’enregistre plus.",
   "problem.device-not-found": "L’appareil n’est plus branché. Vérifiez le câble.",
