@@ -261,7 +261,7 @@ enum AttentionSentence {
             case .otherVisit: "fait pendant la visite d'un autre patient"
             case .startUnknown: "l'appareil est prêté, et l'heure de début est inconnue"
             case .deviceWithoutSerial: "l'appareil est prêté, et ne dit pas son numéro de série"
-            case .sharedMemory: "l'appareil peut garder les mesures de plusieurs personnes"
+            case .sharedMemory: "il peut y avoir les mesures de plusieurs personnes"
             }
         return "sans patient : à attribuer" + (why.map { " (\($0))" } ?? "")
     }

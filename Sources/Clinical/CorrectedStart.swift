@@ -40,6 +40,11 @@ public enum UncomparedClock {
     /// Seconds: the farthest that what it says may be from what was.
     public static let most = drift + summerTime
 
+    /// Then, and the minutes around it.
+    public static func aboutThen(_ said: ClosedRange<Int>) -> ClosedRange<Int> {
+        said.lowerBound - drift...said.upperBound + drift
+    }
+
     /// When that may have been which it dates so, in seconds.
     public static func stretches(around said: ClosedRange<Int>) -> [ClosedRange<Int>] {
         [-summerTime, 0, summerTime].map { said.lowerBound + $0 - drift...said.upperBound + $0 + drift }

@@ -134,7 +134,7 @@ extension Transaction {
     }
 
     func begin(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool = false,
+        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, isBesideAnothers: Bool = false,
         _ period: StoredPeriod = StoredPeriod(), made: MadeWhen = .asItsClockSays
     ) throws -> Attribution {
         let uuid = recording.id.description
@@ -167,7 +167,8 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(recording, binding, isShared: isShared, period, made: made, key)
+        return try attribute(
+            recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, period, made: made, key)
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {

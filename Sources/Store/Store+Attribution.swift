@@ -26,10 +26,12 @@ public struct StoredPeriod: Sendable, Equatable {
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
     func attribute(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ period: StoredPeriod, made: MadeWhen,
-        _ key: SymmetricKey
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, isBesideAnothers: Bool = false,
+        _ period: StoredPeriod, made: MadeWhen, _ key: SymmetricKey
     ) throws -> Attribution {
-        switch try proposal(recording, binding, isShared: isShared, period, made: made) {
+        let proposal = try proposal(
+            recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, period, made: made)
+        switch proposal {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
@@ -46,19 +48,15 @@ extension Transaction {
     }
 
     private func proposal(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, _ period: StoredPeriod, made: MadeWhen
+        _ recording: Recording, _ binding: Binding?, isShared: Bool, isBesideAnothers: Bool, _ period: StoredPeriod,
+        made: MadeWhen
     ) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
         if isShared, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
-            let (start, last) = loanPeriod(of: recording, period.last, made)
-            let verdict = Binding.byLoan(
-                of: recording.device, started: start, last: last,
-                isUncompared: made != .asItsClockSays || isUncompared(recording),
-                loans: try loans(of: recording.device), openVisitPatient: named?.patient.id)
-            switch verdict {
+            switch try loanVerdict(recording, period, named, made) {
             case .unconcerned: break
             case .doubt(let reason): return .nobody(reason)
             case .lent(let loan):
@@ -69,9 +67,20 @@ extension Transaction {
                 return .binding(Binding(visit: visit.id, reason: .loan, by: loan.by, at: now), visit, loan: loan.id)
             }
         }
+        if isBesideAnothers, !isDecided { return .nobody(.sharedMemory) }
         guard let binding, let named else { return .nobody(.noVisit) }
         guard try wasOpen(binding) else { return .nobody(.visitNotOpen) }
         return .binding(binding, named, loan: nil)
+    }
+
+    func loanVerdict(
+        _ recording: Recording, _ period: StoredPeriod, _ openVisit: Visit?, _ made: MadeWhen = .asItsClockSays
+    ) throws -> LoanVerdict {
+        let (start, last) = loanPeriod(of: recording, period.last, made)
+        return Binding.byLoan(
+            of: recording.device, started: start, last: last,
+            isUncompared: made != .asItsClockSays || isUncompared(recording), loans: try loans(of: recording.device),
+            openVisitPatient: openVisit?.patient.id)
     }
 
     private func loanPeriod(

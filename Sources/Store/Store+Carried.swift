@@ -112,18 +112,20 @@ extension Store {
     ///   - recording: without channels.
     ///   - size: what will come, so that a disk that has no room for it is known before the first byte.
     ///   - isShared: some of it may be another patient's: it is nobody's before a person decides.
+    ///   - isBesideAnothers: something else on its medium is not the open visit's, or may not be: that visit doesn't say whose this is. Loans do.
     ///   - made: when its device wrote it, as far as loans are asked.
     ///   - marks: by which it is found also while it isn't whole.
     public func beginCarried(
         _ recording: Recording, mediaType: String, study: StudyObject?, size: Int, notes: [Note], binding: Binding?,
-        isShared: Bool = false, made: MadeWhen = .asItsClockSays, marks: [String] = []
+        isShared: Bool = false, isBesideAnothers: Bool = false, made: MadeWhen = .asItsClockSays, marks: [String] = []
     ) async throws(StoreError) -> CarriedWriter {
         try await write { tx in
             guard recording.channels.isEmpty else { throw StoreError.refused("a carried file has no channels") }
             try tx.requireSpace(.refuseStart, for: Int64(size))
-            let attribution = try tx.begin(recording, binding, isShared: isShared, made: made)
+            let attribution = try tx.begin(
+                recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, made: made)
             let uuid = recording.id.description
-            for mark in marks { try tx.mark(mark, uuid) }
+            for mark in marks { try tx.mark(mark, uuid, keepsBound: true) }
             let key = try tx.dataKey(try tx.recordingRow(uuid))
             try tx.db.execute(
                 sql: "INSERT INTO carried (recording, media_type, sealed) VALUES (?, ?, ?)",
@@ -244,11 +246,14 @@ extension Transaction {
         for half in halves where try !wasTried(half) { try supersede(half, by: uuid) }
     }
 
-    fileprivate func mark(_ mark: String, _ uuid: String) throws {
+    /// - Parameter keepsBound: the first one whose it was said stays the holder: a later copy of it may have been cut as well.
+    fileprivate func mark(_ mark: String, _ uuid: String, keepsBound: Bool = false) throws {
         try db.execute(
-            sql: "INSERT INTO medium_file (mark, recording, at) VALUES (?, ?, ?) "
-                + "ON CONFLICT (mark) DO UPDATE SET recording = excluded.recording, at = excluded.at",
-            arguments: [mark, uuid, now])
+            sql: """
+                INSERT INTO medium_file (mark, recording, at) VALUES (?, ?, ?)
+                ON CONFLICT (mark) DO UPDATE SET recording = excluded.recording, at = excluded.at
+                WHERE NOT ? OR (SELECT visit FROM recording WHERE uuid = medium_file.recording) IS NULL
+                """, arguments: [mark, uuid, now, keepsBound])
     }
 }
 

@@ -36,34 +36,32 @@ extension Transaction {
             return []
         }
         let stretches = Self.stretches(of: period, recording.clock, from: start, environment.zone)
-        let visits = try openedVisits(
-            from: stretches.map(\.lowerBound).min() ?? 0, to: stretches.map(\.upperBound).max() ?? 0
-        ).filter { opened in
-            let begun = environment.zone.local(opened.times.lowerBound)
-            if let loan, let begun, loan.covers(begun) { return false }
-            // Whom a file names: not in the visit of whom it doesn't.
-            guard let claim = recording.claim, let patient = try self.visit(opened.id)?.patient else { return true }
-            return !claim.speaksAgainst(patient)
-        }
+        var visits = try openedVisits(
+            from: stretches.map(\.lowerBound).min() ?? 0, to: stretches.map(\.upperBound).max() ?? 0)
+        if let loan { visits = visits.compactMap { outside(loan, $0) } }
         // A memory holds hundreds of measurements, most of them beside the same visits.
-        var whose: [String: Bool] = [:]
-        func isAnothers(_ id: String) throws -> Bool {
-            if let known = whose[id] { return known }
-            let isAnothers = try self.isAnothers(id, than: visit)
-            whose[id] = isAnothers
-            return isAnothers
+        let patients = try Dictionary(
+            uniqueKeysWithValues: Set(visits.map(\.id)).map { ($0, try self.visit($0)?.patient) })
+        // Whom a file names: not in the visit of whom it doesn't.
+        if let claim = recording.claim {
+            visits = visits.filter { opened in patients[opened.id]?.map { !claim.speaksAgainst($0) } ?? true }
         }
-        let found = try stretches.map { stretch in
+        // One whose identity was purged may be another's.
+        func isAnothers(_ id: String) -> Bool { (patients[id] ?? nil)?.id != visit.patient.id }
+        let found = stretches.map { stretch in
             func during(_ stretch: ClosedRange<Int>) -> [String] {
                 visits.filter { $0.times.overlaps(stretch) }.map(\.id)
             }
             let there = during(stretch)
             var others = Set(there)
-            // A clock that can't be asked: what it says is right while it says that it was in this patient's visit.
-            if start.remarks.contains(.uncompared), try there.allSatisfy(isAnothers) {
+            // A clock that can't be asked: what it says is right while it says that it was in this patient's visit, or minutes beside it
+            // and in no other's.
+            let about = start.remarks.contains(.uncompared) ? during(UncomparedClock.aboutThen(stretch)) : there
+            let isHere = !there.allSatisfy(isAnothers) || !about.isEmpty && !about.contains(where: isAnothers)
+            if start.remarks.contains(.uncompared), !isHere {
                 for stretch in UncomparedClock.stretches(around: stretch) { others.formUnion(during(stretch)) }
             }
-            return try others.filter(isAnothers)
+            return others.filter(isAnothers)
         }
         guard found.contains(where: { !$0.isEmpty }), try !isOwn(recording, by: visit) else { return [] }
         return found
@@ -84,6 +82,21 @@ extension Transaction {
         return [start.instant...max(start.instant, period.last.flatMap(instant) ?? start.instant)]
     }
 
+    /// What of a visit was before or after a loan.
+    private func outside(_ loan: Loan, _ opened: Opened) -> Opened? {
+        func isCovered(_ instant: Int) -> Bool { environment.zone.local(instant).map(loan.covers) ?? false }
+        var (from, to) = (opened.times.lowerBound, opened.times.upperBound)
+        if isCovered(from) {
+            guard !isCovered(to), let end = loan.to.flatMap({ environment.zone.instants(of: $0).first }) else {
+                return nil
+            }
+            from = max(from, end)
+        } else if isCovered(to), let start = environment.zone.instants(of: loan.from).first {
+            to = min(to, start)
+        }
+        return from <= to ? Opened(id: opened.id, times: from...to) : nil
+    }
+
     /// Those that may matter between two moments, whatever is wrong with the clock that named them.
     private func openedVisits(from: Int, to: Int) throws -> [Opened] {
         let margin = UncomparedClock.most + 1
@@ -100,18 +113,27 @@ extension Transaction {
                 "now": now, "from": Int64(from - margin) * 1000, "to": Int64(to + margin) * 1000,
                 "boot": reading?.bootID,
             ])
+        let window = from - margin...to + margin
         return try rows.flatMap { row in
-            let (id, from, to): (String, Int64, Int64) = (try row["id"], try row["opened_at"], try row["closed_at"])
-            let said = Opened(id: id, times: Int(from / 1000)...Int(max(from, to) / 1000))
-            // By the wall clock as it goes now as well: it was set since, and nobody knows when it was right.
-            guard let from = try wall(of: row["opened_clocks"], reading) else { return [said] }
-            let end = try wall(of: row["closed_clocks"], reading) ?? from + Int64(said.times.count) * 1000
-            return [said, Opened(id: id, times: Int(from / 1000)...Int(max(from, end) / 1000))]
+            try times(of: row, reading).filter { $0.overlaps(window) }.map { Opened(id: try row["id"], times: $0) }
         }
     }
 
-    private func wall(of clocks: String?, _ reading: HostReading?) throws -> Int64? {
-        try clocks.flatMap { try reading?.wall(of: JSON.decode(HostReading.self, $0)) }
+    /// Of one opening. Where the wall clock was set during it or since, nobody knows when that clock was right: by each.
+    private func times(of row: Row, _ reading: HostReading?) throws -> [ClosedRange<Int>] {
+        func clocks(_ column: String) throws -> HostReading? {
+            try (row[column] as String?).map { try JSON.decode(HostReading.self, $0) }
+        }
+        func range(_ from: Int64, _ to: Int64) -> ClosedRange<Int> { Int(from / 1000)...Int(max(from, to) / 1000) }
+        let (from, to): (Int64, Int64) = (try row["opened_at"], try row["closed_at"])
+        guard let opened = try clocks("opened_clocks") else { return [range(from, to)] }
+        // Nil while it is open.
+        let closed = try clocks("closed_clocks")
+        let length = (closed ?? reading).flatMap { end in end.wall(of: opened).map { end.wall - $0 } }
+        guard let length else { return [range(from, to)] }
+        var all = [range(from, from + length), range(to - length, to)]
+        if let begun = reading?.wall(of: opened) { all.append(range(begun, begun + length)) }
+        return all
     }
 
     /// Whether it is known to be this patient's: what somebody's monitor recorded at home while the nurse was at another's is nobody
@@ -126,21 +148,19 @@ extension Transaction {
         case .sleep: break
         case .oximetry, .bloodPressure, .vitals, .other:
             guard recording.device.serial != nil else { return false }
-            // Doubted in this patient's visit before, by a clock that was asked, and a person said that it is theirs. (Of a loan that is
-            // over nothing follows; what one covers is its patient's without being asked here.)
+            // Doubted in this patient's visit before, and a person said that it is theirs: once, of a clock that was asked; one that can't be
+            // may have been wrong, so twice. (Of a loan that is over nothing follows; what one covers is its patient's without being asked.)
             let decided = try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT DISTINCT recording.visit AS whose, opening.visit AS during
+                    SELECT DISTINCT recording.visit AS whose, opening.visit AS during, opening.n AS n,
+                    json_extract(clock, '$.deviceNow') IS NOT NULL AS isCompared
                     FROM recording JOIN opening ON opened_at <= begun_at AND COALESCE(closed_at, begun_at) >= begun_at
                     WHERE doubt = 'otherVisit' AND recording.visit IS NOT NULL AND \(ofDevice)
-                    AND json_extract(clock, '$.deviceNow') IS NOT NULL
-                    """, arguments: arguments)
-            guard
-                try decided.contains(where: {
-                    try !isAnothers($0["whose"], than: visit) && !isAnothers($0["during"], than: visit)
-                })
-            else { return false }
+                    """, arguments: arguments
+            ).filter { try !isAnothers($0["whose"], than: visit) && !isAnothers($0["during"], than: visit) }
+            let isClear = try decided.contains { try $0["isCompared"] }
+            guard try isClear || Set(decided.map { try $0["n"] as Int64 }).count > 1 else { return false }
         }
         let bound = try String.fetchAll(
             db, sql: "SELECT DISTINCT visit FROM recording WHERE visit IS NOT NULL AND \(ofDevice)",
@@ -164,11 +184,13 @@ extension Store {
         of times: [LocalTime], in recording: Recording, for binding: Binding?
     ) async throws(StoreError) -> [[LocalTime]] {
         try await read { tx in
-            // A loan is asked about all of them together.
-            guard let binding, binding.reason == .openVisit, let visit = try tx.visit(binding.visit),
-                try tx.loans(of: recording.device).isEmpty
-            else { return [times] }
-            let others = try tx.otherVisits(recording, StoredPeriod(times: times), than: visit)
+            guard let binding, binding.reason == .openVisit, let visit = try tx.visit(binding.visit) else {
+                return [times]
+            }
+            // What a loan covers is its patient's, all of it.
+            let period = StoredPeriod(times: times)
+            if case .lent = try tx.loanVerdict(recording, period, visit) { return [times] }
+            let others = try tx.otherVisits(recording, period, than: visit)
             guard others.count == times.count else { return [times] }
             let sorted = Dictionary(grouping: times.indices) { others[$0].sorted() }
             return sorted.sorted { ($0.key.count, $0.key.first ?? "") < ($1.key.count, $1.key.first ?? "") }

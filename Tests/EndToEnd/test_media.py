@@ -244,8 +244,12 @@ def test_what_stands_beside_another_patients_examination_is_nobodys(field, tmp_p
     sticks.write(stick, {"EXAM/IM1": sticks.cine(first["patient"], "1.2.3.1"), "EXAM/REPORT.PDF": b"%PDF-1.4 " + b"x" * 3000})
     imported = field.cli("import", stick, "--json")
     assert len(imported["imported"]) == 2, imported
+    # Nor is what comes when the key is put in again, and the examination is here already.
+    sticks.write(stick, {"EXAM/CLIP.AVI": b"RIFF" + b"y" * 3000})
+    again = field.cli("import", stick, "--json")
+    assert len(again["imported"]) == 1 and len(again["known"]) == 2, again
     views = field.recordings()
-    assert len(views) == 2 and all(not r.get("visit") for r in views), views
+    assert len(views) == 3 and all(not r.get("visit") for r in views), views
 
 
 def test_every_name_counts_and_what_cannot_be_read_is_told(field, tmp_path):

@@ -89,6 +89,7 @@ import Testing
         #expect(try await begin(-60, isCompared: false) == (.unattributed, .otherVisit))
         #expect(try await begin(260, isCompared: false) == (.unattributed, .otherVisit), "later than now")
         #expect(try await begin(240, isCompared: false).0 == .attributed(visit: "v3"))
+        #expect(try await begin(245, isCompared: false).0 == .attributed(visit: "v3"), "minutes fast, read at once")
         #expect(try await begin(-240, isCompared: false).0 == .attributed(visit: "v3"))
         // What a person said of it once is remembered: that it is the patient's own, not that it was another's after all.
         #expect(try await begin(10, serial: "S6").1 == .otherVisit)
@@ -136,6 +137,32 @@ import Testing
         #expect(try await begin(150).0 == .attributed(visit: "v3"), "in this visit's first part, for all that is known")
         #expect(try await begin(-60, last: 5) == (.unattributed, .otherVisit), "the last of several measurements")
         #expect(try await begin(-60, last: -5).0 == .attributed(visit: "v3"))
+    }
+
+    /// The doubt may have been the clock's fault: the first answer says little of the device.
+    @Test func aClockThatCannotBeAskedNeedsTwoAnswers() async throws {
+        let bench = try await Bench()
+        let (store, world) = (bench.store, bench.world)
+        try await store.merge(visits: [.sample("v1"), .sample("v2", patient: .paul)])
+        let minute: Int64 = 60_000
+        for day in 0..<3 {
+            try await store.openVisit("v1", by: "nurse", at: world.time)
+            let measured = world.time + 5 * minute
+            world.pass(20 * minute)
+            try await store.closeVisit("v1", by: "nurse", at: world.time)
+            world.pass(20 * minute)
+            try await store.openVisit("v2", by: "nurse", at: world.time)
+            var recording = Recording.sample(kind: .stored, modality: .bloodPressure)
+            recording.clock.source = .device
+            recording.clock.deviceStart = ZoneRule.paris.local(Int(measured / 1000))
+            let binding = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: world.time)
+            let attribution = try await store.begin(recording, binding: binding)
+            #expect(attribution == (day < 2 ? .unattributed : .attributed(visit: "v2")))
+            try await store.seal(recording.id, reason: .finished)
+            if day < 2 { try await store.attribute(recording.id, to: "v2", by: "nurse", why: nil, at: world.time) }
+            try await store.closeVisit("v2", by: "nurse", at: world.time)
+            world.pass(24 * 60 * minute)
+        }
     }
 
     /// A couple of one name, in one room.

@@ -126,6 +126,31 @@ import Testing
         #expect(why.map(\.kind) == [.objectIdentity])
     }
 
+    @Test("a copy that was cut is found by its mark, and stays the one whose it was said first")
+    func begunMarks() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let binding = try await bench.openVisit()
+        func begin(_ source: String, _ binding: Binding?) async throws -> RecordingID {
+            let recording = Self.recording(source)
+            let writer = try await store.beginCarried(
+                recording, mediaType: "application/x-tar", study: nil, size: 1, notes: [], binding: binding,
+                isBesideAnothers: source == "c", marks: ["begun/m"])
+            #expect(writer.attribution == (source == "b" ? .attributed(visit: "v1") : .unattributed))
+            try await store.seal(recording.id, reason: .deviceGone)
+            return recording.id
+        }
+        let unbound = try await begin("a", nil)
+        #expect(try await store.recording(ofMark: "begun/m") == unbound)
+        let bound = try await begin("b", binding)
+        #expect(try await store.recording(ofMark: "begun/m") == bound)
+        let beside = try await begin("c", binding)
+        #expect(try await store.recording(ofMark: "begun/m") == bound)
+        #expect(try await store.recording(beside)?.summary.unattributed == .sharedMemory)
+        #expect(try await store.hasMark(beginning: "begun/"))
+        #expect(try await !store.hasMark(beginning: "begun/m/"))
+    }
+
     @Test("whose it is is asked of every file; no identity at all is not the visit's")
     func identity() async throws {
         let bench = try await Bench()

@@ -103,6 +103,42 @@ import Testing
                 == .attributed(visit: "v1"))
     }
 
+    /// That it came back was written down in the next patient's visit, who was measured with it then.
+    @Test func whatComesAfterALateReturnIsNobodys() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let loan = try await lent(bench)
+        let opened = try #require(ZoneRule.paris.instants(of: try time("2026-11-24 08:00:00")).first)
+        bench.world.pass(Int64(opened + 3600) * 1000 - bench.world.time)
+        try await store.openVisit("v2", by: "nurse", at: Int64(opened) * 1000)
+        try await store.takeBack(loan: loan.id, until: try time("2026-11-24 08:20:00"), by: "nurse", at: 2)
+        let open = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: Int64(opened + 3600) * 1000)
+        // 08:25 by a clock that is an hour slow.
+        #expect(try await store.begin(night("2026-11-24 07:25:00"), binding: open) == .unattributed)
+        #expect(try await store.begin(night("2026-11-23 23:00:00"), binding: open) == .attributed(visit: "v1"))
+    }
+
+    /// A loan that is long over is no reason to keep several visits' measurements together.
+    @Test func aMemoryIsSortedAlsoOfWhatWasLentOnce() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        let loan = try await lent(bench)
+        try await store.takeBack(loan: loan.id, until: try time("2026-11-22 18:00:00"), by: "nurse", at: 2)
+        let start = try #require(ZoneRule.paris.instants(of: try time("2026-11-24 08:00:00")).first)
+        bench.world.pass(Int64(start + 3600) * 1000 - bench.world.time)
+        try await store.openVisit("v2", by: "nurse", at: Int64(start) * 1000)
+        try await store.closeVisit("v2", by: "nurse", at: Int64(start + 600) * 1000)
+        try await store.openVisit("v1", by: "nurse", at: Int64(start + 3000) * 1000)
+        var recording = night("2026-11-24 08:05:00", now: "2026-11-24 09:00:00")
+        recording.clock.hostWall = Int64(start + 3600) * 1000
+        let times = [try time("2026-11-24 08:05:00"), try time("2026-11-24 08:55:00")]
+        let open = Binding(visit: "v1", reason: .openVisit, by: "nurse", at: Int64(start + 3600) * 1000)
+        #expect(try await store.parts(of: times, in: recording, for: open) == [[times[1]], [times[0]]])
+        let inside = [try time("2026-11-22 17:05:00"), try time("2026-11-22 17:55:00")]
+        recording.clock.deviceStart = inside[0]
+        #expect(try await store.parts(of: inside, in: recording, for: open) == [inside], "all of it is the loan's")
+    }
+
     @Test func whatIsUnclearIsNobodys() async throws {
         let bench = try await Bench()
         let store = bench.store

@@ -17,7 +17,7 @@ extension MediaRun {
             let content = try await hash(FileSource(facts, in: tree), mediaType: file.mediaType)
             if let known = try await ask({ () throws(StoreError) in try await store.carried(sha256: content.sha256) }) {
                 try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: known) }
-                return tally.update { $0.known.append("\(known)") }
+                return try await knew(known)
             }
         }
         let recording = begun(
@@ -52,7 +52,7 @@ extension MediaRun {
             }
         }
         try await carry(begun, origin, isShared: true)
-        try await carry(fresh, origin, isShared: tally.now.isMixed)
+        try await carry(fresh, origin, isShared: false)
     }
 
     private struct Fresh {
@@ -92,8 +92,12 @@ extension MediaRun {
     private func isBegunForAnother(_ mark: String) async throws(Failure) -> Bool {
         try await ask { () throws(StoreError) in
             guard let visit, let begun = try await store.recording(ofMark: MediumFile.mark(begun: mark)),
-                let bound = try await store.recording(begun)?.summary.binding?.visit
+                let summary = try await store.recording(begun)?.summary
             else { return false }
+            // Nobody's for a reason, and not because no visit was open.
+            guard let bound = summary.binding?.visit else {
+                return ![nil, .noVisit, .visitNotOpen].contains(summary.unattributed)
+            }
             return try await store.visit(bound)?.patient.id != visit.patient.id
         }
     }
@@ -112,7 +116,8 @@ extension MediaRun {
             recording, BundleSource(files, in: tree), mediaType: BundleSource.mediaType, study: nil,
             size: files.reduce(0) { $0 + $1.size },
             notes: [Note(kind: .device, text: "\(files.count) files that nobody here understands, as they are")],
-            marks: marks, isShared: isShared, made: origin.map { .between($0.time) } ?? .asItsClockSays)
+            marks: marks, isShared: isShared, isBesideAnothers: tally.now.isMixed,
+            made: origin.map { .between($0.time) } ?? .asItsClockSays)
         // What an importer could not read either has been told with its recording.
         let opaque = Set(survey.opaque.map(\.path))
         let count = damaged.count { opaque.contains($0.path) }
@@ -163,12 +168,14 @@ extension MediaRun {
     @discardableResult
     private func carry<Source: CarriedSource>(
         _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
-        marks: [String], isShared: Bool = false, made: MadeWhen = .asItsClockSays
+        marks: [String], isShared: Bool = false, isBesideAnothers: Bool = false,
+        made: MadeWhen = .asItsClockSays
     ) async throws(Failure) -> [MediumFile] {
         let writer = try await ask { () throws(StoreError) in
             try await store.beginCarried(
                 recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding,
-                isShared: isShared, made: made, marks: marks.map { MediumFile.mark(begun: $0) })
+                isShared: isShared, isBesideAnothers: isBesideAnothers, made: made,
+                marks: marks.map { MediumFile.mark(begun: $0) })
         }
         let damaged: [MediumFile]
         do throws(Failure) {
@@ -181,7 +188,7 @@ extension MediaRun {
             await abandon(writer, error)
             throw error
         }
-        imported(recording, writer.attribution)
+        try await imported(recording, writer.attribution)
         return damaged
     }
 

@@ -103,7 +103,7 @@ struct MediaRun: Sendable {
             do throws(TreeError) { return try candidate.mark(in: tree) } catch { throw .tree(error) }
         }
         if let known = try await ask({ () throws(StoreError) in try await store.recording(ofMark: mark) }) {
-            return tally.update { $0.known.append("\(known)") }
+            return try await knew(known)
         }
         // The same bytes in another place, or under another date (a card's times move with the clock's summer): read, and not decoded.
         let (original, source) = try await look { [tree] () throws(ImportError) in
@@ -117,7 +117,7 @@ struct MediaRun: Sendable {
                 try await store.recording(ofSource: source, by: person, mark: mark)
             })
         {
-            return tally.update { $0.known.append("\(known)") }
+            return try await knew(known)
         }
         let taken = try await look { [tree] () throws(ImportError) in
             try importer.take(item, original: original, from: tree)
@@ -150,10 +150,10 @@ struct MediaRun: Sendable {
         }
         switch outcome {
         case .alreadyStored(let known):
-            tally.update { $0.known.append("\(known)") }
+            try await knew(known)
             try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: known) }
         case .stored(let attribution):
-            imported(complete, attribution)
+            try await imported(complete, attribution)
             await collect(read.notes, from: read.device)
             try await ask { () throws(StoreError) in try await store.mark(mark, heldBy: complete.id) }
         }
@@ -187,11 +187,30 @@ struct MediaRun: Sendable {
             source: source, objectID: objectID, claim: claim)
     }
 
-    func imported(_ recording: Recording, _ attribution: Attribution) {
+    /// It came before: in this run too, what waits for a decision says that the medium isn't only the open visit's.
+    func knew(_ known: RecordingID) async throws(Failure) {
+        let isWaiting = try await ask { () throws(StoreError) in
+            guard visit != nil, let summary = try await store.recording(known)?.summary else { return false }
+            return summary.binding == nil
+        }
+        tally.update {
+            $0.known.append("\(known)")
+            if isWaiting { $0.isMixed = true }
+        }
+    }
+
+    func imported(_ recording: Recording, _ attribution: Attribution) async throws(Failure) {
+        let isOpenVisits = try await ask { () throws(StoreError) in
+            guard let visit else { return true }
+            guard case .attributed(let other) = attribution else { return false }
+            // A loan may be of another visit of theirs.
+            let patient = try await store.visit(other)?.patient.id
+            return other == visit.id || patient == visit.patient.id
+        }
         tally.update {
             $0.imported.append("\(recording.id)")
             if attribution.isHeld { $0.held.append("\(recording.id)") }
-            if visit != nil, attribution != .attributed(visit: visit?.id ?? "") { $0.isMixed = true }
+            if !isOpenVisits { $0.isMixed = true }
         }
         logger.info(
             "file imported",
