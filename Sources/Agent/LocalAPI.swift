@@ -229,6 +229,8 @@ public struct ImportView: Codable, Sendable, Equatable {
     /// Already here, with the recording's id.
     public var known: [String]
     public var failed: [Failure]
+    /// Of both, those that wait for a person to say whose they are although a visit is open.
+    public var toDecide: Int
     /// Programs, indexes and traces of operating systems: not copied.
     public var ignored: Int
     /// `MediumView.Found.isAll`

@@ -152,6 +152,7 @@ struct Import: AsyncParsableCommand {
             print(Texts.imported(view.imported.count, view.known.count, view.failed.count))
             for id in view.imported { print("  \(id)") }
             for failure in view.failed { print("  n° \(failure.item) : \(failure.text)") }
+            if view.toDecide > 0 { print(Texts.toDecide(view.toDecide)) }
             if let hint = view.hint { print(hint) }
             if view.problem == nil, view.isAll { print(Texts.mayRemove) }
         }

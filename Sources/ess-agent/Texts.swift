@@ -118,6 +118,9 @@ enum Texts {
     static func imported(_ new: Int, _ known: Int, _ failed: Int) -> String {
         "Importés : \(new). Déjà là : \(known). Illisibles : \(failed)."
     }
+    static func toDecide(_ count: Int) -> String {
+        "Sans patient, à attribuer : \(count) (`ess-agent recordings`, puis `ess-agent attribute`)."
+    }
     static let mayRemove = "Vous pouvez retirer la carte."
     static func exported(_ bytes: Int, _ path: String) -> String { "\(size(bytes)) écrits dans \(path)" }
     static func visitOpened(_ id: String) -> String { "Visite ouverte : \(id)" }

@@ -247,7 +247,8 @@ def test_what_stands_beside_another_patients_examination_is_nobodys(field, tmp_p
     # Nor is what comes when the key is put in again, and the examination is here already.
     sticks.write(stick, {"EXAM/CLIP.AVI": b"RIFF" + b"y" * 3000})
     again = field.cli("import", stick, "--json")
-    assert len(again["imported"]) == 1 and len(again["known"]) == 2, again
+    assert len(again["imported"]) == 1 and len(again["known"]) == 2 and again["toDecide"] == 3, again
+    assert "à attribuer : 3" in field.cli("import", stick)
     views = field.recordings()
     assert len(views) == 3 and all(not r.get("visit") for r in views), views
 

@@ -283,7 +283,8 @@ public actor MediaHub {
         if let task = media[id]?.task { _ = await task.value }
         guard let ended = media[id], let counts = ended.tally?.now else { throw .mediumNotFound }
         return ImportView(
-            imported: counts.imported, known: counts.known, failed: counts.failed, ignored: survey.leftOut,
+            imported: counts.imported, known: counts.known, failed: counts.failed,
+            toDecide: counts.held.count + counts.undecided, ignored: survey.leftOut,
             isAll: survey.isAll, hint: Self.hint(survey), problem: ended.problem)
     }
 
@@ -360,10 +361,11 @@ public actor MediaHub {
         case .importing: return MediumSentence.importing
         case .done:
             if let failed = counts?.failed.count, failed > 0 { return MediumSentence.failed(failed) }
-            if let held = counts?.held.count, held > 0 {
-                return MediumSentence.held(held, isAll: !medium.isPartly)
+            let (held, undecided) = (counts?.held.count ?? 0, counts?.undecided ?? 0)
+            guard held + undecided > 0 else {
+                return medium.isPartly ? MediumSentence.partlyDone : MediumSentence.done
             }
-            return medium.isPartly ? MediumSentence.partlyDone : MediumSentence.done
+            return MediumSentence.toDecide(held: held, undecided: undecided, isAll: !medium.isPartly)
         case .interrupted:
             switch medium.problem?.key {
             case Problem.mediumGone.key: return MediumSentence.gone

@@ -44,7 +44,7 @@ extension MediaRun {
                 continue
             }
             if let known = try await holder(of: file, mark) {
-                tally.update { if !$0.known.contains("\(known)") { $0.known.append("\(known)") } }
+                if !tally.now.known.contains("\(known)") { try await knew(known) }
             } else if try await isBegunForAnother(mark) {
                 begun.add(file, mark)
             } else {

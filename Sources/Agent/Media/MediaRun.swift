@@ -195,7 +195,10 @@ struct MediaRun: Sendable {
         }
         tally.update {
             $0.known.append("\(known)")
-            if isWaiting { $0.isMixed = true }
+            if isWaiting {
+                $0.isMixed = true
+                $0.undecided += 1
+            }
         }
     }
 
@@ -210,6 +213,7 @@ struct MediaRun: Sendable {
         tally.update {
             $0.imported.append("\(recording.id)")
             if attribution.isHeld { $0.held.append("\(recording.id)") }
+            if visit != nil, attribution == .unattributed { $0.undecided += 1 }
             if !isOpenVisits { $0.isMixed = true }
         }
         logger.info(

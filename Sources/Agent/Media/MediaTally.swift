@@ -11,6 +11,8 @@ final class MediaTally: Sendable {
         var imported: [String] = []
         /// Of these, the ones that wait for a person's decision.
         var held: [String] = []
+        /// What is here and nobody's although a visit is open, beside `held`: new, or from before.
+        var undecided = 0
         /// Something that came now is not the open visit's, or may not be: so may what nobody understands beside it.
         var isMixed = false
         var known: [String] = []

@@ -88,9 +88,10 @@ enum MediumSentence {
     static func ready(_ count: Int, _ megabytes: String) -> String {
         "\(count) élément(s) à copier (\(megabytes) Mo). Rien n'est encore copié."
     }
-    static func held(_ count: Int, isAll: Bool) -> String {
+    static func toDecide(held: Int, undecided: Int, isAll: Bool) -> String {
         (isAll ? "Copie terminée : vous pouvez retirer la clé ou la carte." : partlyDone)
-            + " \(count) fichier(s) ne sont pas au nom du patient de la visite : à décider."
+            + (held > 0 ? " \(held) fichier(s) ne sont pas au nom du patient de la visite : à décider." : "")
+            + (undecided > 0 ? " \(undecided) enregistrement(s) sans patient : à attribuer." : "")
     }
     /// Of a bundle; behind the medium's other failures.
     static func damaged(_ count: Int) -> String {
