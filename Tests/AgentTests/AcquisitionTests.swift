@@ -125,7 +125,7 @@ struct AcquisitionTests {
         let acquisition = Acquisition(port: port(simulated(nights: [])), clock: clock, sink: sink)
         async let outcome = acquisition.run(ContecOximeter.profile.makeDialogue(.live))
         // Stop as soon as something was recorded: the condition is the data, not a time.
-        while sink.samples == 0 { await Task.yield() }
+        while sink.samples == 0, !Task.isCancelled { await Task.yield() }
         acquisition.stop()
         #expect(await outcome == .finished(.done))
         #expect(sink.ends == [.stopped])
@@ -136,7 +136,7 @@ struct AcquisitionTests {
         let port = port(simulated(nights: []))
         let acquisition = Acquisition(port: port, clock: clock, sink: sink)
         async let outcome = acquisition.run(ContecOximeter.profile.makeDialogue(.live))
-        while sink.samples == 0 { await Task.yield() }
+        while sink.samples == 0, !Task.isCancelled { await Task.yield() }
         await port.unplug()
         #expect(await outcome == .portFailed(.gone))
         #expect(sink.ends == [.deviceGone])
@@ -164,11 +164,11 @@ struct AcquisitionTests {
         #expect(refused.confirmed.isEmpty && refused.rejected.count == 1)
 
         // There is room again: it is all there.
-        let port = SimulatedPort(device, pace: 50, now: { [clock] in clock.monotonic })
+        let port = SimulatedPort(device, pace: 1, now: { [clock] in clock.monotonic })
         let sink = Collector()
         let acquisition = Acquisition(port: port, clock: clock, sink: sink)
         async let again = acquisition.run(Phdc.profile.makeDialogue(.live))
-        while await port.simulated.confirmed.isEmpty { await Task.yield() }
+        while await port.simulated.confirmed.isEmpty, !Task.isCancelled { await Task.yield() }
         acquisition.stop()
         #expect(await again == .finished(.done))
         #expect(await port.simulated.rejected.isEmpty)

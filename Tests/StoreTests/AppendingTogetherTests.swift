@@ -27,7 +27,7 @@ import Testing
                 }
             }
             group.addTask {
-                while store.appends.withLock({ $0.count }) < appends.count { await Task.yield() }
+                while store.appends.withLock({ $0.count }) < appends.count, !Task.isCancelled { await Task.yield() }
                 free.signal()
                 return (-1, .success(()))
             }

@@ -245,7 +245,7 @@ struct BytesLaneTests {
         defer { server.stop() }
         let lane = try await BytesLane.open(link(to: server), offer: Offer())
         let task = Task { try await lane.upload(item(), Diary().hooks(bytes)) }
-        while !server.seen.contains(where: { $0.method == "PATCH" }) { await Task.yield() }
+        while !server.seen.contains(where: { $0.method == "PATCH" }), !Task.isCancelled { await Task.yield() }
         task.cancel()
         await #expect(throws: UplinkError.cancelled) { try await task.value }
     }

@@ -192,7 +192,7 @@ struct HTTPClientTests {
         defer { server.stop() }
         let client = try HTTPClient(unixSocket: server.path)
         let task = Task { try await client.send(HTTPRequest(.get, "http://localhost/", limits: .init(idle: nil))) }
-        while server.seen.isEmpty { await Task.yield() }
+        while server.seen.isEmpty, !Task.isCancelled { await Task.yield() }
         task.cancel()
         await #expect(throws: UplinkError.cancelled) { try await task.value }
         // And one that was cancelled before it began.
@@ -209,7 +209,7 @@ struct HTTPClientTests {
         defer { server.stop() }
         let client = try HTTPClient(unixSocket: server.path)
         let task = Task { try await client.send(HTTPRequest(.get, "http://localhost/", limits: .init(idle: nil))) }
-        while server.seen.isEmpty { await Task.yield() }
+        while server.seen.isEmpty, !Task.isCancelled { await Task.yield() }
         client.close()
         await #expect(throws: UplinkError.cancelled) { try await task.value }
         await #expect(throws: UplinkError.cancelled) { try await client.send(HTTPRequest(.get, url("/"))) }
