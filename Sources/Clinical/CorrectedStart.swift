@@ -47,7 +47,7 @@ public enum UncomparedClock {
 
     /// When that may have been which it dates so, in seconds.
     public static func stretches(around said: ClosedRange<Int>) -> [ClosedRange<Int>] {
-        [-summerTime, 0, summerTime].map { said.lowerBound + $0 - drift...said.upperBound + $0 + drift }
+        [-summerTime, 0, summerTime].map { aboutThen(said.lowerBound + $0...said.upperBound + $0) }
     }
 }
 

@@ -48,20 +48,19 @@ extension Transaction {
         }
         // One whose identity was purged may be another's.
         func isAnothers(_ id: String) -> Bool { (patients[id] ?? nil)?.id != visit.patient.id }
+        func during(_ stretch: ClosedRange<Int>) -> Set<String> {
+            Set(visits.lazy.filter { $0.times.overlaps(stretch) }.map(\.id))
+        }
+        let isUncompared = start.remarks.contains(.uncompared)
         let found = stretches.map { stretch in
-            func during(_ stretch: ClosedRange<Int>) -> [String] {
-                visits.filter { $0.times.overlaps(stretch) }.map(\.id)
-            }
             let there = during(stretch)
-            var others = Set(there)
+            guard isUncompared else { return there.filter(isAnothers) }
             // A clock that can't be asked: what it says is right while it says that it was in this patient's visit, or minutes beside it
             // and in no other's.
-            let about = start.remarks.contains(.uncompared) ? during(UncomparedClock.aboutThen(stretch)) : there
+            let about = during(UncomparedClock.aboutThen(stretch))
             let isHere = !there.allSatisfy(isAnothers) || !about.isEmpty && !about.contains(where: isAnothers)
-            if start.remarks.contains(.uncompared), !isHere {
-                for stretch in UncomparedClock.stretches(around: stretch) { others.formUnion(during(stretch)) }
-            }
-            return others.filter(isAnothers)
+            let may = isHere ? there : UncomparedClock.stretches(around: stretch).reduce(there) { $0.union(during($1)) }
+            return may.filter(isAnothers)
         }
         guard found.contains(where: { !$0.isEmpty }), try !isOwn(recording, by: visit) else { return [] }
         return found

@@ -46,8 +46,7 @@ class Centre:
             "payload": [{"contentString": "Le poids du matin ?"}]})
 
 
-@pytest.fixture
-def online(bench):
+def go_online(bench):
     bench.make_server()
     bench.start_server()
     bench.configure(worklist_interval="0.5")
@@ -55,6 +54,11 @@ def online(bench):
     bench.wait_for_visits()
     bench.centre = Centre(bench)
     return bench
+
+
+@pytest.fixture
+def online(bench):
+    return go_online(bench)
 
 
 def opinions(field):
@@ -192,12 +196,7 @@ def test_a_task_is_completed_only_with_every_receipt(online):
 def test_what_records_for_a_cancelled_visit_is_ended_before_the_next_one_opens(bench):
     bench.plug_oximeter()
     bench.name_port()
-    bench.make_server()
-    bench.start_server()
-    bench.configure(worklist_interval="0.5")
-    bench.start_agent()
-    bench.wait_for_visits()
-    bench.centre = Centre(bench)
+    go_online(bench)
     first, second = (v["id"] for v in bench.visits()[:2])
     bench.cli("visit", "open", first)
     bench.wait_for_device()

@@ -276,6 +276,12 @@ import Testing
         #expect(try await store.parts(of: others, in: recording, for: now) == [times, Array(others.suffix(1))])
     }
 
+    /// Begins it; whether it waits because an earlier one of the same is another patient's.
+    private func isHeld(_ recording: Recording, _ binding: Binding, _ store: Store) async throws -> Bool {
+        guard case .held(let why) = try await store.begin(recording, binding: binding) else { return false }
+        return why.map(\.kind) == [.earlierBinding]
+    }
+
     /// A download that was cut has no certain name: in the next patient's visit the whole night may be the first one's.
     @Test func whatMayBeTheSameNightIsHeld() async throws {
         let bench = try await Bench()
@@ -290,13 +296,9 @@ import Testing
         #expect(try await store.begin(first, binding: binding) == .attributed(visit: "v1"))
         try await store.seal(first.id, reason: .deviceGone)
         try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
-        try await store.merge(visits: [.sample("v2", patient: .paul)])
-        try await store.openVisit("v2", by: "nurse", at: bench.world.time)
-        let next = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: bench.world.time)
+        let next = try await bench.openVisit("v2", patient: .paul)
         func begin(_ source: String) async throws -> Bool {
-            let recording = Recording.sample(kind: .stored, source: source)
-            guard case .held(let why) = try await store.begin(recording, binding: next) else { return false }
-            return why.map(\.kind) == [.earlierBinding]
+            try await isHeld(.sample(kind: .stored, source: source), next, store)
         }
         #expect(try await begin(whole))
         // Nor did anybody notice what it had lost when it got its name.
@@ -333,17 +335,11 @@ import Testing
         #expect(try await store.begin(first, binding: binding) == .attributed(visit: "v1"))
         try await store.seal(first.id, reason: .finished)
         try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
-        try await store.merge(visits: [.sample("v2", patient: .paul)])
-        try await store.openVisit("v2", by: "nurse", at: bench.world.time)
-        let next = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: bench.world.time)
-        func isHeld(_ recording: Recording) async throws -> Bool {
-            guard case .held(let why) = try await store.begin(recording, binding: next) else { return false }
-            return why.map(\.kind) == [.earlierBinding]
-        }
-        #expect(try await isHeld(night("oximeter/S1/0/20-14/600#1f", "20-14")))
-        #expect(try await !isHeld(night("oximeter/S1/0/20-15/600#1f", "20-15")))
-        #expect(try await !isHeld(night("oximeter/S2/0/20-14/600#1f", "20-14", "S2")))
-        #expect(try await !isHeld(night("oximeter/S1/0/none/600#1f", nil)))
+        let next = try await bench.openVisit("v2", patient: .paul)
+        #expect(try await isHeld(night("oximeter/S1/0/20-14/600#1f", "20-14"), next, store))
+        #expect(try await !isHeld(night("oximeter/S1/0/20-15/600#1f", "20-15"), next, store))
+        #expect(try await !isHeld(night("oximeter/S2/0/20-14/600#1f", "20-14", "S2"), next, store))
+        #expect(try await !isHeld(night("oximeter/S1/0/none/600#1f", nil), next, store))
     }
 
     @Test func aContradictionHolds() async throws {
