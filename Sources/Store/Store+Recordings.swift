@@ -18,6 +18,7 @@ extension Store {
                     unreadable += 1
                 }
             }
+            if unreadable > 0 { tx.forgetPages() }
             return (summaries, unreadable)
         }
         damage.withLock { $0.recordings = unreadable }

@@ -120,7 +120,7 @@ public final class Store: Sendable {
             try db.execute(sql: "PRAGMA secure_delete = ON")
             try db.execute(sql: "PRAGMA temp_store = MEMORY")
             try db.execute(sql: "PRAGMA trusted_schema = OFF")
-            // Looks at each page before believing it.
+            // Looks at each page before believing it; see `Transaction.forgetPages`.
             try db.execute(sql: "PRAGMA cell_size_check = ON")
             if !db.configuration.readonly { WriterSteps.count(on: db) }
         }
@@ -191,7 +191,7 @@ public final class Store: Sendable {
     func write<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
         let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
             pool.asyncWrite(
-                { [self] db in try body(transaction(db)) },
+                { [self] db in try transaction(db).run(body) },
                 completion: { _, result in continuation.resume(returning: result.mapError { StoreError($0) }) })
         }
         return try result.get()
@@ -201,7 +201,7 @@ public final class Store: Sendable {
     func read<T: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> T) async throws(StoreError) -> T {
         let result: Result<T, StoreError> = await withCheckedContinuation { continuation in
             pool.asyncRead { [self] access in
-                let result = Result { try body(transaction(try access.get())) }
+                let result = Result { try transaction(try access.get()).run(body) }
                 continuation.resume(returning: result.mapError { StoreError($0) })
             }
         }
@@ -245,4 +245,18 @@ struct Transaction {
     let environment: Store.Environment
 
     var now: Int64 { environment.now() }
+
+    fileprivate func run<T>(_ body: (Transaction) throws -> T) throws -> T {
+        do {
+            return try body(self)
+        } catch {
+            if case .corrupt = StoreError(error) { forgetPages() }
+            throw error
+        }
+    }
+
+    /// A damaged page fails only the first look at it: SQLite (btree.c, btreeInitPage) marks it as looked at before it checks its cells,
+    /// and believes it as long as it is in the connection's cache. What is said of a recording beside the damage must not depend on
+    /// who looked before, so such pages are read anew.
+    func forgetPages() { try? db.execute(sql: "PRAGMA shrink_memory") }
 }
