@@ -133,7 +133,7 @@ let package = Package(
         tests("StoreTests", ["Store", "Clinical", grdb]),
         tests("FHIRTests", ["FHIR"]),
         tests("UplinkTests", ["Uplink", "FHIR", "Clinical"]),
-        tests("WebTests", ["Web", "Agent"]),
+        tests("WebTests", ["Web", "Agent", "Clinical", "Formats", "Store"]),
         tests("AgentTests", ["Agent", "Store", "Devices", "Ports", "Wire", "Clinical", "Formats", "Uplink", logging]),
     ] + fuzzers
 )

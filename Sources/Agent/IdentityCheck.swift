@@ -32,6 +32,8 @@ public struct IdentityView: Codable, Sendable, Equatable {
     /// The visit that was open when it came in, and against which it is held.
     public var heldAgainst: String?
     public var contradictions: [ContradictionView]
+    /// How many others wait because their machine was another patient's, as this does.
+    public var ofMachine: Int
 
     public struct ClaimView: Codable, Sendable, Equatable {
         public var name: String?

@@ -259,6 +259,7 @@ enum AttentionSentence {
             case .outsideLoans: "l'appareil est prêté, et cet enregistrement est hors de la période de prêt"
             case .acrossLoans: "mesures faites pendant plusieurs prêts de l'appareil, ou en partie hors prêt"
             case .otherVisit: "fait pendant la visite d'un autre patient"
+            case .otherPatientsMachine: "les nuits précédentes de cet appareil sont d'un autre patient"
             case .startUnknown: "l'appareil est prêté, et l'heure de début est inconnue"
             case .deviceWithoutSerial: "l'appareil est prêté, et ne dit pas son numéro de série"
             case .sharedMemory: "il peut y avoir les mesures de plusieurs personnes"

@@ -162,7 +162,7 @@ actor SessionRecorder: SessionSink {
         if let person = start.person { persons.insert(person) }
         let waits = start.person != nil && start.kind == .live && start.channels.isEmpty && start.item == nil
         _ = try await store.begin(
-            recording, binding: binding, isShared: start.item?.isShared ?? waits,
+            recording, binding: binding, company: start.item?.isShared ?? waits ? .withOthers : .alone,
             period: StoredPeriod(last: start.item?.last, times: start.item?.times ?? []))
         let early = progress.isEmpty ? surprises : []
         if waits { ofOnePerson.append(id) }

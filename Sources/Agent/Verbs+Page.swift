@@ -17,7 +17,8 @@ extension Verbs {
                 heldAgainst: detail.summary.isHeld ? detail.hold?.visit : nil,
                 contradictions: (detail.hold?.contradictions ?? []).map {
                     IdentityView.ContradictionView(kind: $0.kind.rawValue, claimed: $0.claimed, expected: $0.expected)
-                })
+                },
+                ofMachine: try await store.waitingOfMachine(like: detail.recording.id).count)
         }
     }
 

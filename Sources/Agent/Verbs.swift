@@ -178,7 +178,8 @@ public struct Verbs: Sendable {
             }
             guard !isTried else { throw Problem.alreadySent }
             try await store.attribute(
-                detail.recording.id, to: request.visit, by: who(request.by), why: request.why, at: clock.wall)
+                detail.recording.id, to: request.visit, by: who(request.by), why: request.why,
+                ofMachine: request.ofMachine ?? false, at: clock.wall)
             changed()
             return try await view(detail.recording.id)
         }

@@ -1,6 +1,6 @@
 /// Whose a recording is, and who said so. Never a guess: one entry of a history that only grows; the last one holds.
 public struct Binding: Sendable, Equatable, Codable {
-    public enum Reason: String, Sendable, Codable {
+    public enum Reason: String, Sendable, Codable, CaseIterable {
         /// The visit that was open when the capture, download or import was started.
         case openVisit
         /// The device was lent to that visit's patient when it recorded this.
@@ -30,7 +30,7 @@ public struct Binding: Sendable, Equatable, Codable {
 
 /// One point where what a file says of its owner and the patient of its binding can't both be true.
 public struct Contradiction: Sendable, Equatable, Codable {
-    public enum Kind: String, Sendable, Codable {
+    public enum Kind: String, Sendable, Codable, CaseIterable {
         case name, sex, birthDate, age, patientID
         /// The same recording of the same device was already bound to another patient.
         case earlierBinding

@@ -48,7 +48,7 @@ public struct LocalTime: Hashable, Sendable, Codable, CustomStringConvertible {
 }
 
 /// Where a recording's start time comes from, from the best to the worst.
-public enum StartSource: String, Sendable, Codable {
+public enum StartSource: String, Sendable, Codable, CaseIterable {
     /// The laptop's clock, at the moment of the first byte of a live capture.
     case host
     /// The device's own clock (local time, no zone, possibly wrong).

@@ -76,6 +76,9 @@ public enum UnattributedReason: String, Sendable, Codable, CaseIterable {
     /// It was made while another patient's visit was open, or may have been by a clock that can't be asked, and nothing says that its
     /// device is this patient's own.
     case otherVisit
+    /// A therapy machine stands by one patient's bed, and what it recorded last is another patient's: a card in the wrong bag, or the
+    /// machine has a new owner.
+    case otherPatientsMachine
     /// Its device was lent, and nobody knows when it began.
     case startUnknown
     /// Its device was lent, and doesn't tell itself apart from others of its kind.

@@ -3,7 +3,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
     /// Where the samples come from.
     public enum Origin: String, Sendable, Codable { case device, simulated, imported }
 
-    public enum Kind: String, Sendable, Codable {
+    public enum Kind: String, Sendable, Codable, CaseIterable {
         /// Streamed while somebody watched.
         case live
         /// Downloaded from a device's memory.
@@ -13,7 +13,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
     }
 
     /// What was measured; decides the artefact and the codes.
-    public enum Modality: String, Sendable, Codable {
+    public enum Modality: String, Sendable, Codable, CaseIterable {
         case ecg, oximetry, bloodPressure
         /// Breathing, under therapy or not: flow, pressure, and what was scored in it.
         case sleep
@@ -25,7 +25,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
         case other
     }
 
-    public enum State: String, Sendable, Codable {
+    public enum State: String, Sendable, Codable, CaseIterable {
         /// Being written.
         case open
         /// Everything that the device or file had.
@@ -95,7 +95,7 @@ public struct Recording: Sendable, Equatable, Codable, Identifiable {
 
 /// Something worth keeping beside the samples: a gap, a surprise, a state of the sensor.
 public struct Note: Sendable, Equatable, Codable {
-    public enum Kind: String, Sendable, Codable {
+    public enum Kind: String, Sendable, Codable, CaseIterable {
         case gap, surprise, sensor, device
         /// Scored by the device's algorithm, in its own words: an apnoea, an arousal. Never a validated finding.
         case event

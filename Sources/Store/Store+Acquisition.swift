@@ -9,17 +9,17 @@ extension Store {
     /// caller says.
     /// - Parameters:
     ///   - binding: the visit that was open when the capture was started, or nil.
-    ///   - isShared: it is out of a memory in which other people's are as well: it is nobody's before a person decides.
+    ///   - company: whether other people's are in the memory that it is out of.
     ///   - period: of several separate measurements.
     /// - Returns: whose it is. A binding that does not hold never stops a recording: it begins unattributed.
     /// - Throws: `.diskLow` below the policy's limit; `.refused` for an id that exists.
     @discardableResult
     public func begin(
-        _ recording: Recording, binding: Binding?, isShared: Bool = false, period: StoredPeriod = StoredPeriod()
+        _ recording: Recording, binding: Binding?, company: Company = .alone, period: StoredPeriod = StoredPeriod()
     ) async throws(StoreError) -> Attribution {
         try await write { tx in
             try tx.requireSpace(.refuseStart)
-            return try tx.begin(recording, binding, isShared: isShared, period)
+            return try tx.begin(recording, binding, company, period)
         }
     }
 
@@ -67,7 +67,7 @@ extension Store {
             guard waveform.channels == recording.channels else {
                 throw StoreError.refused("the waveform's channels are not the recording's")
             }
-            let attribution = try tx.begin(recording, binding)
+            let attribution = try tx.begin(recording, binding, .alone)
             let id = recording.id.description
             var growing = try tx.growing(id)
             for (block, coded) in zip(pieces, coded) {
@@ -134,8 +134,8 @@ extension Transaction {
     }
 
     func begin(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool = false, isBesideAnothers: Bool = false,
-        _ period: StoredPeriod = StoredPeriod(), made: MadeWhen = .asItsClockSays
+        _ recording: Recording, _ binding: Binding?, _ company: Company, _ period: StoredPeriod = StoredPeriod(),
+        made: MadeWhen = .asItsClockSays
     ) throws -> Attribution {
         let uuid = recording.id.description
         let (key, wrapped) = try vault.makeDataKey(for: uuid)
@@ -167,8 +167,7 @@ extension Transaction {
             let text = "recording \(other) has the same object identity and other bytes"
             try add(Note(kind: .surprise, text: text), uuid, key: key)
         }
-        return try attribute(
-            recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, period, made: made, key)
+        return try attribute(recording, binding, company, period, made: made, key)
     }
 
     func add(_ note: Note, _ uuid: String, key: SymmetricKey) throws {

@@ -23,15 +23,22 @@ public struct StoredPeriod: Sendable, Equatable {
     }
 }
 
+/// Whether what is other people's, or may be, is near a recording.
+public enum Company: Sendable, Equatable {
+    case alone
+    /// It is on the same medium: the open visit doesn't say whose this is. Loans do.
+    case besideOthers
+    /// It is in the same memory, or among the same files: nobody but a person says whose this is.
+    case withOthers
+}
+
 /// Whose a recording is when it begins: a loan, the visit that is open, or nobody, with the reason. Never a guess.
 extension Transaction {
     func attribute(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, isBesideAnothers: Bool = false,
-        _ period: StoredPeriod, made: MadeWhen, _ key: SymmetricKey
+        _ recording: Recording, _ binding: Binding?, _ company: Company, _ period: StoredPeriod, made: MadeWhen,
+        _ key: SymmetricKey
     ) throws -> Attribution {
-        let proposal = try proposal(
-            recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, period, made: made)
-        switch proposal {
+        switch try proposal(recording, binding, company, period, made: made) {
         case .nobody(var reason):
             // The rarer reason is the one that a person has to know.
             if reason == .noVisit, try otherOfSameObject(recording) != nil { reason = .objectIdentity }
@@ -48,12 +55,11 @@ extension Transaction {
     }
 
     private func proposal(
-        _ recording: Recording, _ binding: Binding?, isShared: Bool, isBesideAnothers: Bool, _ period: StoredPeriod,
-        made: MadeWhen
+        _ recording: Recording, _ binding: Binding?, _ company: Company, _ period: StoredPeriod, made: MadeWhen
     ) throws -> Proposal {
         let named = try binding.flatMap { try visit($0.visit) }
         let isDecided = binding?.reason == .decision && named != nil
-        if isShared, !isDecided { return .nobody(.sharedMemory) }
+        if company == .withOthers, !isDecided { return .nobody(.sharedMemory) }
         // What was recorded while nobody watched is asked about its device's loans; a card counts as the device's memory.
         if recording.kind != .live, !isDecided {
             switch try loanVerdict(recording, period, named, made) {
@@ -67,7 +73,7 @@ extension Transaction {
                 return .binding(Binding(visit: visit.id, reason: .loan, by: loan.by, at: now), visit, loan: loan.id)
             }
         }
-        if isBesideAnothers, !isDecided { return .nobody(.sharedMemory) }
+        if company == .besideOthers, !isDecided { return .nobody(.sharedMemory) }
         guard let binding, let named else { return .nobody(.noVisit) }
         guard try wasOpen(binding) else { return .nobody(.visitNotOpen) }
         return .binding(binding, named, loan: nil)
@@ -126,6 +132,12 @@ extension Transaction {
         }
         if recording.kind != .live, binding.reason == .openVisit, try isOfOtherVisit(recording, period, than: visit) {
             try doubt(uuid, .otherVisit)
+            return .unattributed
+        }
+        if recording.kind != .live, binding.reason == .openVisit,
+            try isOfOtherPatientsMachine(recording, than: visit)
+        {
+            try doubt(uuid, .otherPatientsMachine)
             return .unattributed
         }
         try write(binding, uuid, n: 0, key)

@@ -4,36 +4,26 @@ internal import GRDB
 extension Store {
     /// A person decides whose a recording is, or corrects it. Adds to the history; documents that were frozen for
     /// another visit are dropped and built anew.
-    /// - Parameter why: in the person's words, or nil.
+    /// - Parameters:
+    ///   - why: in the person's words, or nil.
+    ///   - ofMachine: the same decision for all of `waitingOfMachine`.
     /// - Throws: `.notFound`; `.refused` once any of its documents was tried to be sent, and when a complete recording
     ///   took its place.
     public func attribute(
-        _ id: RecordingID, to visit: String, by actor: String, why: String?, at time: Int64
+        _ id: RecordingID, to visit: String, by actor: String, why: String?, ofMachine: Bool = false, at time: Int64
     ) async throws(StoreError) {
+        let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
         try await write { tx in
-            let uuid = id.description
-            let row = try tx.recordingRow(uuid)
-            guard try tx.visit(visit) != nil else { throw StoreError.notFound("visit \(visit)") }
-            try tx.requireIdentity(of: visit)
-            if let successor = try row["superseded_by"] as String? {
-                throw StoreError.refused("recording \(uuid) was replaced by \(successor), which is complete")
-            }
-            guard try !tx.wasTried(uuid) else {
-                throw StoreError.refused(
-                    "sending of recording \(uuid) has begun: only the centre can attribute it to somebody else now")
-            }
-            let key = try tx.dataKey(row)
-            let history = try tx.bindings(uuid, key)
-            if history.last?.visit != visit { try tx.thaw(uuid) }
-            let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
-            try tx.write(binding, uuid, n: history.count, key)
-            try tx.revise(uuid)
-            let decidesHold =
-                try history.isEmpty && row["doubt"] as String? == UnattributedReason.contradiction.rawValue
-            try tx.audit(
-                by: actor, AuditAction.attribute, uuid,
-                "visit \(visit)" + (history.last.map { ", was \($0.visit)" } ?? "")
-                    + (decidesHold ? ", decides the hold" : ""))
+            let others = ofMachine ? try tx.waitingOfMachine(like: id.description) : []
+            for uuid in [id.description] + others { try tx.decide(uuid, binding) }
+        }
+    }
+
+    /// What else waits because its machine was another patient's: whose the machine is now decides all of it.
+    /// - Returns: nothing where this one doesn't wait for that.
+    public func waitingOfMachine(like id: RecordingID) async throws(StoreError) -> [RecordingID] {
+        try await read { tx in
+            try tx.waitingOfMachine(like: id.description).map { try tx.recordingID($0) }
         }
     }
 
@@ -47,7 +37,7 @@ extension Store {
             let key = try tx.dataKey(row)
             if let decided = try tx.bindings(uuid, key).last { return .attributed(visit: decided.visit) }
             let attribution = try tx.attribute(
-                try tx.recording(row, key), binding, isShared: false, StoredPeriod(), made: .asItsClockSays, key)
+                try tx.recording(row, key), binding, .alone, StoredPeriod(), made: .asItsClockSays, key)
             try tx.revise(uuid)
             return attribution
         }
@@ -76,6 +66,42 @@ extension Store {
 }
 
 extension Transaction {
+    fileprivate func decide(_ uuid: String, _ binding: Binding) throws {
+        let row = try recordingRow(uuid)
+        guard try visit(binding.visit) != nil else { throw StoreError.notFound("visit \(binding.visit)") }
+        try requireIdentity(of: binding.visit)
+        if let successor = try row["superseded_by"] as String? {
+            throw StoreError.refused("recording \(uuid) was replaced by \(successor), which is complete")
+        }
+        guard try !wasTried(uuid) else {
+            throw StoreError.refused(
+                "sending of recording \(uuid) has begun: only the centre can attribute it to somebody else now")
+        }
+        let key = try dataKey(row)
+        let history = try bindings(uuid, key)
+        if history.last?.visit != binding.visit { try thaw(uuid) }
+        try write(binding, uuid, n: history.count, key)
+        try revise(uuid)
+        let decidesHold = try history.isEmpty && row["doubt"] as String? == UnattributedReason.contradiction.rawValue
+        try audit(
+            by: binding.by, AuditAction.attribute, uuid,
+            "visit \(binding.visit)" + (history.last.map { ", was \($0.visit)" } ?? "")
+                + (decidesHold ? ", decides the hold" : ""))
+    }
+
+    fileprivate func waitingOfMachine(like uuid: String) throws -> [String] {
+        try String.fetchAll(
+            db,
+            sql: """
+                SELECT one.uuid FROM recording one JOIN recording this ON this.uuid = ?
+                WHERE one.uuid <> this.uuid AND one.visit IS NULL AND this.visit IS NULL
+                AND one.doubt = ? AND this.doubt = one.doubt AND one.superseded_by IS NULL
+                AND json_extract(one.device, '$.driver') = json_extract(this.device, '$.driver')
+                AND json_extract(one.device, '$.serial') = json_extract(this.device, '$.serial')
+                ORDER BY one.begun_at, one.rowid
+                """, arguments: [uuid, UnattributedReason.otherPatientsMachine.rawValue])
+    }
+
     func isFrozen(_ uuid: String) throws -> Bool {
         try Bool.fetchOne(
             db, sql: "SELECT EXISTS (SELECT 1 FROM document WHERE recording = ?)", arguments: [uuid]) ?? false

@@ -111,19 +111,17 @@ extension Store {
     /// - Parameters:
     ///   - recording: without channels.
     ///   - size: what will come, so that a disk that has no room for it is known before the first byte.
-    ///   - isShared: some of it may be another patient's: it is nobody's before a person decides.
-    ///   - isBesideAnothers: something else on its medium is not the open visit's, or may not be: that visit doesn't say whose this is. Loans do.
+    ///   - company: whether some of it, or something else on its medium, is not the open visit's, or may not be.
     ///   - made: when its device wrote it, as far as loans are asked.
     ///   - marks: by which it is found also while it isn't whole.
     public func beginCarried(
         _ recording: Recording, mediaType: String, study: StudyObject?, size: Int, notes: [Note], binding: Binding?,
-        isShared: Bool = false, isBesideAnothers: Bool = false, made: MadeWhen = .asItsClockSays, marks: [String] = []
+        company: Company = .alone, made: MadeWhen = .asItsClockSays, marks: [String] = []
     ) async throws(StoreError) -> CarriedWriter {
         try await write { tx in
             guard recording.channels.isEmpty else { throw StoreError.refused("a carried file has no channels") }
             try tx.requireSpace(.refuseStart, for: Int64(size))
-            let attribution = try tx.begin(
-                recording, binding, isShared: isShared, isBesideAnothers: isBesideAnothers, made: made)
+            let attribution = try tx.begin(recording, binding, company, made: made)
             let uuid = recording.id.description
             for mark in marks { try tx.mark(mark, uuid, keepsBound: true) }
             let key = try tx.dataKey(try tx.recordingRow(uuid))

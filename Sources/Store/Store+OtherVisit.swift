@@ -167,6 +167,28 @@ extension Transaction {
         return try !bound.contains { try isAnothers($0, than: visit) }
     }
 
+    /// Whether it comes from what stands by one patient's bed, and that was another one's when last anything of it was attributed. (A
+    /// recorder that goes from patient to patient is lent; its loans are asked before.) An owner whose identity was purged is forgotten:
+    /// else every night of a patient who comes back after months would wait.
+    func isOfOtherPatientsMachine(_ recording: Recording, than visit: Visit) throws -> Bool {
+        guard recording.modality == .sleep, let serial = recording.device.serial else { return false }
+        let owners = try Row.fetchCursor(
+            db,
+            sql: """
+                SELECT visit FROM recording WHERE visit IS NOT NULL AND modality = ? AND uuid <> ?
+                AND json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') = ?
+                ORDER BY begun_at DESC, rowid DESC
+                """,
+            arguments: [
+                recording.modality.rawValue, recording.id.description, recording.device.driver, serial,
+            ])
+        while let row = try owners.next() {
+            guard let owner = try self.visit(row["visit"])?.patient else { continue }
+            return owner.id != visit.patient.id && recording.claim?.speaksAgainst(owner) != true
+        }
+        return false
+    }
+
     /// Whether the visit is another patient's; one whose identity was purged may be.
     private func isAnothers(_ id: String, than visit: Visit) throws -> Bool {
         try self.visit(id)?.patient.id != visit.patient.id

@@ -45,7 +45,7 @@ public enum UploadState: Sendable, Equatable, Codable {
 
 /// A document and how far it has come. Computed from receipts, not from hopes.
 public struct DocumentStatus: Sendable, Equatable, Codable {
-    public enum Stage: String, Sendable, Codable { case waiting, sending, received, quarantined }
+    public enum Stage: String, Sendable, Codable, CaseIterable { case waiting, sending, received, quarantined }
 
     public var document: Document
     public var stage: Stage

@@ -76,13 +76,15 @@ struct Attribute: AsyncParsableCommand {
     @Argument(help: "The recording's id.") var recording: String
     @Argument(help: "The visit's id.") var visit: String
     @Option(help: "Why, for the record (no names).") var why: String?
+    @Flag(help: "The same for all that waits because its machine was another patient's, as this recording does.")
+    var ofMachine = false
     @OptionGroup var options: ClientOptions
     @OptionGroup var output: JSONOption
 
     func run() async throws {
         let view: RecordingView = try await options.client().post(
             "/api/recordings/\(component(recording))/attribute",
-            AttributeRequest(visit: visit, by: account(), why: why))
+            AttributeRequest(visit: visit, by: account(), why: why, ofMachine: ofMachine))
         output.json ? try printJSON(view) : print(Texts.attributed(view.id, view.visit ?? visit))
     }
 }

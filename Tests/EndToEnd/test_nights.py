@@ -115,3 +115,30 @@ def test_events_of_a_whole_day_in_one_file_go_to_their_sessions_and_bring_none_t
     # What is new in a session isn't lost: it comes as another recording of it.
     card([*second, (later + 200, 10, "Central Apnea")], [EVENING, NIGHT])
     assert [events(field, r) for r in taken(field)] == [[188], [110], [110, 190]]
+
+
+def test_the_card_of_somebody_elses_machine_waits_until_a_person_says_whose_it_is_now(field, tmp_path):
+    """The first patient's card was copied in the first visit; in the second one it comes out of the bag again, with later nights."""
+    first, second, _ = [v["id"] for v in field.visits()][:3]
+    field.cli("visit", "open", first)
+    sticks.write(tmp_path / "CARD", nights.card(three_sessions(), EVENING, [15]))
+    field.cli("import", tmp_path / "CARD")
+    assert {r["visit"] for r in taken(field)} == {first}
+    field.cli("visit", "close")
+    field.cli("visit", "open", second)
+    later = {
+        path: bytes for hour in (1, 3) for path, bytes in nights.session("20260311", DAY(2026, 3, 12, hour, 0, 0)).items()}
+    sticks.write(tmp_path / "LATER", nights.card({**three_sessions(), **later}, EVENING, [15, 0]))
+    imported = field.cli("import", tmp_path / "LATER", "--json")
+    assert imported["failed"] == [] and imported["toDecide"] >= 2, imported
+    waiting = [r for r in taken(field) if not r.get("visit")]
+    assert [r["unattributed"] for r in waiting] == ["otherPatientsMachine"] * 2
+    assert "autre patient" in waiting[0]["attention"]
+    assert not [r for r in field.recordings() if r.get("visit") == second]
+    # One word about the machine for all of its nights.
+    field.cli("attribute", waiting[0]["id"], second, "--why", "machine handed on", "--of-machine")
+    assert [(r["visit"], r["binding"]) for r in taken(field) if r["start"] > "2026-03-11 20"] == [(second, "decision")] * 2
+    more = {path: bytes for path, bytes in nights.session("20260312", DAY(2026, 3, 12, 23, 0, 0)).items()}
+    sticks.write(tmp_path / "MORE", nights.card(more, EVENING, [0]))
+    field.cli("import", tmp_path / "MORE")
+    assert [r["visit"] for r in taken(field) if r["start"] > "2026-03-12 20"] == [second]

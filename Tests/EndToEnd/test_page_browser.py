@@ -4,12 +4,15 @@
 Needs Debian's `chromium` and the packages of requirements-browser.txt; `make test` installs both. Elsewhere it is skipped,
 and said so, where they are missing."""
 
+import datetime
 import os
 import pathlib
 import shutil
 import time
 
+import nights
 import pytest
+import sticks
 from bench import ROOT, Bench, eventually
 from ports import free_port
 
@@ -236,6 +239,41 @@ def test_an_ecg_on_paper_and_a_file_of_somebody_else(nurse):
     page.get_by_text("Enregistrement attribué à BENSAÏD").wait_for()
     held = [r for r in bench.recordings() if r["start"].startswith("2026-11-22 11")][0]
     assert held["visit"] == visits[2]["id"] and held["binding"] == "decision"
+
+
+def test_one_word_about_a_machine_decides_all_of_its_nights(nurse, tmp_path):
+    page, bench = nurse.page, nurse.bench
+    visits = bench.visits()
+    for day, visit in enumerate(visits[:2]):
+        bench.cli("visit", "open", visit["id"])
+        evening = datetime.datetime(2026, 3, 10 + day, 22, 50, 58)
+        sessions = [evening + datetime.timedelta(hours=hour) for hour in (0, 3, 6)]
+        card = nights.card(
+            {path: bytes for start in sessions for path, bytes in nights.session(f"202603{10 + day}", start).items()}, evening, [0])
+        sticks.write(tmp_path / f"CARD{day}", card)
+        bench.cli("import", tmp_path / f"CARD{day}")
+        bench.cli("visit", "close")
+    nurse.enter()
+    nurse.go("Enregistrements")
+    waiting = page.locator("article.attention").filter(has_text="les nuits précédentes de cet appareil sont d’un autre patient")
+    assert waiting.count() == 3
+    waiting.first.get_by_role("link").click()
+    page.get_by_role("heading", name="À qui est cet enregistrement").wait_for()
+    # Why it is asked, and not that no visit was open.
+    assert "les nuits précédentes" in page.locator(".decision").inner_text()
+    assert "Aucune visite" not in page.locator(".decision").inner_text()
+    # And what the machine noted of the night.
+    page.get_by_text("Noté par l’appareil").first.wait_for()
+    page.get_by_text("Signaux").scroll_into_view_if_needed()
+    nurse.shot("15-nuit")
+    page.get_by_label("Visite à choisir").select_option(visits[1]["id"])
+    page.get_by_label("Pourquoi").fill("appareil cédé")
+    page.get_by_label("Décider de même pour 2 autre(s) enregistrement(s)").check()
+    nurse.shot("15-decision-appareil")
+    page.locator(".decision form button").click()
+    page.get_by_text("3 enregistrements attribués à").wait_for()
+    found = [(r["visit"], r["binding"]) for r in bench.recordings() if r["modality"] == "sleep"]
+    assert sorted(found) == sorted([(visits[0]["id"], "openVisit")] * 3 + [(visits[1]["id"], "decision")] * 3)
 
 
 def test_without_a_visit_without_a_clock_and_a_pulled_cable(nurse):

@@ -1,5 +1,6 @@
 """From a recorder on the laptop to the server's receipt, with the real binaries."""
 
+import datetime
 import json
 import stat
 import subprocess
@@ -89,6 +90,35 @@ def test_without_a_visit_nothing_is_sent_until_a_person_decides(field):
     with pytest.raises(CommandFailed) as refused:
         field.cli("attribute", recording, field.visits()[2]["id"])
     assert refused.value.status == 1 and "centre" in refused.value.error
+
+
+def test_whose_it_is_can_be_corrected_as_long_as_no_server_was_there_to_be_told(field):
+    """Online in the morning, then a house without a network, though the laptop has one: what is recorded there is tried to be sent."""
+    field.agent.stop()
+    field.configure(worklist_interval="600")
+    field.start_server()
+    field.start_agent()
+    field.cli("sync", "--wait")
+    first, second = (visit["id"] for visit in field.visits()[:2])
+    field.server.kill()
+    field.cli("visit", "open", first)
+
+    def silent():
+        contact = datetime.datetime.fromisoformat(field.cli("sync", "--json")["lastContact"])
+        return (datetime.datetime.now(datetime.timezone.utc) - contact).total_seconds() > 6
+
+    eventually("the server was silent for some seconds", silent)
+    [recording] = field.cli("import", field.make_card(), "--json")["imported"]
+    eventually("prepared to be sent", lambda: field.recordings()[0]["documents"])
+    eventually("offline", lambda: field.cli("sync", "--json")["state"] == "offline")
+    field.cli("attribute", recording, second, "--why", "the wrong visit was open")
+    field.start_server()
+    files = field.synced()
+    [view] = field.recordings()
+    assert view["visit"] == second and set(files) == {document["id"] for document in view["documents"]}
+    expected = field.fhir(f"Task/{second}")["for"]["reference"]
+    for document in files:
+        assert field.fhir(f"DocumentReference/{document}")["subject"]["reference"].endswith(expected)
 
 
 def test_another_visit_cannot_be_opened_and_a_capture_holds_its_visit(field):

@@ -29,7 +29,7 @@ import Testing
         let store = bench.store
         let binding = try await bench.openVisit()
         let recording = Recording.sample()
-        #expect(try await store.begin(recording, binding: binding, isShared: true) == .unattributed)
+        #expect(try await store.begin(recording, binding: binding, company: .withOthers) == .unattributed)
         try await store.seal(recording.id, reason: .finished)
         let summary = try #require(try await store.recording(recording.id)).summary
         #expect(summary.binding == nil && summary.unattributed == .sharedMemory)
@@ -38,7 +38,7 @@ import Testing
         try await store.attribute(recording.id, to: "v1", by: "nurse", why: nil, at: 7)
         #expect(try await store.recording(recording.id)?.bindings.map(\.reason) == [.decision])
         let decided = Binding(visit: "v1", reason: .decision, by: "nurse", at: 8)
-        #expect(try await store.begin(.sample(), binding: decided, isShared: true) == .attributed(visit: "v1"))
+        #expect(try await store.begin(.sample(), binding: decided, company: .withOthers) == .attributed(visit: "v1"))
     }
 
     /// The team's monitor measured one patient and was plugged in at the next one's.
@@ -521,5 +521,52 @@ import Testing
         try await store.thaw(id)
         try await store.freeze(id, documents: [(good, bytes)], boundTo: "v1", revision: revision)
         #expect(try await store.documents(of: id).map(\.document) == [good])
+    }
+
+    /// The card of a machine that stands by somebody else's bed: nobody's, until a person says whose the machine is now.
+    @Test func aMachineThatWasAnotherPatients() async throws {
+        let bench = try await Bench()
+        let store = bench.store
+        func night(
+            _ serial: String? = "S1", modality: Recording.Modality = .sleep, claim: IdentityClaim? = nil,
+            for binding: Binding
+        ) async throws -> (RecordingID, UnattributedReason?) {
+            bench.world.pass(1000)
+            let recording = Recording.sample(kind: .file, modality: modality, claim: claim, serial: serial)
+            _ = try await store.begin(recording, binding: binding)
+            try await store.seal(recording.id, reason: .finished)
+            return (recording.id, try await store.recording(recording.id)?.summary.unattributed)
+        }
+        let first = try await bench.openVisit()
+        for serial in ["S1", nil] { #expect(try await night(serial, for: first).1 == nil) }
+        try await store.closeVisit("v1", by: "nurse", at: bench.world.time)
+        let second = try await bench.openVisit("v2", patient: .paul)
+        let (waiting, why) = try await night(for: second)
+        #expect(why == .otherPatientsMachine)
+        #expect(try await night("S2", for: second).1 == nil)
+        #expect(try await night(nil, for: second).1 == nil, "two machines that don't tell themselves apart")
+        #expect(try await night(modality: .oximetry, for: second).1 == nil, "the team's")
+        let named = Patient.paul
+        #expect(
+            try await night(claim: IdentityClaim(name: "\(named.family) \(named.given[0])"), for: second).1 == nil,
+            "the file names him, and not her")
+        // That was the machine's last night, so it is his now.
+        #expect(try await night(for: second).1 == nil)
+        let third = Binding(visit: "v1", reason: .decision, by: "nurse", at: bench.world.time)
+        #expect(try await night(for: third).1 == nil)
+        var others: [RecordingID] = []
+        for _ in 0..<3 { others.append(try await night(for: second).0) }
+        #expect(try await store.waitingOfMachine(like: waiting) == others)
+        #expect(try await store.waitingOfMachine(like: others[1]) == [waiting, others[0], others[2]])
+
+        // One by one, or all of them.
+        try await store.attribute(others[0], to: "v2", by: "nurse", why: nil, at: bench.world.time)
+        #expect(try await store.waitingOfMachine(like: others[0]) == [])
+        try await store.attribute(waiting, to: "v2", by: "nurse", why: "asked", ofMachine: true, at: bench.world.time)
+        for id in others + [waiting] {
+            let bindings = try #require(try await store.recording(id)).bindings
+            #expect(bindings.map(\.visit) == ["v2"] && bindings.map(\.reason) == [.decision])
+        }
+        #expect(try await night(for: second).1 == nil)
     }
 }

@@ -135,7 +135,7 @@ import Testing
             let recording = Self.recording(source)
             let writer = try await store.beginCarried(
                 recording, mediaType: "application/x-tar", study: nil, size: 1, notes: [], binding: binding,
-                isBesideAnothers: source == "c", marks: ["begun/m"])
+                company: source == "c" ? .besideOthers : .alone, marks: ["begun/m"])
             #expect(writer.attribution == (source == "b" ? .attributed(visit: "v1") : .unattributed))
             try await store.seal(recording.id, reason: .deviceGone)
             return recording.id

@@ -116,7 +116,7 @@ extension MediaRun {
             recording, BundleSource(files, in: tree), mediaType: BundleSource.mediaType, study: nil,
             size: files.reduce(0) { $0 + $1.size },
             notes: [Note(kind: .device, text: "\(files.count) files that nobody here understands, as they are")],
-            marks: marks, isShared: isShared, isBesideAnothers: tally.now.isMixed,
+            marks: marks, company: isShared ? .withOthers : tally.now.isMixed ? .besideOthers : .alone,
             made: origin.map { .between($0.time) } ?? .asItsClockSays)
         // What an importer could not read either has been told with its recording.
         let opaque = Set(survey.opaque.map(\.path))
@@ -168,14 +168,12 @@ extension MediaRun {
     @discardableResult
     private func carry<Source: CarriedSource>(
         _ recording: Recording, _ source: Source, mediaType: String, study: StudyObject?, size: Int, notes: [Note],
-        marks: [String], isShared: Bool = false, isBesideAnothers: Bool = false,
-        made: MadeWhen = .asItsClockSays
+        marks: [String], company: Company = .alone, made: MadeWhen = .asItsClockSays
     ) async throws(Failure) -> [MediumFile] {
         let writer = try await ask { () throws(StoreError) in
             try await store.beginCarried(
                 recording, mediaType: mediaType, study: study, size: size, notes: notes, binding: binding,
-                isShared: isShared, isBesideAnothers: isBesideAnothers, made: made,
-                marks: marks.map { MediumFile.mark(begun: $0) })
+                company: company, made: made, marks: marks.map { MediumFile.mark(begun: $0) })
         }
         let damaged: [MediumFile]
         do throws(Failure) {

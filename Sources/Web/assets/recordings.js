@@ -297,6 +297,13 @@ function decide(recording, identity) {
 
 const needsStart = (recording) => recording.startSource === "unknown" && !recording.documents.length;
 
+/** Why it is nobody's, in a sentence. */
+function waitsFor(recording, identity) {
+  if (identity.heldAgainst) return t("decide.held");
+  if (recording.unattributed === "noVisit" || !recording.attention) return t("decide.unattributed");
+  return `${typeset(recording.attention[0].toUpperCase() + recording.attention.slice(1))}.`;
+}
+
 /** What the file says and what the visit says, side by side; the choice is the nurse's, with her reason. */
 function whose(recording, identity) {
   const choices = state.visits.filter((visit) => visit.status !== "cancelled");
@@ -304,6 +311,7 @@ function whose(recording, identity) {
     h("option", { value: "" }, t("decide.choose")),
     choices.map((visit) => h("option", { value: visit.id }, `${fullName(visit.patient)} – ${moment(visit.plannedAt ?? "")}`)));
   const why = h("input", { id: "decide-why", autocomplete: "off", maxlength: "200", "aria-describedby": "decide-why-hint" });
+  const machine = h("input", { id: "decide-machine", type: "checkbox" });
   const problem = h("p", { class: "problem", role: "alert" });
   const sides = h("div", { class: "sides" });
   const confirm = h("button", { class: "primary" }, t("decide.confirm.none"));
@@ -340,7 +348,7 @@ function whose(recording, identity) {
   }
   compare();
   return h("div", { class: "card attention" },
-    h("h2", {}, t("decide.title")), h("p", {}, t(identity.heldAgainst ? "decide.held" : "decide.unattributed")), sides,
+    h("h2", {}, t("decide.title")), h("p", {}, waitsFor(recording, identity)), sides,
     h("form", {
       novalidate: true, onsubmit: (event) => {
         event.preventDefault();
@@ -350,12 +358,14 @@ function whose(recording, identity) {
           problem.textContent = t("decide.why.missing");
           return why.focus();
         }
-        act(() => post(`recordings/${part(recording.id)}/attribute`, { visit: visit.id, why: why.value.trim() }),
-          t("decide.done", { name: fullName(visit.patient) }));
+        act(() => post(`recordings/${part(recording.id)}/attribute`, { visit: visit.id, why: why.value.trim(), ofMachine: machine.checked }),
+          t(machine.checked ? "decide.done.machine" : "decide.done", { name: fullName(visit.patient), count: identity.ofMachine + 1 }));
       },
     },
       h("div", { class: "field" }, h("label", { for: "decide-visit" }, t("decide.visit")), select),
       h("div", { class: "field" }, h("label", { for: "decide-why" }, t("decide.why")), why, h("p", { class: "hint", id: "decide-why-hint" }, t("decide.why.hint"))),
+      identity.ofMachine
+        ? h("label", { class: "tick", for: "decide-machine" }, machine, h("span", {}, t("decide.machine", { count: identity.ofMachine }))) : null,
       problem, h("p", { class: "buttons" }, confirm)));
 }
 

@@ -4,96 +4,15 @@ public import Uplink
 /// What the sync engine does next, decided without a clock, a socket or a database (sync.md section 4; order of 4.2:
 /// facts first, then bytes, then final). Times are seconds of any monotonic clock.
 public struct SyncStateMachine: Sendable {
-    /// What waits in the store.
-    public struct Work: Sendable, Equatable {
-        /// Visits with documents that the server has not been told of.
-        public var unannounced: [String]
-        /// Documents whose bytes may go now, most urgent first, each with its visit.
-        public var documents: [(id: UUID, visit: String)]
-        /// Visits with received documents that are not yet declared final.
-        public var unfinished: [String]
-        /// When the next held-back document may be tried.
-        public var wake: Double?
-        /// Documents whose receipts are of another epoch than the server's present one.
-        public var unconfirmed: [UUID] = []
-        /// Uploads that are complete, and whose receipt wasn't ready yet: when to ask again.
-        public var unreceipted: [UUID: Double] = [:]
-        /// Questions with an answer that the server doesn't have.
-        public var replies: [String] = []
-        /// Visits with something typed that the server doesn't have.
-        public var entries: [String] = []
-        /// Visits whose state the server doesn't know yet.
-        public var reports: [String: TaskLane.State] = [:]
-
-        public init(
-            unannounced: [String] = [], documents: [(id: UUID, visit: String)] = [], unfinished: [String] = [],
-            wake: Double? = nil
-        ) {
-            self.unannounced = unannounced
-            self.documents = documents
-            self.unfinished = unfinished
-            self.wake = wake
-        }
-
-        /// Nothing that the server should have is still here alone.
-        public var isEmpty: Bool {
-            unannounced.isEmpty && documents.isEmpty && unfinished.isEmpty && unconfirmed.isEmpty
-                && unreceipted.isEmpty && replies.isEmpty && entries.isEmpty && reports.isEmpty
-        }
-
-        public static func == (left: Work, right: Work) -> Bool {
-            left.unannounced == right.unannounced && left.unfinished == right.unfinished && left.wake == right.wake
-                && left.documents.map(\.id) == right.documents.map(\.id) && left.unconfirmed == right.unconfirmed
-                && left.unreceipted == right.unreceipted && left.replies == right.replies
-                && left.entries == right.entries && left.reports == right.reports
-        }
-    }
-
-    public enum Step: Sendable, Equatable {
-        /// Is the server there, is it the right one, does it know us? Nothing else is tried before.
-        case greet
-        case worklist
-        /// Opinions, questions and care plans.
-        case answers
-        case announce(visit: String)
-        /// What the nurse answered to a question.
-        case reply(String)
-        /// What the nurse typed at a visit.
-        case entries(visit: String)
-        /// Was it restored from a backup without this document?
-        case confirm(UUID)
-        case bytes(UUID)
-        /// The bytes are there: is the receipt?
-        case receipt(UUID)
-        case finish(visit: String)
-        /// How far a visit is.
-        case report(visit: String, TaskLane.State)
-        /// Nothing to do until then (nil: until the bell rings).
-        case rest(until: Double?)
-    }
-
-    /// What is to be done about one item after a failure; the link's own state is kept inside.
-    public enum Consequence: Sendable, Equatable {
-        /// Not the item's fault: it stays as it is, the whole link pauses.
-        case none
-        /// Try this item again at that time.
-        case retry(at: Double)
-        /// The server refuses it for good: set it aside, tell, go on with the others.
-        case quarantine
-    }
-
-    public enum Link: Sendable, Equatable {
-        case unknown
-        case online
-        /// Pausing; `reason` is a stable key for the status (`offline`, `portal`, `certificate`, `unauthorised`, …).
-        case paused(until: Double, reason: String)
-    }
-
     public private(set) var link = Link.unknown
     private let shortest: Double
     private let longest: Double
     private let worklistInterval: Double
     private var pause: Double
+    /// When the server last did what it was asked.
+    private var heardAt: Double?
+    /// Seconds after which a server that is still there is greeted again before it is told of anything new.
+    private static let silence = 5.0
     private var worklistDue: Double?
     private var answersDue: Double?
     /// The server has no room for bytes until then (507); facts go on.
@@ -138,7 +57,10 @@ public struct SyncStateMachine: Sendable {
         case .online: break
         }
         if now >= worklistDue ?? -.infinity { return .worklist }
-        if let visit = work.unannounced.first(where: { isFree($0, now) }) { return .announce(visit: visit) }
+        if let visit = work.unannounced.first(where: { isFree($0, now) }) {
+            // The first word about a document binds it to its visit for good: not spoken into a line that was silent for a while.
+            return now - (heardAt ?? -.infinity) > Self.silence ? .greet : .announce(visit: visit)
+        }
         if now >= answersDue ?? -.infinity { return .answers }
         if let id = work.replies.first(where: { isFree(.reply($0), now) }) { return .reply(id) }
         if let visit = work.entries.first(where: { isFree(.entries(visit: $0), now) }) { return .entries(visit: visit) }
@@ -199,6 +121,7 @@ public struct SyncStateMachine: Sendable {
     public mutating func wantAnswers() { answersDue = nil }
 
     public mutating func succeeded(_ step: Step, now: Double) {
+        heardAt = now
         refusals[Self.key(step)] = nil
         itemPause[Self.key(step)] = nil
         others[Self.key(step)] = nil
@@ -380,36 +303,6 @@ public struct SyncStateMachine: Sendable {
         case .serverFull: "server-full"
         case .configuration: "configuration"
         default: "offline"
-        }
-    }
-}
-
-extension UplinkError {
-    /// Of the answer that it was, if it was one.
-    var status: Int? {
-        switch self {
-        case .permanent(let status, _), .conflict(let status, _), .transient(let status, _): status
-        case .unauthorised: 401
-        case .forbidden: 403
-        case .serverFull: 507
-        default: nil
-        }
-    }
-
-    /// What the server said of its refusal; empty when it said nothing.
-    var words: String {
-        switch self {
-        case .permanent(_, let text), .conflict(_, let text), .forbidden(let text): text
-        default: ""
-        }
-    }
-
-    /// Seconds that the server asked to wait.
-    var retryAfter: Double? {
-        switch self {
-        case .transient(_, let after), .serverFull(let after):
-            after.map { Double($0.components.seconds) + Double($0.components.attoseconds) * 1e-18 }
-        default: nil
         }
     }
 }
