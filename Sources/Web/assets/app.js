@@ -30,6 +30,13 @@ export const recordingOf = (device) => {
   return state.recordings.find((recording) => recording.id === id) ?? null;
 };
 
+/** That nothing of what a device sent is lost, as a sentence behind another one. */
+export const whatIsSafe = (device) => {
+  const recording = recordingOf(device);
+  if (!recording) return "";
+  return ` ${recording.seconds ? t("session.safe", { time: duration(recording.seconds) }) : t("session.safe.values")}`;
+};
+
 /** Does something that may fail, says so if it does, and looks again. */
 export async function act(work, done) {
   try {
@@ -96,8 +103,7 @@ function notice() {
     for (const [name, before] of sessionsSeen) {
       const device = now.get(name);
       if (!device) {
-        const recording = before.session?.running ? recordingOf(before) : null;
-        const safe = recording ? ` ${t("session.safe", { time: duration(recording.seconds) })}` : "";
+        const safe = before.session?.running ? whatIsSafe(before) : "";
         say(t("device.unplugged", { name: deviceTitle(before) }) + safe, before.session?.running ? "bad" : "");
       } else if (device.session && !device.session.running
         // Also one that began and ended between two looks.
@@ -131,9 +137,7 @@ function announce() {
 function ended(device) {
   const { session } = device;
   if (session.problem) {
-    const recording = recordingOf(device);
-    const safe = recording ? ` ${t("session.safe", { time: duration(recording.seconds) })}` : "";
-    say(t("session.ended", { problem: problemText(session.problem) }) + safe, "bad");
+    say(t("session.ended", { problem: problemText(session.problem) }) + whatIsSafe(device), "bad");
   } else if (session.goal === "download") {
     const count = session.recordings.length;
     const plural = (key, count) => t(`device.downloaded.${key}.${count > 1 ? "n" : count}`, { count });

@@ -1,7 +1,7 @@
 // Ce qui est branché: each device with its picture and state, what it can do, and whose it was when it was lent.
-import { act, deviceTitle, openVisit, recordingOf, state, stop } from "./app.js";
+import { act, deviceTitle, openVisit, recordingOf, state, stop, whatIsSafe } from "./app.js";
 import { part, post, problemText } from "./api.js";
-import { dialog, duration, fullName, h, moment, svg } from "./dom.js";
+import { dialog, fullName, h, moment, svg } from "./dom.js";
 import { mediaCards } from "./media.js";
 import { t, tOr } from "./strings.js";
 
@@ -54,7 +54,7 @@ function deviceCard(device) {
         onclick: () => act(() => post(`loans/${part(loan.id)}/return`, { start: "" }), t("loan.returned")) }, t("loan.return")))) : null,
     isRunning && device.session.goal === "download" ? progress(device) : null,
     last ? h("p", { class: "refusal" }, t("session.ended", { problem: problemText(last.problem) }),
-      recordingOf(device) ? ` ${t("session.safe", { time: duration(recordingOf(device).seconds) })}` : null) : null,
+      whatIsSafe(device)) : null,
     h("p", { class: "buttons" },
       isRunning ? h("button", { type: "button", class: "stop huge", "data-key": `stop-${device.name}`, onclick: () => stop(device) }, t("device.stop"))
         : isKnown ? [

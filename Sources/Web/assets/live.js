@@ -172,7 +172,7 @@ export function live(main, [wanted]) {
   function finished() {
     const recording = state.recordings.find((recording) => recording.id === begun.recording);
     if (!recording || recording.state === "open") return;
-    const text = `${t(`live.ended.${recording.state}`)} ${duration(recording.seconds)}`;
+    const text = `${t(`live.ended.${recording.state}`)} ${recording.seconds ? duration(recording.seconds) : ""}`.trim();
     if (message.textContent !== text) message.textContent = text;
     message.classList.toggle("bad", recording.state !== "complete");
     show(numbers, "over", () => []);

@@ -13,6 +13,9 @@ export function recordings(main, [id]) {
 
 export const kind = (recording) => tOr(`recording.${recording.modality}.${recording.kind}`, t("recording.other"));
 
+/** Single values don't last. */
+const lasted = (recording) => (recording.seconds ? duration(recording.seconds) : "");
+
 /** What became of it at the centre, as far as receipts tell. */
 export function sent(recording) {
   const states = recording.documents.map((document) => document.state);
@@ -59,7 +62,7 @@ const simulated = (recording) => recording.origin === "simulated" ? h("span", { 
 function todoCard(recording) {
   return h("article", { class: "card attention" },
     h("h3", {}, `${kind(recording)}, ${moment(recording.start)}`, " ", simulated(recording)),
-    h("p", {}, `${patientName(recording)} · ${duration(recording.seconds)} · ${recording.device}`),
+    h("p", {}, [patientName(recording), lasted(recording), recording.device].filter(Boolean).join(" · ")),
     h("p", { class: "refusal" }, typeset(recording.attention)),
     h("p", { class: "buttons" }, h("a", { class: "button primary", href: `#/enregistrements/${recording.id}` }, t("recordings.decide"))));
 }
@@ -71,7 +74,7 @@ function row(recording) {
       h("a", { href: `#/enregistrements/${recording.id}`, "data-key": recording.id }, patientName(recording))),
     h("td", {}, kind(recording), " ", simulated(recording)),
     h("td", {}, moment(recording.start)),
-    h("td", {}, duration(recording.seconds)),
+    h("td", {}, lasted(recording)),
     h("td", {}, h("span", { class: `pill ${recording.state}` }, t(`recording.state.${recording.state}`)),
       recording.attention && recording.state !== "open" ? h("span", { class: "attention-text" }, typeset(recording.attention)) : null),
     h("td", {}, h("span", { class: `pill ${where}` }, t(`document.state.${where}`))));
@@ -131,7 +134,8 @@ function heading(recording) {
         patient
           ? h("p", { class: "owner" }, h("strong", {}, patient.family), ` ${patient.given.join(" ")} `, h("span", {}, [bornOn(patient), sexName(patient.sex), patient.ins ? t("patient.ins", { ins: spaced(patient.ins) }) : t("patient.noins")].filter(Boolean).join(" · ")))
           : h("p", { class: "owner nobody" }, t("paper.nobody")),
-        h("p", {}, `${t("recording.began")} ${moment(recording.start)} (${t(`recording.source.${recording.startSource}`)}) · ${t("recording.lasted")} ${duration(recording.seconds)} · ${recording.device} ${recording.serial ?? ""}`)),
+        h("p", {}, [`${t("recording.began")} ${moment(recording.start)} (${t(`recording.source.${recording.startSource}`)})`,
+          lasted(recording) ? `${t("recording.lasted")} ${lasted(recording)}` : "", `${recording.device} ${recording.serial ?? ""}`].filter(Boolean).join(" · "))),
       h("div", { class: "sheet-state" },
         h("span", { class: `pill ${recording.state}` }, t(`recording.state.${recording.state}`)),
         h("span", { class: `pill ${sent(recording)}` }, t(`document.state.${sent(recording)}`)),
@@ -257,12 +261,12 @@ function tables(more) {
   const note = (item) => [t(`recording.note.${item.kind}`), item.at === undefined ? "" : t("recording.note.at", { time: duration(item.at) }),
     item.duration === undefined ? "" : t("recording.note.for", { time: duration(item.duration) })].filter(Boolean).join(" ");
   return [
-    h("h2", {}, t("recording.channels")),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("recording.channels") }, h("table", {},
+    more.channels.length ? h("h2", {}, t("recording.channels")) : null,
+    more.channels.length ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("recording.channels") }, h("table", {},
       h("thead", {}, h("tr", {}, ["name", "rate", "min", "max", "absent"].map((key) => h("th", { scope: "col" }, t(`recording.channel.${key}`))))),
       h("tbody", {}, more.channels.map((channel) => h("tr", {}, h("th", { scope: "row" }, channel.name), h("td", {}, decimal(channel.rate, channel.rate % 1 ? 1 : 0)),
         h("td", {}, value(channel.minimum, channel.unit)), h("td", {}, value(channel.maximum, channel.unit)),
-        h("td", {}, `${decimal(channel.samples ? channel.absent * 100 / channel.samples : 0)} %`)))))),
+        h("td", {}, `${decimal(channel.samples ? channel.absent * 100 / channel.samples : 0)} %`)))))) : null,
     more.notes.length ? h("h2", {}, t("recording.notes")) : null,
     more.notes.length ? h("ul", {}, more.notes.slice(0, 30).map((item) => h("li", {}, note(item), h("span", { class: "hint", lang: "en" }, ` ${item.text}`)))) : null,
     more.history.length ? h("h2", {}, t("recording.history")) : null,

@@ -198,6 +198,7 @@ const TEXTS = {
   "device.plugged": "{name} est prêt.",
   "session.ended": "La dernière séance s’est arrêtée : {problem}",
   "session.safe": "Ce qui était reçu est gardé : {time}.",
+  "session.safe.values": "Ce qui était reçu est gardé.",
 
   "live.title": "En direct",
   "live.none": "Rien n’est en cours d’enregistrement.",
