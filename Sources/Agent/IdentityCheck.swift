@@ -32,8 +32,8 @@ public struct IdentityView: Codable, Sendable, Equatable {
     /// The visit that was open when it came in, and against which it is held.
     public var heldAgainst: String?
     public var contradictions: [ContradictionView]
-    /// How many others wait because their machine was another patient's, as this does.
-    public var ofMachine: Int
+    /// What else of its machine came in with it, and waits because the machine was another patient's.
+    public var ofMachine: [MachineView]
 
     public struct ClaimView: Codable, Sendable, Equatable {
         public var name: String?
@@ -41,6 +41,11 @@ public struct IdentityView: Codable, Sendable, Equatable {
         public var birthDate: String?
         public var age: Int?
         public var patientID: String?
+    }
+
+    public struct MachineView: Codable, Sendable, Equatable {
+        public var id: String
+        public var start: String?
     }
 
     public struct ContradictionView: Codable, Sendable, Equatable {

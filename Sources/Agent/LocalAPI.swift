@@ -289,14 +289,14 @@ public struct AttributeRequest: Codable, Sendable {
     public var visit: String
     public var by: String?
     public var why: String?
-    /// The same for all that waits because its machine was another patient's, as this does.
-    public var ofMachine: Bool?
+    /// The same for these: of those that `IdentityView.ofMachine` names.
+    public var others: [String]?
 
-    public init(visit: String, by: String?, why: String?, ofMachine: Bool? = nil) {
+    public init(visit: String, by: String?, why: String?, others: [String]? = nil) {
         self.visit = visit
         self.by = by
         self.why = why
-        self.ofMachine = ofMachine
+        self.others = others
     }
 }
 public struct StartTimeRequest: Codable, Sendable {

@@ -135,6 +135,7 @@ public actor SyncEngine {
         do throws(UplinkError) {
             switch step {
             case .greet: try await greet(link)
+            case .knock: try await link.knock(configuration.region.profile, offer: offer)
             case .worklist:
                 try await pullWorklist(link)
                 await takeLateReceipts(link)

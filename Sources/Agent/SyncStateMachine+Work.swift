@@ -50,6 +50,8 @@ extension SyncStateMachine {
     public enum Step: Sendable, Equatable {
         /// Is the server there, is it the right one, does it know us? Nothing else is tried before.
         case greet
+        /// Is it still there? It was, a while ago.
+        case knock
         case worklist
         /// Opinions, questions and care plans.
         case answers
@@ -92,6 +94,7 @@ extension SyncStateMachine.Step {
     var kind: String {
         switch self {
         case .greet: "greet"
+        case .knock: "knock"
         case .worklist: "worklist"
         case .answers: "answers"
         case .reply: "reply"

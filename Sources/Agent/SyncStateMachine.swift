@@ -9,9 +9,9 @@ public struct SyncStateMachine: Sendable {
     private let longest: Double
     private let worklistInterval: Double
     private var pause: Double
-    /// When the server last did what it was asked.
+    /// When the server last answered.
     private var heardAt: Double?
-    /// Seconds after which a server that is still there is greeted again before it is told of anything new.
+    /// Seconds after which it is asked whether it is still there before it is told of anything new.
     private static let silence = 5.0
     private var worklistDue: Double?
     private var answersDue: Double?
@@ -58,8 +58,7 @@ public struct SyncStateMachine: Sendable {
         }
         if now >= worklistDue ?? -.infinity { return .worklist }
         if let visit = work.unannounced.first(where: { isFree($0, now) }) {
-            // The first word about a document binds it to its visit for good: not spoken into a line that was silent for a while.
-            return now - (heardAt ?? -.infinity) > Self.silence ? .greet : .announce(visit: visit)
+            return isSilent(now) ? .knock : .announce(visit: visit)
         }
         if now >= answersDue ?? -.infinity { return .answers }
         if let id = work.replies.first(where: { isFree(.reply($0), now) }) { return .reply(id) }
@@ -70,7 +69,10 @@ public struct SyncStateMachine: Sendable {
         }
         let opening = max(bytesPausedUntil ?? -.infinity, bytesHeldUntil ?? -.infinity)
         let isOpen = now >= opening
-        if isOpen, let document = sendable(work).first { return .bytes(document) }
+        if isOpen, let document = sendable(work).first {
+            let isNew = work.documents.contains { $0.id == document && work.unannounced.contains($0.visit) }
+            return isNew && isSilent(now) ? .knock : .bytes(document)
+        }
         if let visit = work.unfinished.first(where: { isFree($0, now) }) { return .finish(visit: visit) }
         for (visit, state) in work.reports.sorted(by: { $0.key < $1.key }) {
             let step = Step.report(visit: visit, state)
@@ -85,6 +87,9 @@ public struct SyncStateMachine: Sendable {
         if !isOpen, !work.documents.isEmpty { times.append(opening) }
         return .rest(until: times.compactMap { $0 }.min())
     }
+
+    /// The first word about a document binds it to its visit for good: it is not spoken into a line that was silent for a while.
+    private func isSilent(_ now: Double) -> Bool { now - (heardAt ?? -.infinity) > Self.silence }
 
     /// Documents whose bytes may go, in their order. Bytes follow their facts; but when the facts were refused the bytes go on: at the
     /// centre they are safer than here.
@@ -142,13 +147,14 @@ public struct SyncStateMachine: Sendable {
             busyPause = shortest
             busy = 0
             forbidden = 0
-        case .reply, .entries, .confirm, .receipt, .report, .rest: break
+        case .knock, .reply, .entries, .confirm, .receipt, .report, .rest: break
         }
     }
 
     /// - Parameter jitter: uniform in 0..<1.
     public mutating func failed(_ step: Step, _ error: UplinkError, now: Double, jitter: Double) -> Consequence {
-        if case .greet = step {
+        if error.status != nil { heardAt = now }
+        if step == .greet || step == .knock {
             // Nothing gets through: what broke before was the line, whatever was on it.
             breaks = [:]
             pauseLink(Self.reason(error), now, jitter, asked: error.retryAfter)
@@ -249,7 +255,7 @@ public struct SyncStateMachine: Sendable {
         case .announce(let visit), .finish(let visit):
             visits[visit] = (now + delay, (visits[visit]?.failures ?? 0) + 1)
         case .reply, .entries, .confirm, .report: others[key] = now + delay
-        case .bytes, .receipt, .greet, .rest: break
+        case .bytes, .receipt, .greet, .knock, .rest: break
         }
         return .retry(at: now + delay)
     }
@@ -280,7 +286,7 @@ public struct SyncStateMachine: Sendable {
 
     private static func key(_ step: Step) -> String {
         switch step {
-        case .greet: "greet"
+        case .greet, .knock: "greet"
         case .worklist: "worklist"
         case .announce(let visit): "announce \(visit)"
         case .answers: "answers"

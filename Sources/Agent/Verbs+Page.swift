@@ -7,6 +7,11 @@ extension Verbs {
         try await guarded {
             let detail = try await detail(id)
             let claim = detail.recording.claim
+            var ofMachine: [IdentityView.MachineView] = []
+            for id in try await store.waitingOfMachine(like: detail.recording.id) {
+                let start = try await store.recording(id)?.summary.clock.deviceStart?.description
+                ofMachine.append(IdentityView.MachineView(id: id.description, start: start))
+            }
             return IdentityView(
                 recording: detail.recording.id.description,
                 claim: claim.map {
@@ -18,7 +23,7 @@ extension Verbs {
                 contradictions: (detail.hold?.contradictions ?? []).map {
                     IdentityView.ContradictionView(kind: $0.kind.rawValue, claimed: $0.claimed, expected: $0.expected)
                 },
-                ofMachine: try await store.waitingOfMachine(like: detail.recording.id).count)
+                ofMachine: ofMachine)
         }
     }
 

@@ -177,9 +177,13 @@ public struct Verbs: Sendable {
                 $0.upload != .none || $0.facts != .none || $0.receipt != nil
             }
             guard !isTried else { throw Problem.alreadySent }
+            let others = try (request.others ?? []).map { text in
+                guard let id = RecordingID(text) else { throw Problem.recordingNotFound(text) }
+                return id
+            }
             try await store.attribute(
-                detail.recording.id, to: request.visit, by: who(request.by), why: request.why,
-                ofMachine: request.ofMachine ?? false, at: clock.wall)
+                detail.recording.id, to: request.visit, by: who(request.by), why: request.why, andOthers: others,
+                at: clock.wall)
             changed()
             return try await view(detail.recording.id)
         }

@@ -74,7 +74,9 @@ extension Transaction {
             guard id == count, try hash == row["hash"] as Data else { return .broken(at: count) }
         }
         // A head that doesn't open was put there by somebody without the key.
-        guard let head = try? auditHead(), head == AuditHead(count: count, hash: hash) else {
+        let kept: AuditHead?
+        do { kept = try auditHead() } catch let error as DatabaseError { throw error } catch { kept = nil }
+        guard let kept, kept == AuditHead(count: count, hash: hash) else {
             return .broken(at: count + 1)
         }
         return .intact(entries: Int(count))

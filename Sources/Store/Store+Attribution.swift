@@ -73,7 +73,10 @@ extension Transaction {
                 return .binding(Binding(visit: visit.id, reason: .loan, by: loan.by, at: now), visit, loan: loan.id)
             }
         }
-        if company == .besideOthers, !isDecided { return .nobody(.sharedMemory) }
+        if company == .besideOthers, !isDecided {
+            let isMachines = try named.map { try isOfOtherPatientsMachine(recording, than: $0) } ?? false
+            return .nobody(isMachines ? .otherPatientsMachine : .sharedMemory)
+        }
         guard let binding, let named else { return .nobody(.noVisit) }
         guard try wasOpen(binding) else { return .nobody(.visitNotOpen) }
         return .binding(binding, named, loan: nil)

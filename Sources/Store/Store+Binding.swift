@@ -6,20 +6,25 @@ extension Store {
     /// another visit are dropped and built anew.
     /// - Parameters:
     ///   - why: in the person's words, or nil.
-    ///   - ofMachine: the same decision for all of `waitingOfMachine`.
-    /// - Throws: `.notFound`; `.refused` once any of its documents was tried to be sent, and when a complete recording
-    ///   took its place.
+    ///   - others: the same decision for these, of `waitingOfMachine`.
+    /// - Throws: `.notFound`; `.refused` once any of its documents was tried to be sent, when a complete recording
+    ///   took its place, and when one of the others doesn't wait any more; then nothing is decided.
     public func attribute(
-        _ id: RecordingID, to visit: String, by actor: String, why: String?, ofMachine: Bool = false, at time: Int64
+        _ id: RecordingID, to visit: String, by actor: String, why: String?, andOthers others: [RecordingID] = [],
+        at time: Int64
     ) async throws(StoreError) {
         let binding = Binding(visit: visit, reason: .decision, by: actor, at: time, why: why)
         try await write { tx in
-            let others = ofMachine ? try tx.waitingOfMachine(like: id.description) : []
-            for uuid in [id.description] + others { try tx.decide(uuid, binding) }
+            let waiting = others.isEmpty ? [] : Set(try tx.waitingOfMachine(like: id.description))
+            for other in others.map(\.description) where !waiting.contains(other) {
+                throw StoreError.refused("recording \(other) does not wait for the same decision any more")
+            }
+            for uuid in [id.description] + others.map(\.description) { try tx.decide(uuid, binding) }
         }
     }
 
-    /// What else waits because its machine was another patient's: whose the machine is now decides all of it.
+    /// What else waits because its machine was another patient's, and came in while the same visit was open: whose the machine is now may
+    /// decide all of it. What came in another time may be of another owner.
     /// - Returns: nothing where this one doesn't wait for that.
     public func waitingOfMachine(like id: RecordingID) async throws(StoreError) -> [RecordingID] {
         try await read { tx in
@@ -93,12 +98,14 @@ extension Transaction {
         try String.fetchAll(
             db,
             sql: """
-                SELECT one.uuid FROM recording one JOIN recording this ON this.uuid = ?
+                SELECT DISTINCT one.uuid FROM recording one JOIN recording this ON this.uuid = ?
+                JOIN opening ON this.begun_at BETWEEN opened_at AND COALESCE(closed_at, this.begun_at)
+                AND one.begun_at BETWEEN opened_at AND COALESCE(closed_at, one.begun_at)
                 WHERE one.uuid <> this.uuid AND one.visit IS NULL AND this.visit IS NULL
                 AND one.doubt = ? AND this.doubt = one.doubt AND one.superseded_by IS NULL
                 AND json_extract(one.device, '$.driver') = json_extract(this.device, '$.driver')
                 AND json_extract(one.device, '$.serial') = json_extract(this.device, '$.serial')
-                ORDER BY one.begun_at, one.rowid
+                ORDER BY one.rowid
                 """, arguments: [uuid, UnattributedReason.otherPatientsMachine.rawValue])
     }
 

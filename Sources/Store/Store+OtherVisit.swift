@@ -167,26 +167,24 @@ extension Transaction {
         return try !bound.contains { try isAnothers($0, than: visit) }
     }
 
-    /// Whether it comes from what stands by one patient's bed, and that was another one's when last anything of it was attributed. (A
-    /// recorder that goes from patient to patient is lent; its loans are asked before.) An owner whose identity was purged is forgotten:
-    /// else every night of a patient who comes back after months would wait.
+    /// Whether it comes from what stands by one patient's bed, and the last night of that which is anybody's is another patient's. Not only
+    /// nights: what else is on its card is the machine's too. (A recorder that goes from patient to patient is lent; its loans are asked
+    /// before.)
     func isOfOtherPatientsMachine(_ recording: Recording, than visit: Visit) throws -> Bool {
-        guard recording.modality == .sleep, let serial = recording.device.serial else { return false }
-        let owners = try Row.fetchCursor(
+        guard [.sleep, .other].contains(recording.modality), let serial = recording.device.serial else { return false }
+        // In the order in which they came in, not by a clock that may have been set since.
+        let last = try String.fetchOne(
             db,
             sql: """
                 SELECT visit FROM recording WHERE visit IS NOT NULL AND modality = ? AND uuid <> ?
                 AND json_extract(device, '$.driver') = ? AND json_extract(device, '$.serial') = ?
-                ORDER BY begun_at DESC, rowid DESC
+                ORDER BY rowid DESC LIMIT 1
                 """,
             arguments: [
-                recording.modality.rawValue, recording.id.description, recording.device.driver, serial,
+                Recording.Modality.sleep.rawValue, recording.id.description, recording.device.driver, serial,
             ])
-        while let row = try owners.next() {
-            guard let owner = try self.visit(row["visit"])?.patient else { continue }
-            return owner.id != visit.patient.id && recording.claim?.speaksAgainst(owner) != true
-        }
-        return false
+        guard let last, let owner = try self.visit(last)?.patient else { return false }
+        return owner.id != visit.patient.id && recording.claim?.speaksAgainst(owner) != true
     }
 
     /// Whether the visit is another patient's; one whose identity was purged may be.

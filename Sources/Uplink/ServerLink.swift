@@ -174,4 +174,14 @@ extension ServerLink {
         return Pong(
             serverTime: response.headers["Date"].flatMap { Instant(httpDate: $0) }, roundTrip: response.elapsed)
     }
+
+    /// Whether a server that was greeted before is still there. Over a connection that TLS has verified any answer says so: not the whole
+    /// CapabilityStatement again, which is the largest thing that some servers send.
+    public func knock(_ profile: RegionalProfile, offer: Offer) async throws(UplinkError) {
+        if profile == .full {
+            _ = try await ping()
+        } else {
+            _ = try await exchange(.head, fhirURL(offer, "/metadata"), limits: HTTPRequest.Limits(total: .seconds(30)))
+        }
+    }
 }

@@ -76,16 +76,20 @@ struct Attribute: AsyncParsableCommand {
     @Argument(help: "The recording's id.") var recording: String
     @Argument(help: "The visit's id.") var visit: String
     @Option(help: "Why, for the record (no names).") var why: String?
-    @Flag(help: "The same for all that waits because its machine was another patient's, as this recording does.")
+    @Flag(help: "The same for all that came in with it and waits because its machine was another patient's.")
     var ofMachine = false
     @OptionGroup var options: ClientOptions
     @OptionGroup var output: JSONOption
 
     func run() async throws {
-        let view: RecordingView = try await options.client().post(
-            "/api/recordings/\(component(recording))/attribute",
-            AttributeRequest(visit: visit, by: account(), why: why, ofMachine: ofMachine))
-        output.json ? try printJSON(view) : print(Texts.attributed(view.id, view.visit ?? visit))
+        let client = try options.client()
+        let path = "/api/recordings/\(component(recording))"
+        let identity: IdentityView? = ofMachine ? try await client.get("\(path)/identity") : nil
+        let others = identity?.ofMachine ?? []
+        let view: RecordingView = try await client.post(
+            "\(path)/attribute", AttributeRequest(visit: visit, by: account(), why: why, others: others.map(\.id)))
+        guard !output.json else { return try printJSON(view) }
+        for id in [view.id] + others.map(\.id) { print(Texts.attributed(id, view.visit ?? visit)) }
     }
 }
 

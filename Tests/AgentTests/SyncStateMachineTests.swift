@@ -49,19 +49,25 @@ struct SyncStateMachineTests {
 
     /// Once a server may have been told of a document, nobody here can say any more that it is somebody else's: an agent
     /// that was online this morning doesn't try it in a house without a network.
-    @Test func aServerThatWasSilentIsGreetedBeforeItIsToldOfAnythingNew() {
+    @Test func aServerThatWasSilentIsAskedWhetherItIsThereBeforeItIsToldOfAnythingNew() {
         var machine = online()
         #expect(machine.next(work, now: 5) == .announce(visit: "v1"))
-        #expect(machine.next(work, now: 60) == .greet)
-        _ = machine.failed(.greet, .link("x"), now: 61, jitter: 0)
+        #expect(machine.next(work, now: 60) == .knock)
+        _ = machine.failed(.knock, .link("x"), now: 61, jitter: 0)
         #expect(machine.next(work, now: 62) == .rest(until: 66))
         #expect(machine.next(work, now: 66) == .greet)
         machine.succeeded(.greet, now: 67)
         #expect(machine.next(work, now: 67) == .announce(visit: "v1"))
+        #expect(machine.next(work, now: 80) == .knock)
+        machine.succeeded(.knock, now: 81)
+        #expect(machine.next(work, now: 81) == .announce(visit: "v1"))
         // It answered, if only that it is busy; what waits for its time asks for no greeting.
         let busy = UplinkError.transient(status: 503, retryAfter: .seconds(30))
-        _ = machine.failed(.announce(visit: "v1"), busy, now: 67, jitter: 0)
-        #expect(machine.next(work, now: 80) == .bytes(document))
+        _ = machine.failed(.announce(visit: "v1"), busy, now: 81, jitter: 0)
+        #expect(machine.next(work, now: 86) == .bytes(document))
+        // Its bytes would be a first word, too.
+        #expect(machine.next(work, now: 87) == .knock)
+        #expect(machine.next(Machine.Work(documents: [(document, "v1")]), now: 87) == .bytes(document))
     }
 
     @Test func bytesWaitForTheFactsOfTheirVisitOnly() {

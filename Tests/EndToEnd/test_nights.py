@@ -117,6 +117,21 @@ def test_events_of_a_whole_day_in_one_file_go_to_their_sessions_and_bring_none_t
     assert [events(field, r) for r in taken(field)] == [[188], [110], [110, 190]]
 
 
+def test_what_is_new_beside_somebody_elses_nights_is_of_the_same_machine(field, tmp_path):
+    """No new night, but other settings: the card came out of the bag again."""
+    first, second = [v["id"] for v in field.visits()][:2]
+    field.cli("visit", "open", first)
+    sticks.write(tmp_path / "CARD", nights.card(three_sessions(), EVENING, [15]))
+    field.cli("import", tmp_path / "CARD")
+    field.cli("visit", "close")
+    field.cli("visit", "open", second)
+    before = {r["id"] for r in field.recordings()}
+    sticks.write(tmp_path / "CARD", {"SETTINGS/NEW.TGT": b"settings of a machine\r\n" * 9})
+    field.cli("import", tmp_path / "CARD")
+    [rest] = [r for r in field.recordings() if r["id"] not in before]
+    assert (rest["modality"], rest.get("visit"), rest["unattributed"]) == ("other", None, "otherPatientsMachine")
+
+
 def test_the_card_of_somebody_elses_machine_waits_until_a_person_says_whose_it_is_now(field, tmp_path):
     """The first patient's card was copied in the first visit; in the second one it comes out of the bag again, with later nights."""
     first, second, _ = [v["id"] for v in field.visits()][:3]
@@ -135,9 +150,15 @@ def test_the_card_of_somebody_elses_machine_waits_until_a_person_says_whose_it_i
     assert [r["unattributed"] for r in waiting] == ["otherPatientsMachine"] * 2
     assert "autre patient" in waiting[0]["attention"]
     assert not [r for r in field.recordings() if r.get("visit") == second]
+    # What else is new on it is of the same machine, without any new night too.
+    sticks.write(tmp_path / "LATER", {"SETTINGS/NEW.TGT": b"settings of a machine\r\n" * 9})
+    field.cli("import", tmp_path / "LATER")
+    rest = [r for r in field.recordings() if r["modality"] == "other" and not r.get("visit")]
+    assert rest and {r["unattributed"] for r in rest} == {"otherPatientsMachine"}
     # One word about the machine for all of its nights.
     field.cli("attribute", waiting[0]["id"], second, "--why", "machine handed on", "--of-machine")
     assert [(r["visit"], r["binding"]) for r in taken(field) if r["start"] > "2026-03-11 20"] == [(second, "decision")] * 2
+    assert {r.get("visit") for r in field.recordings() if r["id"] in [one["id"] for one in rest]} == {second}
     more = {path: bytes for path, bytes in nights.session("20260312", DAY(2026, 3, 12, 23, 0, 0)).items()}
     sticks.write(tmp_path / "MORE", nights.card(more, EVENING, [0]))
     field.cli("import", tmp_path / "MORE")

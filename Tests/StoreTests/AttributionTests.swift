@@ -562,11 +562,32 @@ import Testing
         // One by one, or all of them.
         try await store.attribute(others[0], to: "v2", by: "nurse", why: nil, at: bench.world.time)
         #expect(try await store.waitingOfMachine(like: others[0]) == [])
-        try await store.attribute(waiting, to: "v2", by: "nurse", why: "asked", ofMachine: true, at: bench.world.time)
+        let left = try await store.waitingOfMachine(like: waiting)
+        #expect(left == [others[1], others[2]])
+        await #expect(throws: StoreError.self, "one that is decided already: nothing of it") {
+            try await store.attribute(
+                waiting, to: "v2", by: "nurse", why: nil, andOthers: others, at: bench.world.time)
+        }
+        #expect(try await store.waitingOfMachine(like: waiting) == left)
+        try await store.attribute(
+            waiting, to: "v2", by: "nurse", why: "asked", andOthers: left, at: bench.world.time)
         for id in others + [waiting] {
             let bindings = try #require(try await store.recording(id)).bindings
             #expect(bindings.map(\.visit) == ["v2"] && bindings.map(\.reason) == [.decision])
         }
         #expect(try await night(for: second).1 == nil)
+
+        // What came in during another visit may be of another owner.
+        let earlier = try await night(for: third)
+        #expect(earlier.1 == nil)
+        let before = try await night(for: second).0
+        bench.world.pass(1000)
+        try await store.closeVisit("v2", by: "nurse", at: bench.world.time)
+        bench.world.pass(1000)
+        try await store.openVisit("v2", by: "nurse", at: bench.world.time)
+        let again = Binding(visit: "v2", reason: .openVisit, by: "nurse", at: bench.world.time)
+        let (after, with) = (try await night(for: again).0, try await night(modality: .other, for: again).0)
+        #expect(try await store.waitingOfMachine(like: before) == [])
+        #expect(try await store.waitingOfMachine(like: after) == [with], "what else is on its card, too")
     }
 }

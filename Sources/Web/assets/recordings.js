@@ -362,14 +362,15 @@ function whose(recording, identity) {
           problem.textContent = t("decide.why.missing");
           return why.focus();
         }
-        act(() => post(`recordings/${part(recording.id)}/attribute`, { visit: visit.id, why: why.value.trim(), ofMachine: machine.checked }),
-          t(machine.checked ? "decide.done.machine" : "decide.done", { name: fullName(visit.patient), count: identity.ofMachine + 1 }));
+        act(() => post(`recordings/${part(recording.id)}/attribute`, { visit: visit.id, why: why.value.trim(), others: machine.checked ? identity.ofMachine.map((other) => other.id) : [] }),
+          t(machine.checked ? "decide.done.machine" : "decide.done", { name: fullName(visit.patient), count: identity.ofMachine.length + 1 }));
       },
     },
       h("div", { class: "field" }, h("label", { for: "decide-visit" }, t("decide.visit")), select),
       h("div", { class: "field" }, h("label", { for: "decide-why" }, t("decide.why")), why, h("p", { class: "hint", id: "decide-why-hint" }, t("decide.why.hint"))),
-      identity.ofMachine
-        ? h("label", { class: "tick", for: "decide-machine" }, machine, h("span", {}, t("decide.machine", { count: identity.ofMachine }))) : null,
+      identity.ofMachine.length
+        ? h("label", { class: "tick", for: "decide-machine" }, machine, h("span", {}, t("decide.machine", {
+          count: identity.ofMachine.length, starts: identity.ofMachine.map((other) => moment(other.start)).sort().join(", ") }))) : null,
       problem, h("p", { class: "buttons" }, confirm)));
 }
 

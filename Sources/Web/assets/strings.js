@@ -387,7 +387,7 @@ const TEXTS = {
   "decide.confirm.none": "Choisissez d’abord une visite",
   "decide.why.missing": "Dites en quelques mots pourquoi.",
   "decide.done": "Enregistrement attribué à {name}.",
-  "decide.machine": "Décider de même pour {count} autre(s) enregistrement(s) de cet appareil, qui attend(ent) pour la même raison",
+  "decide.machine": "Décider de même pour {count} autre(s) enregistrement(s) de cet appareil, arrivé(s) pendant la même visite : {starts}",
   "decide.done.machine": "{count} enregistrements attribués à {name}.",
   "decide.differs": "différent",
   "decide.start.title": "Quand l’enregistrement a-t-il commencé ?",
