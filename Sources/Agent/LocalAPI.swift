@@ -106,6 +106,8 @@ public struct VisitView: Codable, Sendable, Equatable {
     public var recordings: Int
 
     public struct PatientView: Codable, Sendable, Equatable {
+        /// The server's: two visits with the same one are the same person's.
+        public var id: String
         public var family: String
         public var given: [String]
         public var birthDate: String?

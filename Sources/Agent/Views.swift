@@ -15,8 +15,9 @@ extension VisitView {
 extension VisitView.PatientView {
     init(_ patient: Patient) {
         self.init(
-            family: patient.family, given: patient.given, birthDate: patient.birthDate, sex: patient.sex.rawValue,
-            birthPlace: patient.birthPlace, ins: patient.ins?.value, identityStatus: patient.identityStatus?.value)
+            id: patient.id, family: patient.family, given: patient.given, birthDate: patient.birthDate,
+            sex: patient.sex.rawValue, birthPlace: patient.birthPlace, ins: patient.ins?.value,
+            identityStatus: patient.identityStatus?.value)
     }
 }
 

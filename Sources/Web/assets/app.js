@@ -204,7 +204,7 @@ function running() {
   const facts = devices.map((device) => {
     const recording = recordingOf(device);
     return [device.name, deviceTitle(device), device.session.goal, recording ? clock(recording.seconds) : "00:00",
-      recording?.originalBytes ?? 0, fullName(visitOf(recording)?.patient ?? { family: t("recordings.nobody"), given: [] })];
+      recording?.originalBytes ?? 0, recording ? fullName(visitOf(recording)?.patient ?? { family: t("recordings.nobody"), given: [] }) : ""];
   });
   show(bar, facts, () => devices.map((device, index) => {
     const [name, title, goal, time, bytes, patient] = facts[index];

@@ -6,7 +6,7 @@ import { mediaCards } from "./media.js";
 import { t, tOr } from "./strings.js";
 
 /** The loan that a device came back from, or is in. */
-const loanOf = (device) => state.loans.find((loan) => !loan.to && loan.serial && loan.serial === device.serial && loan.driver === device.driver) ?? null;
+const loanOf = (device) => state.loans.find((loan) => !loan.returnedAt && loan.serial && loan.serial === device.serial && loan.driver === device.driver) ?? null;
 
 export const deviceFacts = () => [state.devices, state.devices.map((device) => recordingOf(device)?.seconds), openVisit()?.id, state.loans, state.media];
 
@@ -63,8 +63,9 @@ function deviceCard(device) {
           can("download") ? h("button", { type: "button", "data-key": `download-${device.name}`, onclick: () => begin(device, "download", loan) }, t("device.download")) : null,
           can("download") && device.serial && openVisit() && !loan ? h("button", { type: "button", class: "plain", "data-key": `lend-${device.name}`, onclick: () => lend(device) }, t("loan.give")) : null,
           can("erase") && device.serial ? h("button", { type: "button", class: "plain", "data-key": `erase-${device.name}`, onclick: () => erase(device) }, t("device.erase")) : null,
-          device.chosen ? h("button", { type: "button", class: "plain", "data-key": `other-${device.name}`, onclick: () => identify(device, null) }, t("device.other")) : null,
-        ] : null));
+        ] : null,
+      // Also where the answer was wrong, and nothing was recognised.
+      device.chosen && !isRunning ? h("button", { type: "button", class: "plain", "data-key": `other-${device.name}`, onclick: () => identify(device, null) }, t("device.other")) : null));
 }
 
 /** Nobody may probe it before a person has said what is there. */

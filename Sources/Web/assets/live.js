@@ -1,8 +1,9 @@
 // En direct: the trace of what records now. Lossy by design: the recording never waits for this page.
 import { deviceTitle, recordingOf, refresh, runningDevices, state, stop, visitOf } from "./app.js";
-import { follow, problemText, unpack } from "./api.js";
+import { follow, get, part, problemText, unpack } from "./api.js";
 import { clock, decimal, dialog, duration, fullName, h, say, show, size } from "./dom.js";
 import { body, names, off } from "./electrodes.js";
+import { readings } from "./recordings.js";
 import { isCalibrated, LEADS, pixelsPerMillimetre, Sweep } from "./ecg.js";
 import { t, tOr } from "./strings.js";
 
@@ -46,7 +47,8 @@ export function live(main, [wanted]) {
       return [
         h("p", { class: "live-title" }, h("strong", {}, deviceTitle(now)), " ",
           now.simulated ? h("span", { class: "badge simulated" }, t("simulated")) : null, h("br"),
-          visit ? t("live.patient", { name: fullName(visit.patient) }) : t("live.nobody")),
+          // Whose it is is known with its first value.
+          !recording ? "" : visit ? t("live.patient", { name: fullName(visit.patient) }) : t("live.nobody")),
         h("p", { class: "live-count" }, h("span", { class: "big" }, clock(recording?.seconds ?? 0)), h("br"),
           t("running.size", { size: size(recording?.originalBytes ?? 0) })),
         h("button", { type: "button", class: "stop huge", "data-key": "stop", onclick: () => stop(now) }, t("device.stop")),
@@ -86,7 +88,10 @@ export function live(main, [wanted]) {
     flat = new Set();
     show(hints, "begin", () => []);
     sweep?.close();
+    sweep = null;
     const channels = event.channels;
+    screen.setAttribute("role", channels.length ? "img" : "group");
+    if (!channels.length) return single();
     sweep = new Sweep(screen, channels, (kind) => {
       gapAt = performance.now();
       gap.textContent = t(kind === "missed" ? "live.gap" : "live.lost");
@@ -101,9 +106,26 @@ export function live(main, [wanted]) {
     if (isECG) screen.setAttribute("aria-label", t("live.alt.ecg", { count: channels.filter((channel) => channel.signal in LEADS).length }));
   }
 
+  /** A scale, a thermometer: no curve, but each value as it comes.
+   *  @param ended what is said of a recording that is over. */
+  async function single(ended) {
+    const { recording } = begun;
+    screen.classList.remove("paper");
+    show(foot, "single", () => [h("span", { class: "hint" }, t("live.device-values"))]);
+    try {
+      const more = await get(`recordings/${part(recording)}`);
+      if (begun.recording !== recording || sweep) return;
+      screen.replaceChildren(...(more.readings.length ? [readings(more.readings)] : []));
+      message.textContent = ended ?? t(more.readings.length ? "live.measuring" : "live.waiting");
+    } catch (problem) {
+      message.textContent = problem.message;
+    }
+  }
+
   function block(event) {
     // A block of a recording whose beginning this page missed: begin anew.
     if (event.recording !== begun?.recording) return abort?.abort(), void (followed = null);
+    if (!sweep) return void single();
     const values = event.samples.map((samples, index) => unpack(samples, begun.channels[index].scale));
     sweep.push(event.first, values, event.lost);
     // Data have come without a hole for as long as the hatched gap is on the screen: the sentence is over, the recording's note stays.
@@ -164,6 +186,7 @@ export function live(main, [wanted]) {
     if (event.recording !== begun?.recording) return;
     message.textContent = t(`live.ended.${event.state === "complete" ? "complete" : "interrupted"}`);
     message.classList.toggle("bad", event.state !== "complete");
+    if (!sweep) void single(message.textContent);
     // What was measured a moment ago isn't measured now.
     show(numbers, "over", () => []);
   }

@@ -101,14 +101,17 @@ function detail(main, id) {
       const [more, identity] = await Promise.all([get(`recordings/${part(id)}`), get(`recordings/${part(id)}/identity`)]);
       if (isClosed) return;
       known = more;
-      show(decision, [identity, recording.visit, recording.startSource, state.visits.map((visit) => visit.id)], () => decide(recording, identity));
+      show(decision, [identity, recording.state, recording.supersededBy, recording.visit, recording.startSource, state.visits.map((visit) => visit.id)], () => decide(recording, identity));
       show(facts, more, () => tables(more));
       if (recording.state === "open") return;
       if (recording.modality === "imaging") return void await images(trace, recording);
-      if (more.readings.length) return void trace.replaceChildren(readings(more.readings));
+      const values = more.readings.length ? readings(more.readings) : null;
+      if (values && (!more.channels.length || recording.seconds === 0)) return void trace.replaceChildren(values);
       if (recording.modality === "other") return void trace.replaceChildren(h("p", { class: "hint" }, t("recording.carried")));
       if (recording.seconds === 0) return void trace.replaceChildren(h("p", {}, t("recording.empty")));
       await (recording.modality === "ecg" ? ecg(trace, recording) : trends(trace, recording, more));
+      // What the device computed beside its waves.
+      if (values && !isClosed) trace.append(values);
     } catch (problem) {
       if (isClosed) return;
       drawn = null;
@@ -231,7 +234,7 @@ async function trends(area, recording, more) {
 
 /** What the device itself reported over the night, where it says so; counted, never judged. */
 function events(more, total, ticks) {
-  const reported = more.notes.filter((note) => note.kind === "device" && note.at !== undefined);
+  const reported = more.notes.filter((note) => ["device", "event"].includes(note.kind) && note.at !== undefined);
   if (!reported.length) return null;
   const names = [...new Set(reported.map((note) => note.text))];
   return h("figure", {}, h("figcaption", {}, t("recording.events", { count: reported.length })),
@@ -276,7 +279,7 @@ function tables(more) {
 }
 
 /** Discrete values as the device gave them; those of one measurement in one line. */
-function readings(list) {
+export function readings(list) {
   const bySequence = new Map();
   for (const reading of list) bySequence.set(reading.sequence, [...bySequence.get(reading.sequence) ?? [], reading]);
   const text = (reading) => `${tOr(`reading.${reading.kind}`, reading.code ?? reading.kind)} ${decimal(reading.value, reading.value % 1 ? 1 : 0)} ${UNITS[reading.unit] ?? reading.unit}`;
