@@ -241,6 +241,24 @@ def test_an_ecg_on_paper_and_a_file_of_somebody_else(nurse):
     assert held["visit"] == visits[2]["id"] and held["binding"] == "decision"
 
 
+def test_an_ecg_whose_steps_nobody_can_tell_in_millivolts_has_no_scale(nurse):
+    page, bench = nurse.page, nurse.bench
+    bench.cli("visit", "open", bench.visits()[0]["id"])
+    found = bench.cli("import", ROOT / "fixtures/easy-ecg-files/card", "--json")["imported"]
+    nurse.enter()
+    page.goto(f"{nurse.origin}/#/enregistrements/{found[0]}")
+    page.locator("svg.ecg").wait_for()
+    footer = page.locator("svg.ecg text.footer").inner_html()
+    assert "amplitude non étalonnée" in footer and "mm/mV" not in footer
+    assert page.get_by_role("button", name="Mesurer").is_disabled()
+    # One lead, its rhythm strip, and no mark of a millivolt; all of it on the paper.
+    traces = page.locator("svg.ecg path.trace")
+    assert 1 <= traces.count() <= 2
+    for box, sheet in [(traces.nth(n).bounding_box(), page.locator("svg.ecg").bounding_box()) for n in range(traces.count())]:
+        assert sheet["y"] <= box["y"] and box["y"] + box["height"] <= sheet["y"] + sheet["height"] and box["height"] > 20
+    nurse.shot("17-sans-echelle")
+
+
 def test_one_word_about_a_machine_decides_all_of_its_nights(nurse, tmp_path):
     page, bench = nurse.page, nurse.bench
     visits = bench.visits()

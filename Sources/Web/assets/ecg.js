@@ -31,6 +31,9 @@ export function withDerived(leads) {
 /** One factor for every channel of a trace that is a lead, by signal. */
 export function millivolts(channel) { return MILLIVOLTS[channel.unit] ?? 1; }
 
+/** Whether anybody knows how many millivolts a step of its device is. */
+export function isVoltage(channel) { return channel.unit in MILLIVOLTS; }
+
 function middle(values) {
   const present = values.filter((value) => !Number.isNaN(value)).sort();
   return present.length ? present[present.length >> 1] : 0;
@@ -70,9 +73,10 @@ function grid(width, height) {
 
 /**
  * ECG paper, 3x4 and a rhythm strip, as an SVG whose units are millimetres.
- * `leads`: by signal, { rate, values in mV }, from the stretch's beginning; `options`: speed mm/s, gain mm/mV, label, footer.
+ * `leads`: by signal, { rate, values in mV }, from the stretch's beginning; `options`: speed mm/s, gain mm/mV, label, footer; `hasScale`: false where
+ * nobody knows what a step of the device is: then no mark says what a millivolt is.
  */
-export function paper(leads, { speed = 25, gain = 10, label, footer }) {
+export function paper(leads, { speed = 25, gain = 10, label, footer, hasScale = true }) {
   const left = 12;
   const column = 2.5 * speed;
   const row = gain > 10 ? 45 : 30;
@@ -95,7 +99,7 @@ export function paper(leads, { speed = 25, gain = 10, label, footer }) {
   for (let index = 0; index < 4; index++) {
     const y = row * (index + 0.5) + 1;
     // 1 mV for 200 ms: what the paper's scale is.
-    drawing.append(svg("path", { d: `M2 ${y}h1v${-gain}h${0.2 * speed}v${gain}h1`, class: "trace" }));
+    if (hasScale) drawing.append(svg("path", { d: `M2 ${y}h1v${-gain}h${0.2 * speed}v${gain}h1`, class: "trace" }));
     if (index === 3) strip(RHYTHM, left, y, 0, 10);
     else COLUMNS.forEach((signals, number) => strip(signals[index], left + number * column, y, number * 2.5, 2.5));
     if (index < 3) for (let number = 1; number < 4; number++) {

@@ -3,7 +3,7 @@ import { act, openVisit, spaced, state, visitOf } from "./app.js";
 import { get, part, post, unpack } from "./api.js";
 import { age, bornOn, day, decimal, duration, fullName, h, moment, sexName, show, size } from "./dom.js";
 import { calipers } from "./calipers.js";
-import { isCalibrated, LEADS, marks, millivolts, paper, pixelsPerMillimetre, trend, withDerived } from "./ecg.js";
+import { isCalibrated, isVoltage, LEADS, marks, millivolts, paper, pixelsPerMillimetre, trend, withDerived } from "./ecg.js";
 import { images } from "./images.js";
 import { t, tOr, typeset } from "./strings.js";
 
@@ -175,15 +175,20 @@ async function ecg(area, recording) {
     h("button", { type: "button", class: "primary", onclick: () => print() }, t("recording.print")),
     isCalibrated() ? null : h("span", { class: "hint" }, t("ruler.uncalibrated"))), sheet);
   let leads = {};
+  let hasScale = true;
   let isPrinting = false;
   window.onbeforeprint = () => { isPrinting = true; draw(); };
   window.onafterprint = () => { isPrinting = false; draw(); };
   async function load() {
     const trace = await get(`recordings/${part(recording.id)}/trace?from=${window_.from}&seconds=10`);
     leads = {};
-    for (const channel of trace.channels) {
+    const found = trace.channels.filter((channel) => channel.signal in LEADS);
+    hasScale = found.every(isVoltage);
+    measure.disabled = !hasScale;
+    for (const channel of found) {
       leads[channel.signal] = { rate: channel.rate, values: unpack(channel.samples, channel.scale * millivolts(channel)) };
     }
+    if (!hasScale) fit(leads);
     leads = withDerived(leads);
     where.textContent = t("recording.window", { from: duration(trace.from), to: duration(trace.from + trace.seconds), total: duration(trace.total) });
     window_.to = trace.from + trace.seconds;
@@ -194,13 +199,13 @@ async function ecg(area, recording) {
     // A4 holds ten seconds at 25 mm/s with 10 mm/mV; what says so on paper must be true with a ruler.
     const [speed, gain] = isPrinting ? [Math.min(window_.speed, 25), Math.min(window_.gain, 10)] : [window_.speed, window_.gain];
     const footer = [
-      t("recording.speed.value", { value: decimal(speed, speed % 1 ? 1 : 0) }), t("recording.gain.value", { value: gain }),
+      t("recording.speed.value", { value: decimal(speed, speed % 1 ? 1 : 0) }), hasScale ? t("recording.gain.value", { value: gain }) : t("paper.unscaled"),
       t("paper.filter"), window_.from ? t("paper.from", { from: decimal(window_.from, 0) }) : null, t("paper.unread"),
       recording.origin === "simulated" ? t("simulated") : null,
     ].filter(Boolean).join(" · ");
     const drawing = paper(leads, {
-      speed, gain, footer,
-      label: t("recording.alt.ecg", { leads: names, from: duration(window_.from), to: duration(window_.to) }),
+      speed, gain, footer, hasScale,
+      label: t(hasScale ? "recording.alt.ecg" : "recording.alt.ecg.unscaled", { leads: names, from: duration(window_.from), to: duration(window_.to) }),
     });
     drawing.style.setProperty("--screen", `${drawing.dataset.width * pixelsPerMillimetre() * window_.zoom / 100}px`);
     drawing.style.setProperty("--width", `${drawing.dataset.width}mm`);
@@ -209,6 +214,16 @@ async function ecg(area, recording) {
     if (window_.measures && !isPrinting) calipers(drawing, { speed, gain }, (text) => { measured.textContent = text; });
   }
   await load();
+}
+
+/** Device's steps that nobody can tell in millivolts: as high as fits, the same for all leads. */
+function fit(leads) {
+  const most = Math.max(...Object.values(leads).map(({ values }) => {
+    const present = values.filter((value) => !Number.isNaN(value));
+    return present.length ? present.reduce((high, value) => Math.max(high, value)) - present.reduce((low, value) => Math.min(low, value)) : 0;
+  }));
+  if (!(most > 0)) return;
+  for (const lead of Object.values(leads)) lead.values = lead.values.map((value) => value * 1.5 / most);
 }
 
 /** Hours on one sheet, at most 1000 columns: the smallest and the largest value of each. */
