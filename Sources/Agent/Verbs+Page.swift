@@ -7,11 +7,8 @@ extension Verbs {
         try await guarded {
             let detail = try await detail(id)
             let claim = detail.recording.claim
-            var ofMachine: [IdentityView.MachineView] = []
-            for id in try await store.waitingOfMachine(like: detail.recording.id) {
-                let start = try await store.recording(id)?.summary.clock.deviceStart?.description
-                ofMachine.append(IdentityView.MachineView(id: id.description, start: start))
-            }
+            let ofMachine = try await store.waitingOfMachine(like: detail.recording.id)
+                .map { RecordingView($0, openVisit: nil) }
             return IdentityView(
                 recording: detail.recording.id.description,
                 claim: claim.map {
@@ -23,7 +20,7 @@ extension Verbs {
                 contradictions: (detail.hold?.contradictions ?? []).map {
                     IdentityView.ContradictionView(kind: $0.kind.rawValue, claimed: $0.claimed, expected: $0.expected)
                 },
-                ofMachine: ofMachine)
+                ofMachine: ofMachine.map { IdentityView.MachineView(id: $0.id, start: $0.start) })
         }
     }
 

@@ -26,9 +26,9 @@ extension Store {
     /// What else waits because its machine was another patient's, and came in while the same visit was open: whose the machine is now may
     /// decide all of it. What came in another time may be of another owner.
     /// - Returns: nothing where this one doesn't wait for that.
-    public func waitingOfMachine(like id: RecordingID) async throws(StoreError) -> [RecordingID] {
+    public func waitingOfMachine(like id: RecordingID) async throws(StoreError) -> [RecordingSummary] {
         try await read { tx in
-            try tx.waitingOfMachine(like: id.description).map { try tx.recordingID($0) }
+            try tx.waitingOfMachine(like: id.description).map { try tx.summary(try tx.recordingRow($0)) }
         }
     }
 

@@ -1,10 +1,10 @@
 // En direct: the trace of what records now. Lossy by design: the recording never waits for this page.
 import { deviceTitle, recordingOf, refresh, runningDevices, state, stop, visitOf } from "./app.js";
 import { follow, get, part, problemText, unpack } from "./api.js";
-import { clock, decimal, dialog, duration, fullName, h, say, show, size } from "./dom.js";
+import { clock, decimal, dialog, fullName, h, say, show, size } from "./dom.js";
 import { body, names, off } from "./electrodes.js";
-import { readings } from "./recordings.js";
 import { isCalibrated, LEADS, pixelsPerMillimetre, Sweep } from "./ecg.js";
+import { lasted, readings } from "./recordings.js";
 import { t, tOr } from "./strings.js";
 
 /** Milliseconds without another hole after which the sentence about the last one goes. */
@@ -195,7 +195,7 @@ export function live(main, [wanted]) {
   function finished() {
     const recording = state.recordings.find((recording) => recording.id === begun.recording);
     if (!recording || recording.state === "open") return;
-    const text = `${t(`live.ended.${recording.state}`)} ${recording.seconds ? duration(recording.seconds) : ""}`.trim();
+    const text = `${t(`live.ended.${recording.state}`)} ${lasted(recording)}`.trim();
     if (message.textContent !== text) message.textContent = text;
     message.classList.toggle("bad", recording.state !== "complete");
     show(numbers, "over", () => []);

@@ -14,7 +14,7 @@ export function recordings(main, [id]) {
 export const kind = (recording) => tOr(`recording.${recording.modality}.${recording.kind}`, t("recording.other"));
 
 /** Single values don't last. */
-const lasted = (recording) => (recording.seconds ? duration(recording.seconds) : "");
+export const lasted = (recording) => (recording.seconds ? duration(recording.seconds) : "");
 
 /** What became of it at the centre, as far as receipts tell. */
 export function sent(recording) {
