@@ -27,7 +27,7 @@ def desk(chromium, sims):  # noqa: F811
     nurse.context.close()
     bed.close()
     bench.close()
-    assert nurse.complaints == []
+    assert nurse.unexpected == [], nurse.unexpected
 
 
 def test_a_weight_is_shown_as_it_comes_and_an_ecg_with_its_pulse(desk):
