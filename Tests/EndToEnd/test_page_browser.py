@@ -278,6 +278,7 @@ def test_one_word_about_a_machine_decides_all_of_its_nights(nurse, tmp_path):
     nurse.enter()
     nurse.go("Enregistrements")
     waiting = page.locator("article.attention").filter(has_text="les nuits précédentes de cet appareil sont d’un autre patient")
+    waiting.nth(2).wait_for()
     assert waiting.count() == 3
     waiting.first.get_by_role("link").click()
     page.get_by_role("heading", name="À qui est cet enregistrement").wait_for()

@@ -38,7 +38,7 @@ def test_a_weight_is_shown_as_it_comes_and_an_ecg_with_its_pulse(desk):
     bench.cli("start", scale["name"])
     desk.go("En direct")
     page.locator(".sweep").get_by_text("poids").first.wait_for()
-    assert "Pour LEF" in page.locator(".live-head").inner_text()
+    page.locator(".live-head").get_by_text("Pour LEF").wait_for()
     bench.cli("stop", scale["name"])
     page.get_by_text("Terminé. Tout est gardé.").wait_for()
     assert page.locator(".sweep").get_by_text("poids").count()
